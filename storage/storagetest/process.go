@@ -1,0 +1,206 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// AOF says how a server keeps its append-only file.
+type AOF string
+
+// The append-only file modes of redis-server. The zero value keeps nothing on disk.
+const (
+	AOFOff      AOF = ""
+	AOFEverySec AOF = "everysec"
+	AOFAlways   AOF = "always"
+)
+
+// Options describe the server that StartRedis starts. The zero value is a server without persistence,
+// without password, on a free loopback port.
+type Options struct {
+	AOF        AOF
+	Password   string   // requirepass and masterauth
+	UnixSocket bool     // listen on Server.Socket too
+	Config     []string // further lines of redis.conf, for example "maxmemory 20mb"
+}
+
+// Server is a private redis-server process. It ends with the test that started it.
+type Server struct {
+	Addr     string // host:port
+	Socket   string // path of the unix socket, when Options asked for one
+	Password string
+	Dir      string // working directory: redis.conf, redis.log, append-only files
+
+	port     int
+	args     []string
+	sentinel bool
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd     // nil while the server is down
+	done chan struct{} // closed when cmd has been reaped
+}
+
+// RequireEnv names the environment variable which, set to 1, makes a missing redis-server a failure
+// instead of a skipped test.
+const RequireEnv = "OPGRANT_TEST_REQUIRE_REDIS"
+
+// Installed reports whether a real redis-server can be started. With RequireEnv set, the answer no
+// ends the test as failed.
+func Installed(t testing.TB) bool {
+	t.Helper()
+	_, err := exec.LookPath("redis-server")
+	if err != nil && os.Getenv(RequireEnv) == "1" {
+		t.Fatalf("%s=1, but redis-server is not installed: %v", RequireEnv, err)
+	}
+	return err == nil
+}
+
+func requireInstalled(t testing.TB) {
+	t.Helper()
+	if !Installed(t) {
+		t.Skip("redis-server is not installed")
+	}
+}
+
+// StartRedis starts a private redis-server and returns when it answers. Where redis-server is not
+// installed the test is skipped, or fails with RequireEnv set.
+func StartRedis(t testing.TB, o Options) *Server {
+	t.Helper()
+	requireInstalled(t)
+	lines := []string{`save ""`, "protected-mode yes", "daemonize no", "enable-debug-command local"}
+	if o.AOF == AOFOff {
+		lines = append(lines, "appendonly no")
+	} else {
+		lines = append(lines, "appendonly yes", "appendfsync "+string(o.AOF))
+	}
+	if o.Password != "" {
+		lines = append(lines, "requirepass "+o.Password, "masterauth "+o.Password)
+	}
+	s := &Server{Password: o.Password, Dir: shortDir(t)}
+	if o.UnixSocket {
+		s.Socket = filepath.Join(s.Dir, "s.sock")
+		lines = append(lines, "unixsocket "+s.Socket, "unixsocketperm 700")
+	}
+	s.launch(t, append(lines, o.Config...))
+	return s
+}
+
+// shortDir is not t.TempDir, whose name holds the test's and so may be too long for a unix socket.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		t.Fatalf("directory for redis-server: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// launch writes the configuration and starts the process, on another port when the one that was free
+// a moment ago has been taken.
+func (s *Server) launch(t testing.TB, lines []string) {
+	t.Helper()
+	conf := filepath.Join(s.Dir, "redis.conf")
+	var err error
+	for range 5 {
+		s.port = freePort(t)
+		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+		text := append([]string{
+			"bind 127.0.0.1", "port " + strconv.Itoa(s.port), "dir " + s.Dir, "logfile " + filepath.Join(s.Dir, "redis.log"),
+		}, lines...)
+		if err := os.WriteFile(conf, []byte(strings.Join(text, "\n")+"\n"), 0o600); err != nil {
+			t.Fatalf("redis.conf: %v", err)
+		}
+		s.args = []string{conf}
+		if s.sentinel {
+			s.args = append(s.args, "--sentinel")
+		}
+		if err = s.start(); err == nil {
+			t.Cleanup(func() {
+				s.Kill()
+				if t.Failed() {
+					t.Logf("redis-server %s ended its log with:\n%s", s.Addr, s.LogTail(15))
+				}
+			})
+			return
+		}
+	}
+	t.Fatalf("redis-server does not start: %v\n%s", err, s.LogTail(15))
+}
+
+func (s *Server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd != nil {
+		return errors.New("storagetest: the server runs already")
+	}
+	cmd := exec.Command("redis-server", s.args...) //nolint:gosec // arguments are our own file
+	cmd.SysProcAttr = dieWithParent()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("storagetest: start redis-server: %w", err)
+	}
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	s.cmd, s.done = cmd, done
+
+	c := s.plainClient()
+	defer func() { _ = c.Close() }()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-done:
+			s.cmd = nil
+			return errors.New("storagetest: redis-server ended at once")
+		default:
+		}
+		if c.Ping(context.Background()).Err() == nil {
+			return nil
+		}
+	}
+	return errors.New("storagetest: redis-server does not answer within 15s")
+}
+
+func (s *Server) plainClient() *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr: s.Addr, Password: s.Password, Protocol: 2, MaxRetries: -1, DisableIdentity: true,
+		DialTimeout: 500 * time.Millisecond, ReadTimeout: 2 * time.Second, DialerRetries: 1,
+	})
+}
+
+// Client returns a client for administration (CONFIG SET, INFO, CLIENT KILL), without retries. It is
+// closed when the test ends.
+func (s *Server) Client(t testing.TB) *redis.Client {
+	t.Helper()
+	c := s.plainClient()
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// URL is the redis:// address of the server, password included.
+func (s *Server) URL() string {
+	if s.Password == "" {
+		return "redis://" + s.Addr
+	}
+	return "redis://:" + s.Password + "@" + s.Addr
+}
+
+// LogTail returns the last n lines of the server's log.
+func (s *Server) LogTail(n int) string {
+	b, err := os.ReadFile(filepath.Join(s.Dir, "redis.log"))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,175 @@
+package storagetest
+
+import (
+	"bufio"
+	"bytes"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Proxy stands between a client and one Redis server and knows where a command and a reply end. So it
+// can cut the connection after the server has executed a command and before the client hears of it,
+// which is the failure that makes a store ask twice.
+type Proxy struct {
+	Addr string
+
+	mu       sync.Mutex
+	upstream string
+	faults   Faults
+	conns    map[net.Conn]struct{}
+
+	cutBefore, cutAfter atomic.Int64
+}
+
+// Faults are probabilities between 0 and 1, for each command that Match chooses.
+type Faults struct {
+	CutBefore float64       // close instead of passing the command on: it never ran
+	CutAfter  float64       // close instead of passing the reply on: it ran, and nobody knows
+	Delay     time.Duration // hold every reply back for up to this long
+	Drop      bool          // swallow replies: the connection stays open and silent
+
+	// Match chooses the commands; nil means scripts: EVAL, EVALSHA, FCALL.
+	Match func(words []string) bool
+}
+
+// StartProxy listens on a loopback port in front of upstream (host:port), without faults at first.
+func StartProxy(t testing.TB, upstream string) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("proxy: %v", err)
+	}
+	p := &Proxy{Addr: l.Addr().String(), upstream: upstream, conns: map[net.Conn]struct{}{}}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(c)
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); p.CutAll() })
+	return p
+}
+
+// Set replaces the faults; the zero value ends them.
+func (p *Proxy) Set(f Faults) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = f
+}
+
+// Upstream sends new connections to another server and cuts the present ones.
+func (p *Proxy) Upstream(addr string) {
+	p.mu.Lock()
+	p.upstream = addr
+	p.mu.Unlock()
+	p.CutAll()
+}
+
+// CutAll closes every connection.
+func (p *Proxy) CutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+// Cuts returns how often the proxy has cut before and after execution.
+func (p *Proxy) Cuts() (before, after int64) { return p.cutBefore.Load(), p.cutAfter.Load() }
+
+func (p *Proxy) current() Faults {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults
+}
+
+func (p *Proxy) serve(client net.Conn) {
+	p.mu.Lock()
+	addr := p.upstream
+	p.mu.Unlock()
+	server, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	p.mu.Lock()
+	p.conns[client], p.conns[server] = struct{}{}, struct{}{}
+	p.mu.Unlock()
+	closeBoth := func() { _, _ = client.Close(), server.Close() }
+	defer func() {
+		closeBoth()
+		p.mu.Lock()
+		delete(p.conns, client)
+		delete(p.conns, server)
+		p.mu.Unlock()
+	}()
+
+	fates := make(chan bool, 1<<16) // for each command under way: cut instead of answering?
+	go func() { defer closeBoth(); p.replies(client, server, fates) }()
+	p.commands(client, server, fates)
+}
+
+// commands passes commands on and decides the fate of each.
+func (p *Proxy) commands(client, server net.Conn, fates chan<- bool) {
+	defer close(fates)
+	for r := bufio.NewReader(client); ; {
+		words, raw, err := readCommand(r)
+		if err != nil || len(words) == 0 {
+			return
+		}
+		f := p.current()
+		chosen := isScript(words)
+		if f.Match != nil {
+			chosen = f.Match(words)
+		}
+		dice := rand.Float64() //nolint:gosec // a fault, not a secret
+		if chosen && dice < f.CutBefore {
+			p.cutBefore.Add(1)
+			return
+		}
+		fates <- chosen && dice < f.CutBefore+f.CutAfter
+		if _, err := server.Write(raw); err != nil {
+			return
+		}
+	}
+}
+
+func (p *Proxy) replies(client, server net.Conn, fates <-chan bool) {
+	for r := bufio.NewReader(server); ; {
+		var buf bytes.Buffer
+		push, err := readReply(r, &buf)
+		if err != nil {
+			return
+		}
+		if !push && <-fates {
+			p.cutAfter.Add(1)
+			return
+		}
+		f := p.current()
+		if f.Drop {
+			continue
+		}
+		if f.Delay > 0 {
+			time.Sleep(rand.N(f.Delay)) //nolint:gosec // a delay, not a secret
+		}
+		if _, err := client.Write(buf.Bytes()); err != nil {
+			return
+		}
+	}
+}
+
+func isScript(words []string) bool {
+	switch strings.ToUpper(words[0]) {
+	case "EVAL", "EVALSHA", "FCALL":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+package storagetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// MasterName is the name under which StartSentinel's sentinels watch their primary.
+const MasterName = "opgrant"
+
+// Sentinel is one primary, two replicas and three sentinels. Who is the primary changes by failover:
+// Servers[0] was it at first.
+type Sentinel struct {
+	Servers   []*Server
+	Sentinels []*Server
+}
+
+// StartSentinel starts the six processes and returns when every sentinel knows all of them. A primary
+// counts as down after one second of silence.
+func StartSentinel(t testing.TB, o Options) *Sentinel {
+	t.Helper()
+	requireInstalled(t)
+	if o.Password != "" || o.UnixSocket {
+		t.Fatal("StartSentinel: Password and UnixSocket are not supported")
+	}
+	g := &Sentinel{Servers: []*Server{StartRedis(t, o)}}
+	primary := g.Servers[0]
+	replica := o
+	replica.Config = append([]string{"replicaof 127.0.0.1 " + strconv.Itoa(primary.port), "repl-diskless-sync-delay 0"}, o.Config...)
+	for range 2 {
+		g.Servers = append(g.Servers, StartRedis(t, replica))
+	}
+	for range 3 {
+		s := &Server{Dir: shortDir(t), sentinel: true}
+		s.launch(t, []string{
+			fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2", MasterName, primary.port),
+			"sentinel down-after-milliseconds " + MasterName + " 1000",
+			"sentinel failover-timeout " + MasterName + " 5000",
+			"sentinel parallel-syncs " + MasterName + " 2",
+		})
+		g.Sentinels = append(g.Sentinels, s)
+	}
+	eventually(t, 30*time.Second, "all sentinels know two replicas and each other", func() bool {
+		for _, s := range g.Sentinels {
+			m := masterOf(t, s)
+			if m["num-slaves"] != "2" || m["num-other-sentinels"] != "2" {
+				return false
+			}
+		}
+		return true
+	})
+	eventually(t, 30*time.Second, "both replicas have caught up", func() bool {
+		return linkUp(g.Servers[1]) && linkUp(g.Servers[2])
+	})
+	return g
+}
+
+// Addrs are the addresses of the sentinels.
+func (g *Sentinel) Addrs() []string { return addrs(g.Sentinels) }
+
+// Primary returns the server that the sentinels take for the primary now.
+func (g *Sentinel) Primary(t testing.TB) *Server {
+	t.Helper()
+	for _, sentinel := range g.Sentinels {
+		port := masterOf(t, sentinel)["port"]
+		for _, s := range g.Servers {
+			if port == strconv.Itoa(s.port) {
+				return s
+			}
+		}
+	}
+	t.Fatal("no sentinel names a primary")
+	return nil
+}
+
+// Client returns a client that follows failovers. A nil change is allowed.
+func (g *Sentinel) Client(t testing.TB, change func(*redis.UniversalOptions)) redis.UniversalClient {
+	t.Helper()
+	return universal(t, redis.UniversalOptions{Addrs: g.Addrs(), MasterName: MasterName}, change)
+}
+
+func linkUp(replica *Server) bool {
+	c := replica.plainClient()
+	defer func() { _ = c.Close() }()
+	info, err := c.Info(context.Background(), "replication").Result()
+	return err == nil && strings.Contains(info, "master_link_status:up")
+}
+
+func masterOf(t testing.TB, sentinel *Server) map[string]string {
+	t.Helper()
+	c := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr, MaxRetries: -1, Protocol: 2})
+	defer func() { _ = c.Close() }()
+	m, err := c.Master(context.Background(), MasterName).Result()
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+func universal(t testing.TB, o redis.UniversalOptions, change func(*redis.UniversalOptions)) redis.UniversalClient {
+	t.Helper()
+	o.ContextTimeoutEnabled, o.MaxRetries, o.DialerRetries = true, -1, 1
+	if change != nil {
+		change(&o)
+	}
+	c := redis.NewUniversalClient(&o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func addrs(servers []*Server) []string {
+	out := make([]string, len(servers))
+	for i, s := range servers {
+		out[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+	}
+	return out
+}
+
+// eventually polls ok until it holds; what names it in the failure.
+func eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", within, what)
+}

@@ -1,0 +1,156 @@
+package config
+
+import "time"
+
+// Config is everything that `opgrant serve` can be told. The zero value is not
+// usable; start from [Default] or [Load].
+type Config struct {
+	Listen      string `koanf:"listen"`       // public listener, host:port
+	AdminListen string `koanf:"admin_listen"` // metrics and profiles, host:port, or "off"
+	Issuer      string `koanf:"issuer"`       // URL that names this server in tokens; empty: http:// and the address listened on
+	Secret      Secret `koanf:"secret"`       // seals the signing keys in Redis; empty: they are stored as they are
+	Strict      bool   `koanf:"strict"`       // refuse to start on what is otherwise a warning
+
+	TrustedProxies []string `koanf:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
+
+	Log        Log        `koanf:"log"`
+	HTTP       HTTP       `koanf:"http"`
+	Redis      Redis      `koanf:"redis"`
+	Durability Durability `koanf:"durability"`
+	Tokens     Tokens     `koanf:"tokens"`
+	Keys       Keys       `koanf:"keys"`
+	Passwords  Passwords  `koanf:"passwords"`
+	Throttle   Throttle   `koanf:"throttle"`
+	Compat     Compat     `koanf:"compat"`
+
+	Clients       []Client `koanf:"clients"`        // reconciled at start
+	RemoveClients bool     `koanf:"remove_clients"` // remove clients that an earlier start made from the list and that have left it
+	Users         []User   `koanf:"users"`          // created at start when they do not exist
+}
+
+// Log says what is written to standard error, and how.
+type Log struct {
+	Level  string `koanf:"level"`  // debug, info, warn, error
+	Format string `koanf:"format"` // json, text
+}
+
+// HTTP bounds what one request may cost.
+type HTTP struct {
+	ReadHeaderTimeout time.Duration `koanf:"read_header_timeout"`
+	ReadTimeout       time.Duration `koanf:"read_timeout"`
+	WriteTimeout      time.Duration `koanf:"write_timeout"`
+	IdleTimeout       time.Duration `koanf:"idle_timeout"`
+	ShutdownTimeout   time.Duration `koanf:"shutdown_timeout"` // how long open requests may take to finish
+	MaxHeaderBytes    int           `koanf:"max_header_bytes"`
+	MaxBodyBytes      int64         `koanf:"max_body_bytes"` // of the legacy door
+}
+
+// Redis says where the state is.
+type Redis struct {
+	URL              RedisURL      `koanf:"url" env:"REDIS"` // redis://, rediss://, unix:// or plain addresses; see Endpoint
+	Mode             string        `koanf:"mode"`            // auto, standalone, sentinel, cluster
+	MasterName       string        `koanf:"master_name"`     // makes the addresses Sentinels
+	Username         string        `koanf:"username"`
+	Password         Secret        `koanf:"password"`
+	SentinelUsername string        `koanf:"sentinel_username"`
+	SentinelPassword Secret        `koanf:"sentinel_password"`
+	DB               int           `koanf:"db"`
+	Prefix           string        `koanf:"prefix"` // put before every key
+	PoolSize         int           `koanf:"pool_size"`
+	DialTimeout      time.Duration `koanf:"dial_timeout"`
+	Timeout          time.Duration `koanf:"timeout"` // of one read or write
+	TLS              RedisTLS      `koanf:"tls"`
+}
+
+// RedisTLS is the transport security of the connection to Redis.
+type RedisTLS struct {
+	Enabled            bool   `koanf:"enabled"` // rediss:// implies it
+	CAFile             string `koanf:"ca_file"`
+	CertFile           string `koanf:"cert_file"`
+	KeyFile            string `koanf:"key_file"`
+	ServerName         string `koanf:"server_name"`
+	InsecureSkipVerify bool   `koanf:"insecure_skip_verify"`
+}
+
+// Durability says when a write counts as done.
+type Durability struct {
+	Mode     string        `koanf:"mode"`     // default: the primary has it; replicated: so have replicas
+	Replicas int           `koanf:"replicas"` // how many must answer, in replicated mode
+	Timeout  time.Duration `koanf:"timeout"`  // how long they may take
+}
+
+// Tokens gives the lifetimes of clients that set none of their own.
+type Tokens struct {
+	AccessTTL        time.Duration `koanf:"access_ttl"`         // standard profile
+	RefreshTTL       time.Duration `koanf:"refresh_ttl"`        // standard profile
+	LegacyAccessTTL  time.Duration `koanf:"legacy_access_ttl"`  // legacy profile
+	LegacyRefreshTTL time.Duration `koanf:"legacy_refresh_ttl"` // legacy profile
+	RotationGrace    time.Duration `koanf:"rotation_grace"`     // how long a rotated refresh token gets the same answer again
+}
+
+// Keys describes the signing keys that the server makes.
+type Keys struct {
+	Algorithm   string        `koanf:"algorithm"`    // RS256, ES256, EdDSA
+	Bits        int           `koanf:"bits"`         // of RSA keys
+	RotateEvery time.Duration `koanf:"rotate_every"` // 0: by command only
+}
+
+// Passwords sets the cost of argon2id.
+type Passwords struct {
+	MemoryKiB   int `koanf:"memory_kib"`
+	Iterations  int `koanf:"iterations"`
+	Parallelism int `koanf:"parallelism"`
+	Concurrent  int `koanf:"concurrent"` // verifications at once; 0: one per core
+}
+
+// Throttle limits failed logins, for both doors together.
+type Throttle struct {
+	Disabled   bool          `koanf:"disabled"`
+	PerUser    int           `koanf:"per_user"`    // failures allowed per user and window
+	PerAddress int           `koanf:"per_address"` // failures allowed per address and window
+	Window     time.Duration `koanf:"window"`
+}
+
+// Compat is the legacy door: operations as JSON on POST /.
+type Compat struct {
+	Disabled bool   `koanf:"disabled"`
+	Client   string `koanf:"client"` // the client under which operations log in
+
+	Upstream         string        `koanf:"upstream"` // the old server, which verifies unknown users and gets the other operations; empty: there is none
+	UpstreamTimeout  time.Duration `koanf:"upstream_timeout"`
+	UpstreamUsername string        `koanf:"upstream_username"` // with it, forwarded requests carry these credentials, not the caller's
+	UpstreamPassword Secret        `koanf:"upstream_password"`
+	Shadow           bool          `koanf:"shadow"` // ask the old server too, log differences
+
+	Deprecation string `koanf:"deprecation"` // date, sent as Deprecation header
+	Sunset      string `koanf:"sunset"`      // date, sent as Sunset header
+
+	BasicCacheTTL  time.Duration `koanf:"basic_cache_ttl"` // 0: passwords are verified on each request
+	BasicCacheSize int           `koanf:"basic_cache_size"`
+}
+
+// Client is one entry of the declarative list of clients.
+type Client struct {
+	ID              string        `koanf:"id"`
+	Name            string        `koanf:"name"`
+	Secret          Secret        `koanf:"secret"` // empty: a public client
+	Grants          []string      `koanf:"grants"`
+	Scopes          []string      `koanf:"scopes"`
+	Audience        []string      `koanf:"audience"`
+	Profile         string        `koanf:"profile"`   // standard, legacy
+	Algorithm       string        `koanf:"algorithm"` // empty: as keys.algorithm
+	AccessTTL       time.Duration `koanf:"access_ttl"`
+	RefreshTTL      time.Duration `koanf:"refresh_ttl"`
+	IdleTTL         time.Duration `koanf:"idle_ttl"`
+	RefreshPolicy   string        `koanf:"refresh_policy"` // rotate, static
+	RotationGrace   time.Duration `koanf:"rotation_grace"`
+	SessionsPerUser int           `koanf:"sessions_per_user"` // 0: any number
+	Introspect      bool          `koanf:"introspect"`        // may call the introspection endpoint
+}
+
+// User is one entry of the list of users to create.
+type User struct {
+	Username string `koanf:"username"`
+	Password Secret `koanf:"password"`
+	Role     string `koanf:"role"`
+}

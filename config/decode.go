@@ -1,0 +1,109 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+)
+
+// decode writes the layers over cfg.
+func decode(raw map[string]any, cfg *Config) []error {
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result:     cfg,
+		TagName:    "koanf",
+		MatchName:  func(name, field string) bool { return name == field },
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(fromString, mapstructure.StringToSliceHookFunc(","), toDuration),
+	})
+	if err != nil {
+		return []error{fmt.Errorf("config: %w", err)}
+	}
+	return decodeProblems(decoder.Decode(raw))
+}
+
+// fromString reads numbers and booleans from the strings that the environment and the flags give. The other way round
+// there is no conversion: a password 0123 that its author forgot to quote is a number, and not the one he sees.
+func fromString(_, to reflect.Type, data any) (any, error) {
+	text, ok := data.(string)
+	if !ok || to == durationType {
+		return data, nil
+	}
+	switch to.Kind() {
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a whole number", text)
+		}
+		return n, nil
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither true nor false", text)
+		}
+		return b, nil
+	default:
+		return data, nil
+	}
+}
+
+// toDuration insists on a unit, for Go would take a bare number as nanoseconds.
+func toDuration(_, to reflect.Type, data any) (any, error) {
+	if to != durationType {
+		return data, nil
+	}
+	switch v := data.(type) {
+	case string:
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a duration like 90s, 15m or 720h", v)
+		}
+		return d, nil
+	case int:
+		if v == 0 {
+			return time.Duration(0), nil
+		}
+	}
+	return nil, fmt.Errorf("%v is not a duration like 90s, 15m or 720h", data)
+}
+
+// decodeProblems takes the joined errors of mapstructure apart and puts each under its key.
+func decodeProblems(err error) []error {
+	if err == nil {
+		return nil
+	}
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		var problems []error
+		for _, one := range many.Unwrap() {
+			problems = append(problems, decodeProblems(one)...)
+		}
+		return problems
+	}
+	var at *mapstructure.DecodeError
+	if !errors.As(err, &at) {
+		return []error{fmt.Errorf("config: %w", err)}
+	}
+	var kind *mapstructure.UnconvertibleTypeError
+	if errors.As(err, &kind) {
+		return []error{fmt.Errorf("%s: not a %s", at.Name(), kindName(kind.Expected.Type()))}
+	}
+	return []error{fmt.Errorf("%s: %w", at.Name(), at.Unwrap())}
+}
+
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "text (put it in quotes)"
+	case reflect.Int, reflect.Int64:
+		return "number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "list"
+	default:
+		return "block of settings"
+	}
+}

@@ -1,0 +1,49 @@
+package config
+
+import "time"
+
+// Default returns the configuration of a server that was told nothing.
+func Default() *Config {
+	return &Config{
+		Listen:      "127.0.0.1:9925", // the port that legacy clients already use
+		AdminListen: "127.0.0.1:9926",
+		Log:         Log{Level: "info", Format: "json"},
+		HTTP: HTTP{
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       15 * time.Second,
+			WriteTimeout:      30 * time.Second,
+			IdleTimeout:       time.Minute,
+			ShutdownTimeout:   15 * time.Second,
+			MaxHeaderBytes:    16 << 10,
+			MaxBodyBytes:      1 << 20,
+		},
+		Redis: Redis{
+			URL:         "redis://127.0.0.1:6379/0",
+			Mode:        "auto",
+			Prefix:      "opgrant:",
+			DialTimeout: time.Second,
+			Timeout:     time.Second,
+		},
+		Durability: Durability{Mode: "default", Timeout: 100 * time.Millisecond},
+		Tokens: Tokens{
+			AccessTTL:        time.Hour,
+			RefreshTTL:       30 * 24 * time.Hour,
+			LegacyAccessTTL:  24 * time.Hour,
+			LegacyRefreshTTL: 30 * 24 * time.Hour,
+			RotationGrace:    10 * time.Second,
+		},
+		Keys: Keys{Algorithm: "RS256", Bits: 2048, RotateEvery: 90 * 24 * time.Hour},
+		Passwords: Passwords{
+			MemoryKiB:   19 << 10, // the OWASP floor for argon2id
+			Iterations:  2,
+			Parallelism: 1,
+		},
+		Throttle: Throttle{PerUser: 10, PerAddress: 100, Window: 5 * time.Minute},
+		Compat: Compat{
+			Client:          "operations",
+			UpstreamTimeout: 10 * time.Second,
+			BasicCacheTTL:   5 * time.Minute,
+			BasicCacheSize:  10_000,
+		},
+	}
+}

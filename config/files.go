@@ -1,0 +1,81 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// resolve finds the keys of a layer that do not exist, and replaces every NAME_file that stands for a secret NAME by what
+// the file holds.
+func resolve(layer map[string]any) []error {
+	return resolveStruct(layer, reflect.TypeFor[Config](), "")
+}
+
+func resolveStruct(raw map[string]any, t reflect.Type, prefix string) []error {
+	var problems []error
+	known := map[string]bool{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := f.Tag.Get("koanf")
+		known[name] = true
+		switch {
+		case isFileBacked(f.Type):
+			if err := resolveSecret(raw, name, prefix); err != nil {
+				problems = append(problems, err)
+			}
+		case f.Type.Kind() == reflect.Struct:
+			if block, ok := raw[name].(map[string]any); ok {
+				problems = append(problems, resolveStruct(block, f.Type, prefix+name+".")...)
+			}
+		case isStructSlice(f.Type):
+			list, _ := raw[name].([]any)
+			for i, entry := range list {
+				if block, ok := entry.(map[string]any); ok {
+					problems = append(problems, resolveStruct(block, f.Type.Elem(), fmt.Sprintf("%s%s[%d].", prefix, name, i))...)
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		if !known[name] {
+			problems = append(problems, fmt.Errorf("%s%s: no such setting", prefix, name))
+		}
+	}
+	return problems
+}
+
+func resolveSecret(raw map[string]any, name, prefix string) error {
+	fileKey := name + "_file"
+	path, given := raw[fileKey]
+	if !given {
+		return nil
+	}
+	delete(raw, fileKey)
+	if _, both := raw[name]; both {
+		return fmt.Errorf("%s%s: set beside %s%s; one of them must go", prefix, fileKey, prefix, name)
+	}
+	text, ok := path.(string)
+	if !ok {
+		return fmt.Errorf("%s%s: not the name of a file", prefix, fileKey)
+	}
+	content, err := os.ReadFile(text) //nolint:gosec // the operator names the file
+	if err != nil {
+		var pathError *fs.PathError
+		if errors.As(err, &pathError) {
+			err = pathError.Err
+		}
+		return fmt.Errorf("%s%s: %s: %w", prefix, fileKey, text, err)
+	}
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	if secret == "" {
+		return fmt.Errorf("%s%s: %s is empty", prefix, fileKey, text)
+	}
+	raw[name] = secret
+	return nil
+}

@@ -1,0 +1,57 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+)
+
+// key is one setting: where it stands in the file and which variable sets it.
+type key struct {
+	path  string // as in the file, "redis.password"
+	env   string // "OPGRANT_REDIS_PASSWORD"; empty for what only the file can hold
+	typ   reflect.Type
+	index []int // of the field in Config
+}
+
+const envPrefix = "OPGRANT_"
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	secretType   = reflect.TypeFor[Secret]()
+	urlType      = reflect.TypeFor[RedisURL]()
+)
+
+// fileBacked says whether the key has a twin with the suffix _file.
+func (k key) fileBacked() bool { return isFileBacked(k.typ) }
+
+func isFileBacked(t reflect.Type) bool { return t == secretType || t == urlType }
+
+// keys lists the settings of Config in the order of its fields.
+func keys() []key { return structKeys(reflect.TypeFor[Config](), "", nil) }
+
+func structKeys(t reflect.Type, prefix string, index []int) []key {
+	var list []key
+	for i := range t.NumField() {
+		f := t.Field(i)
+		at := append(append([]int(nil), index...), i)
+		path := prefix + f.Tag.Get("koanf")
+		if f.Type.Kind() == reflect.Struct {
+			list = append(list, structKeys(f.Type, path+".", at)...)
+			continue
+		}
+		k := key{path: path, typ: f.Type, index: at}
+		if !isStructSlice(f.Type) {
+			k.env = envPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+			if name := f.Tag.Get("env"); name != "" {
+				k.env = envPrefix + name
+			}
+		}
+		list = append(list, k)
+	}
+	return list
+}
+
+func isStructSlice(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
+}

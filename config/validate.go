@@ -1,0 +1,138 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Validate returns every problem of the configuration, joined; each begins with the key that it is about.
+func (c *Config) Validate() error {
+	v := &validation{}
+	v.listener("listen", c.Listen)
+	if c.AdminListen != "off" {
+		v.listener("admin_listen", c.AdminListen)
+		if c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+			v.add("admin_listen", "the same as listen: metrics and profiles never share the public listener")
+		}
+	}
+	v.issuer(c)
+	if s := string(c.Secret); s != "" && len(s) < 16 {
+		v.add("secret", "shorter than 16 characters")
+	}
+	for _, proxy := range c.TrustedProxies {
+		_, err := netip.ParsePrefix(proxy)
+		v.check("trusted_proxies", err == nil, "%q is not a network like 10.0.0.0/8", proxy)
+	}
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "json", "text")
+	v.http(c.HTTP)
+	v.redis(c.Redis)
+	v.durability(c.Durability)
+	v.positive("tokens.access_ttl", c.Tokens.AccessTTL)
+	v.positive("tokens.refresh_ttl", c.Tokens.RefreshTTL)
+	v.positive("tokens.legacy_access_ttl", c.Tokens.LegacyAccessTTL)
+	v.positive("tokens.legacy_refresh_ttl", c.Tokens.LegacyRefreshTTL)
+	v.grace("tokens.rotation_grace", c.Tokens.RotationGrace)
+	v.oneOf("keys.algorithm", c.Keys.Algorithm, algorithms...)
+	v.check("keys.bits", c.Keys.Bits >= 2048 && c.Keys.Bits <= 8192, "%d is not between 2048 and 8192", c.Keys.Bits)
+	v.check("keys.rotate_every", c.Keys.RotateEvery == 0 || c.Keys.RotateEvery >= time.Hour, "shorter than an hour")
+	v.passwords(c.Passwords)
+	if !c.Throttle.Disabled {
+		v.check("throttle.per_user", c.Throttle.PerUser > 0, "must be positive; throttle.disabled turns the limits off")
+		v.check("throttle.per_address", c.Throttle.PerAddress > 0, "must be positive; throttle.disabled turns the limits off")
+		v.positive("throttle.window", c.Throttle.Window)
+	}
+	v.compat(c.Compat)
+	v.clients(c.Clients)
+	v.users(c.Users)
+	return errors.Join(v.problems...)
+}
+
+var algorithms = []string{"RS256", "ES256", "EdDSA"}
+
+type validation struct{ problems []error }
+
+func (v *validation) add(key, format string, args ...any) {
+	v.problems = append(v.problems, fmt.Errorf(key+": "+format, args...))
+}
+
+func (v *validation) check(key string, ok bool, format string, args ...any) {
+	if !ok {
+		v.add(key, format, args...)
+	}
+}
+
+func (v *validation) oneOf(key, value string, allowed ...string) {
+	v.check(key, slices.Contains(allowed, value), "%q is not one of %s", value, strings.Join(allowed, ", "))
+}
+
+func (v *validation) positive(key string, d time.Duration) {
+	v.check(key, d > 0, "must be longer than nothing")
+}
+
+func (v *validation) grace(key string, d time.Duration) {
+	v.check(key, d >= 0 && d <= time.Minute, "%s is not between 0s and 60s", d)
+}
+
+func (v *validation) listener(key, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		v.add(key, "%q is not host:port", address)
+		return
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	v.check(key, err == nil, "%q is not a port number", port)
+}
+
+func (v *validation) issuer(c *Config) {
+	if c.Issuer == "" {
+		host, _, err := net.SplitHostPort(c.Listen)
+		if address, parseErr := netip.ParseAddr(host); err == nil && (host == "" || parseErr == nil && address.IsUnspecified()) {
+			v.add("issuer", "must be set where listen (%s) names no host", c.Listen)
+		}
+		return
+	}
+	u, err := url.Parse(c.Issuer)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		v.add("issuer", "%q is not a URL like https://auth.example.org", c.Issuer)
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		v.add("issuer", "may have neither query, fragment nor user (RFC 8414, section 2)")
+	case strings.HasSuffix(c.Issuer, "/"):
+		v.add("issuer", "must not end in a slash: it is compared character by character")
+	}
+}
+
+func (v *validation) http(h HTTP) {
+	v.positive("http.read_header_timeout", h.ReadHeaderTimeout)
+	v.positive("http.read_timeout", h.ReadTimeout)
+	v.positive("http.write_timeout", h.WriteTimeout)
+	v.positive("http.idle_timeout", h.IdleTimeout)
+	v.positive("http.shutdown_timeout", h.ShutdownTimeout)
+	v.check("http.max_header_bytes", h.MaxHeaderBytes >= 4096, "%d is less than 4096", h.MaxHeaderBytes)
+	v.check("http.max_body_bytes", h.MaxBodyBytes >= 1024, "%d is less than 1024", h.MaxBodyBytes)
+}
+
+func (v *validation) durability(d Durability) {
+	v.oneOf("durability.mode", d.Mode, "default", "replicated")
+	if d.Mode == "replicated" {
+		v.check("durability.replicas", d.Replicas > 0, "must be at least 1 in replicated mode")
+		v.positive("durability.timeout", d.Timeout)
+	} else {
+		v.check("durability.replicas", d.Replicas == 0, "has a meaning in replicated mode only")
+	}
+}
+
+func (v *validation) passwords(p Passwords) {
+	v.check("passwords.memory_kib", p.MemoryKiB >= 8<<10 && p.MemoryKiB <= 4<<20, "%d is not between 8192 and 4194304", p.MemoryKiB)
+	v.check("passwords.iterations", p.Iterations >= 1 && p.Iterations <= 100, "%d is not between 1 and 100", p.Iterations)
+	v.check("passwords.parallelism", p.Parallelism >= 1 && p.Parallelism <= 64, "%d is not between 1 and 64", p.Parallelism)
+	v.check("passwords.concurrent", p.Concurrent >= 0, "is negative")
+}

@@ -14,7 +14,8 @@ import (
 var (
 	// ErrInvalid: the password is wrong, the user unknown, or the token is not one of ours, altered or revoked.
 	ErrInvalid = errors.New("compat: not valid")
-	// ErrExpired: the token is genuine and not revoked, and its time is over.
+	// ErrExpired: the token bears a good signature of ours and its time is over. This is found out before anything else about
+	// it, so that it holds for revoked tokens and for those of a dropped user too.
 	ErrExpired = errors.New("compat: expired")
 	// ErrInactive: the credentials are right and their user is disabled. Only [Authenticator.Password] returns it; a token
 	// of a disabled user is ErrInvalid.
@@ -23,7 +24,7 @@ var (
 	ErrNotFound = errors.New("compat: not found")
 	// ErrExists: there is such a user or role already.
 	ErrExists = errors.New("compat: already exists")
-	// ErrInUse: the role still has users, active or not.
+	// ErrInUse: an active user has the role.
 	ErrInUse = errors.New("compat: in use")
 	// ErrThrottled: too many failures of this user or from this address. It becomes 429 with Retry-After; wrap it in a
 	// [RetryError] to say how long.
@@ -43,7 +44,7 @@ func (e *RetryError) Unwrap() error { return e.Err }
 // Caller is who a request comes from.
 type Caller struct {
 	Name string
-	// Role is the id of the user's role, empty when the user has none.
+	// Role is the id of the user's role, empty when the user has none or when that role has gone.
 	Role      string
 	SuperUser bool
 }
@@ -123,6 +124,6 @@ type Roles interface {
 	// ChangeRole replaces name (unless empty) and permission, keeps Created, moves Updated, and returns the role as stored,
 	// or ErrNotFound.
 	ChangeRole(ctx context.Context, r Role) (Role, error)
-	// DropRole returns ErrNotFound, or ErrInUse while a user has the role.
+	// DropRole returns ErrNotFound, or ErrInUse while an active user has the role. Inactive users lose theirs.
 	DropRole(ctx context.Context, id string) error
 }

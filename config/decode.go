@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -12,6 +13,15 @@ import (
 
 // decode writes the layers over cfg.
 func decode(raw map[string]any, cfg *Config) []error {
+	// A list replaces the one below it; the decoder alone would mix their entries.
+	for _, k := range keys() {
+		if k.typ.Kind() != reflect.Slice {
+			continue
+		}
+		if _, given := lookupPath(raw, k.path); given {
+			reflect.ValueOf(cfg).Elem().FieldByIndex(k.index).SetZero()
+		}
+	}
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:     cfg,
 		TagName:    "koanf",
@@ -106,4 +116,17 @@ func kindName(t reflect.Type) string {
 	default:
 		return "block of settings"
 	}
+}
+
+func lookupPath(raw map[string]any, path string) (any, bool) {
+	head, rest, nested := strings.Cut(path, ".")
+	value, given := raw[head]
+	if !given || !nested {
+		return value, given
+	}
+	block, ok := value.(map[string]any)
+	if !ok {
+		return nil, false
+	}
+	return lookupPath(block, rest)
 }

@@ -14,6 +14,8 @@ import (
 
 // Source is where a configuration comes from.
 type Source struct {
+	// Base is what holds where no layer says anything. Nil: Default().
+	Base *Config
 	// Path names the YAML file. Empty: the file that OPGRANT_CONFIG names, or none.
 	Path string
 	// Environ holds KEY=VALUE pairs, as os.Environ returns them.
@@ -37,6 +39,9 @@ func Load(src Source) (*Config, error) {
 	}
 
 	cfg := Default()
+	if src.Base != nil {
+		*cfg = *src.Base
+	}
 	problems = append(problems, decode(all.Raw(), cfg)...)
 	if err := cfg.Validate(); err != nil {
 		problems = append(problems, err)

@@ -193,6 +193,22 @@ users:
 	}
 }
 
+func TestListsOfTheBaseAreReplacedNotMixed(t *testing.T) {
+	base := config.Default()
+	base.Clients = []config.Client{{ID: "old", Secret: "a secret", Grants: []string{"password", "refresh_token"}}, {ID: "other", Grants: []string{"password"}}}
+	cfg := load(t, config.Source{Base: base, Path: write(t, "c.yaml", "clients: [{id: new, grants: [password]}]\n")})
+	if diff := cmp.Diff([]config.Client{{ID: "new", Grants: []string{"password"}}}, cfg.Clients); diff != "" {
+		t.Error(diff)
+	}
+	if base.Clients[0].ID != "old" {
+		t.Error("the base was written to")
+	}
+	cfg = load(t, config.Source{Base: base})
+	if diff := cmp.Diff(base.Clients, cfg.Clients); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestUnreadableFile(t *testing.T) {
 	for name, content := range map[string]string{"no YAML": "a: [", "a key twice": "listen: a:1\nlisten: b:1\n", "a list": "- a\n"} {
 		if _, err := config.Load(config.Source{Path: write(t, "c.yaml", content)}); err == nil {

@@ -50,11 +50,13 @@ func ParseDate(value string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a date", value)
 }
 
+const grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+
 var grants = []string{
 	"password",
 	"refresh_token",
 	"client_credentials",
-	"urn:ietf:params:oauth:grant-type:token-exchange",
+	grantExchange,
 	"urn:ietf:params:oauth:grant-type:jwt-bearer",
 }
 

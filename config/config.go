@@ -85,7 +85,6 @@ type Tokens struct {
 	RefreshTTL       time.Duration `koanf:"refresh_ttl"`        // standard profile
 	LegacyAccessTTL  time.Duration `koanf:"legacy_access_ttl"`  // legacy profile
 	LegacyRefreshTTL time.Duration `koanf:"legacy_refresh_ttl"` // legacy profile
-	RotationGrace    time.Duration `koanf:"rotation_grace"`     // how long a rotated refresh token gets the same answer again
 }
 
 // Keys describes the signing keys that the server makes.
@@ -131,22 +130,27 @@ type Compat struct {
 
 // Client is one entry of the declarative list of clients.
 type Client struct {
-	ID              string        `koanf:"id"`
-	Name            string        `koanf:"name"`
-	Secret          Secret        `koanf:"secret"` // empty: a public client
-	Grants          []string      `koanf:"grants"`
-	Scopes          []string      `koanf:"scopes"`
-	Audience        []string      `koanf:"audience"`
-	Profile         string        `koanf:"profile"`   // standard, legacy
-	Algorithm       string        `koanf:"algorithm"` // empty: as keys.algorithm
-	AccessTTL       time.Duration `koanf:"access_ttl"`
-	RefreshTTL      time.Duration `koanf:"refresh_ttl"`
-	IdleTTL         time.Duration `koanf:"idle_ttl"`
-	RefreshPolicy   string        `koanf:"refresh_policy"` // rotate, static
-	RotationGrace   time.Duration `koanf:"rotation_grace"`
-	SessionsPerUser int           `koanf:"sessions_per_user"` // 0: any number
-	Introspect      bool          `koanf:"introspect"`        // may call the introspection endpoint
+	ID              string         `koanf:"id"`
+	Name            string         `koanf:"name"`
+	Secret          Secret         `koanf:"secret"`
+	JWKS            Content        `koanf:"jwks"` // public keys of a client that authenticates or asserts with its own
+	Grants          []string       `koanf:"grants"`
+	Scopes          []string       `koanf:"scopes"`
+	DefaultScopes   []string       `koanf:"default_scopes"` // for requests that name none; not set: all of scopes
+	Audience        []string       `koanf:"audience"`
+	Profile         string         `koanf:"profile"`   // standard, legacy
+	Algorithm       string         `koanf:"algorithm"` // RS256, ES256, EdDSA
+	AccessTTL       time.Duration  `koanf:"access_ttl"`
+	RefreshTTL      time.Duration  `koanf:"refresh_ttl"`
+	MaxSessionLife  time.Duration  `koanf:"max_session_life"`
+	Refresh         string         `koanf:"refresh"`           // rotate, static
+	Grace           *time.Duration `koanf:"grace"`             // how long a rotated refresh token gets the same answer again; not set: 10s
+	SessionsPerUser int            `koanf:"sessions_per_user"` // 0: any number
+	Introspect      bool           `koanf:"introspect"`        // may ask about tokens that are not its own
 }
+
+// Public says whether the client has nothing to authenticate with.
+func (c Client) Public() bool { return c.Secret == "" && c.JWKS == "" }
 
 // User is one entry of the list of users to create.
 type User struct {

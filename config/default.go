@@ -30,7 +30,6 @@ func Default() *Config {
 			RefreshTTL:       30 * 24 * time.Hour,
 			LegacyAccessTTL:  24 * time.Hour,
 			LegacyRefreshTTL: 30 * 24 * time.Hour,
-			RotationGrace:    10 * time.Second,
 		},
 		Keys: Keys{Algorithm: "RS256", Bits: 2048, RotateEvery: 90 * 24 * time.Hour},
 		Passwords: Passwords{

@@ -8,21 +8,20 @@ func Dev() *Config {
 	cfg.Users = []User{{Username: "HDB_ADMIN", Password: "password", Role: "super_user"}}
 	cfg.Clients = []Client{
 		{
-			ID:            "operations",
-			Name:          "Legacy operations",
-			Profile:       "legacy",
-			Grants:        []string{"password", "refresh_token", grantExchange},
-			RefreshPolicy: "static",
+			ID:      "operations",
+			Name:    "Legacy operations",
+			Profile: "legacy",
+			Grants:  []string{"password", "refresh_token", grantExchange},
+			Refresh: "static",
 		},
 		{
-			ID:            "demo",
-			Name:          "Demonstration",
-			Secret:        "demo-secret",
-			Profile:       "standard",
-			Grants:        []string{"password", "refresh_token", "client_credentials", grantExchange},
-			RefreshPolicy: "rotate",
-			RotationGrace: cfg.Tokens.RotationGrace,
-			Introspect:    true,
+			ID:         "demo",
+			Name:       "Demonstration",
+			Secret:     "demo-secret",
+			Profile:    "standard",
+			Grants:     []string{"password", "refresh_token", "client_credentials", grantExchange},
+			Refresh:    "rotate",
+			Introspect: true,
 		},
 	}
 	return cfg

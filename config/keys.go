@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,14 +19,13 @@ const envPrefix = "OPGRANT_"
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	secretType   = reflect.TypeFor[Secret]()
-	urlType      = reflect.TypeFor[RedisURL]()
+	fileBacked   = []reflect.Type{reflect.TypeFor[Secret](), reflect.TypeFor[RedisURL](), reflect.TypeFor[Content]()}
 )
 
 // fileBacked says whether the key has a twin with the suffix _file.
 func (k key) fileBacked() bool { return isFileBacked(k.typ) }
 
-func isFileBacked(t reflect.Type) bool { return t == secretType || t == urlType }
+func isFileBacked(t reflect.Type) bool { return slices.Contains(fileBacked, t) }
 
 // keys lists the settings of Config in the order of its fields.
 func keys() []key { return structKeys(reflect.TypeFor[Config](), "", nil) }

@@ -45,7 +45,14 @@ func plain(v reflect.Value) any {
 	case reflect.Struct:
 		block := map[string]any{}
 		for i := range v.NumField() {
-			block[v.Type().Field(i).Tag.Get("koanf")] = plain(v.Field(i))
+			field := v.Field(i)
+			if field.Kind() == reflect.Pointer {
+				if field.IsNil() {
+					continue // not set
+				}
+				field = field.Elem()
+			}
+			block[v.Type().Field(i).Tag.Get("koanf")] = plain(field)
 		}
 		return block
 	case reflect.Slice:

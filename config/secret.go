@@ -59,3 +59,6 @@ func (u RedisURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil
 
 // LogValue redacts the password in logs.
 func (u RedisURL) LogValue() slog.Value { return slog.StringValue(u.String()) }
+
+// Content is a text that may stand in a file of its own, like a Secret, but is none.
+type Content string

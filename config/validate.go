@@ -39,7 +39,6 @@ func (c *Config) Validate() error {
 	v.positive("tokens.refresh_ttl", c.Tokens.RefreshTTL)
 	v.positive("tokens.legacy_access_ttl", c.Tokens.LegacyAccessTTL)
 	v.positive("tokens.legacy_refresh_ttl", c.Tokens.LegacyRefreshTTL)
-	v.grace("tokens.rotation_grace", c.Tokens.RotationGrace)
 	v.oneOf("keys.algorithm", c.Keys.Algorithm, algorithms...)
 	v.check("keys.bits", c.Keys.Bits >= 2048 && c.Keys.Bits <= 8192, "%d is not between 2048 and 8192", c.Keys.Bits)
 	v.check("keys.rotate_every", c.Keys.RotateEvery == 0 || c.Keys.RotateEvery >= time.Hour, "shorter than an hour")
@@ -75,10 +74,6 @@ func (v *validation) oneOf(key, value string, allowed ...string) {
 
 func (v *validation) positive(key string, d time.Duration) {
 	v.check(key, d > 0, "must be longer than nothing")
-}
-
-func (v *validation) grace(key string, d time.Duration) {
-	v.check(key, d >= 0 && d <= time.Minute, "%s is not between 0s and 60s", d)
 }
 
 func (v *validation) listener(key, address string) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -71,14 +72,14 @@ func (v *validation) clients(list []Client) {
 		for _, grant := range c.Grants {
 			v.oneOf(at+"grants", grant, grants...)
 		}
-		v.check(at+"grants", c.Secret != "" || !slices.Contains(c.Grants, "client_credentials"),
-			"client_credentials needs a secret (RFC 6749, section 4.4)")
+		v.check(at+"grants", !c.Public() || !slices.Contains(c.Grants, "client_credentials"),
+			"client_credentials needs a secret or keys (RFC 6749, section 4.4)")
 		v.check(at+"secret", c.Secret == "" || len(c.Secret) >= 8, "shorter than 8 characters")
 		if c.Profile != "" {
 			v.oneOf(at+"profile", c.Profile, "standard", "legacy")
 		}
-		if c.RefreshPolicy != "" {
-			v.oneOf(at+"refresh_policy", c.RefreshPolicy, "rotate", "static")
+		if c.Refresh != "" {
+			v.oneOf(at+"refresh", c.Refresh, "rotate", "static")
 		}
 		if c.Algorithm != "" {
 			v.oneOf(at+"algorithm", c.Algorithm, algorithms...)
@@ -87,12 +88,15 @@ func (v *validation) clients(list []Client) {
 		for _, ttl := range []struct {
 			key string
 			d   time.Duration
-		}{{"access_ttl", c.AccessTTL}, {"refresh_ttl", c.RefreshTTL}, {"idle_ttl", c.IdleTTL}} {
+		}{{"access_ttl", c.AccessTTL}, {"refresh_ttl", c.RefreshTTL}, {"max_session_life", c.MaxSessionLife}} {
 			v.check(at+ttl.key, ttl.d >= 0, "is negative")
 		}
-		v.grace(at+"rotation_grace", c.RotationGrace)
+		if c.Grace != nil {
+			v.check(at+"grace", *c.Grace >= 0 && *c.Grace <= time.Minute, "%s is not between 0s and 60s", *c.Grace)
+		}
+		v.check(at+"jwks", c.JWKS == "" || json.Valid([]byte(c.JWKS)), "is not JSON")
 		v.check(at+"sessions_per_user", c.SessionsPerUser >= 0, "is negative")
-		v.check(at+"introspect", !c.Introspect || c.Secret != "", "a public client may not introspect: anyone can be it")
+		v.check(at+"introspect", !c.Introspect || !c.Public(), "a public client may not introspect: anyone can be it")
 	}
 }
 

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof" //nolint:gosec // its handlers are mounted on the admin listener alone; the default mux is never served
+	"time"
+
+	"github.com/opgrant/opgrant/config"
+)
+
+// listeners are the two doors to the process, opened before anything else so that a port in use is found at once.
+type listeners struct {
+	public net.Listener
+	admin  net.Listener // nil when switched off
+}
+
+func openListeners(ctx context.Context, cfg *config.Config) (*listeners, error) {
+	var lc net.ListenConfig
+	public, err := lc.Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	l := &listeners{public: public}
+	if cfg.AdminListen == "off" {
+		return l, nil
+	}
+	if l.admin, err = lc.Listen(ctx, "tcp", cfg.AdminListen); err != nil {
+		_ = public.Close()
+		return nil, fmt.Errorf("admin_listen: %w", err)
+	}
+	return l, nil
+}
+
+// close is for a start that goes no further; a running server closes what it serves.
+func (l *listeners) close() {
+	_ = l.public.Close()
+	if l.admin != nil {
+		_ = l.admin.Close()
+	}
+}
+
+// serve answers until ctx ends, then lets open requests finish.
+func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public http.Handler, m *metrics, h *health, log *slog.Logger) error {
+	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	servers := map[*http.Server]net.Listener{{
+		Handler:           public,
+		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
+		ReadTimeout:       cfg.ReadTimeout,
+		WriteTimeout:      cfg.WriteTimeout,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes,
+		ErrorLog:          quiet,
+	}: l.public}
+	if l.admin != nil {
+		servers[&http.Server{
+			Handler:           adminMux(m),
+			ReadHeaderTimeout: cfg.ReadHeaderTimeout,
+			ReadTimeout:       cfg.ReadTimeout,
+			WriteTimeout:      5 * time.Minute, // a CPU profile takes as long as it was asked to
+			IdleTimeout:       cfg.IdleTimeout,
+			MaxHeaderBytes:    cfg.MaxHeaderBytes,
+			ErrorLog:          quiet,
+		}] = l.admin
+	}
+	ended := make(chan error, len(servers))
+	for server, listener := range servers {
+		go func() { ended <- server.Serve(listener) }()
+	}
+
+	var failure error
+	select {
+	case <-ctx.Done():
+		log.Info("shutting down", "grace", cfg.ShutdownTimeout)
+	case failure = <-ended:
+	}
+	h.draining.Store(true)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	defer cancel()
+	for server := range servers {
+		if err := server.Shutdown(grace); err != nil {
+			log.Warn("open requests were cut off", "error", err)
+			_ = server.Close()
+		}
+	}
+	if failure != nil && !errors.Is(failure, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", failure)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// adminMux never shares a listener with the public: profiles hold memory, and memory holds secrets.
+func adminMux(m *metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", m.handler())
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}

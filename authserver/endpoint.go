@@ -1,0 +1,137 @@
+package authserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// required names the parameters without which a grant cannot begin.
+var required = map[string][]string{
+	grantPassword: {"username", "password"},
+	grantRefresh:  {"refresh_token"},
+	grantExchange: {parameterSubject, parameterKind},
+}
+
+// token is the token endpoint (RFC 6749 section 3.2).
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	form, err := parseForm(w, r)
+	if err == nil {
+		err = s.checkGrant(form)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer, use, err := s.grant(r, form)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if s.config.Used != nil {
+		s.config.Used(use)
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// checkGrant says what is wrong with a request before anybody is asked who sends it.
+func (s *Server) checkGrant(form url.Values) error {
+	grant := form.Get("grant_type")
+	if grant == "" {
+		return invalidRequest("The parameter grant_type is missing.")
+	}
+	if !slices.Contains(s.grants(), grant) {
+		return &Error{Status: 400, Code: "unsupported_grant_type", Description: "The server does not support this grant type."}
+	}
+	for _, name := range required[grant] {
+		if form.Get(name) == "" {
+			return invalidRequest("The parameter " + name + " is missing.")
+		}
+	}
+	if !scopeCharacters(form.Get("scope")) {
+		return invalidScope("The scope is malformed.")
+	}
+	return nil
+}
+
+// scopeCharacters checks the set of RFC 6749 section 3.3.
+func scopeCharacters(scope string) bool {
+	for i := range len(scope) {
+		c := scope[i]
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// grant runs one grant: fosite checks it, the store commits it in one step, and only then is there an answer.
+func (s *Server) grant(r *http.Request, form url.Values) (map[string]any, Use, error) {
+	ctx, err := s.config.Storage.BeginTX(r.Context())
+	if err != nil {
+		return nil, Use{}, err
+	}
+	name, address := form.Get("username"), s.config.ClientAddress(r)
+	if form.Get("grant_type") == grantPassword {
+		if err := s.throttle(ctx, name, address); err != nil {
+			return nil, Use{}, err
+		}
+	}
+	session := &Session{address: address, userAgent: r.UserAgent()}
+	req, err := s.provider.NewAccessRequest(ctx, r, session)
+	if err != nil {
+		return nil, Use{}, err
+	}
+	if form.Get("grant_type") == grantPassword && s.config.Throttle != nil {
+		if err := s.config.Throttle.Succeeded(ctx, name, address); err != nil {
+			s.config.Log.WarnContext(ctx, "login not taken back from the throttle", "error", err)
+		}
+	}
+	resp, err := s.respondTo(ctx, req)
+	if err != nil {
+		return nil, Use{}, err
+	}
+	answer := resp.ToMap()
+	if answer["scope"] == "" {
+		delete(answer, "scope")
+	}
+	return answer, Use{
+		Client: req.GetClient().GetID(), Subject: req.GetSession().GetSubject(), UserAgent: r.UserAgent(), Grant: form.Get("grant_type"),
+	}, nil
+}
+
+// respondTo makes the tokens and commits them. The commit does not end with the caller's patience: a client that hangs up
+// must not leave half an answer behind.
+func (s *Server) respondTo(ctx context.Context, req fosite.AccessRequester) (fosite.AccessResponder, error) {
+	resp, err := s.provider.NewAccessResponse(context.WithoutCancel(ctx), req)
+	if err != nil {
+		return nil, errors.Join(err, s.config.Storage.Rollback(ctx))
+	}
+	if err := s.config.Storage.Commit(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// throttle refuses a login when too many have failed, before the password costs anything.
+func (s *Server) throttle(ctx context.Context, username, address string) error {
+	if s.config.Throttle == nil {
+		return nil
+	}
+	wait, err := s.config.Throttle.Take(ctx, username, address)
+	if err != nil {
+		return err
+	}
+	if wait <= 0 {
+		return nil
+	}
+	return &Error{
+		Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: max(wait, time.Second),
+		Description: "Too many attempts have failed. Try again later.",
+	}
+}

@@ -1,0 +1,134 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Algorithms that keys can have (RFC 7518 section 3.1, RFC 8037).
+const (
+	RS256 = "RS256"
+	ES256 = "ES256"
+	EdDSA = "EdDSA"
+)
+
+// Key is one key pair with its times. It is immutable.
+type Key struct {
+	ID        string
+	Algorithm string
+	Created   time.Time
+	// Activates is when it begins to sign. Until then it is only published.
+	Activates time.Time
+	// LastExpiry is when the last token expires that is known to live longer than the set's MaxTokenLife.
+	LastExpiry time.Time
+	// Imported keys verify tokens without a kid too: another server signed them before.
+	Imported bool
+	// VerifyOnly keys never sign.
+	VerifyOnly bool
+
+	Private crypto.Signer // nil for a public key alone
+	Public  crypto.PublicKey
+}
+
+// record is the stored form of a Key.
+type record struct {
+	ID         string    `json:"kid"`
+	Algorithm  string    `json:"alg"`
+	Created    time.Time `json:"created"`
+	Activates  time.Time `json:"activates"`
+	LastExpiry time.Time `json:"last_expiry,omitzero"`
+	Imported   bool      `json:"imported,omitempty"`
+	VerifyOnly bool      `json:"verify_only,omitempty"`
+	Private    []byte    `json:"private,omitempty"` // PKCS #8
+	Public     []byte    `json:"public,omitempty"`  // SPKI, only without a private key
+}
+
+func (k *Key) record() (record, error) {
+	r := record{
+		ID: k.ID, Algorithm: k.Algorithm, Created: k.Created, Activates: k.Activates,
+		LastExpiry: k.LastExpiry, Imported: k.Imported, VerifyOnly: k.VerifyOnly,
+	}
+	var err error
+	if k.Private != nil {
+		r.Private, err = x509.MarshalPKCS8PrivateKey(k.Private)
+	} else {
+		r.Public, err = x509.MarshalPKIXPublicKey(k.Public)
+	}
+	return r, err
+}
+
+func (r record) key() (*Key, error) {
+	k := &Key{
+		ID: r.ID, Algorithm: r.Algorithm, Created: r.Created, Activates: r.Activates,
+		LastExpiry: r.LastExpiry, Imported: r.Imported, VerifyOnly: r.VerifyOnly,
+	}
+	if len(r.Private) == 0 {
+		public, err := x509.ParsePKIXPublicKey(r.Public)
+		k.Public = public
+		return k, err
+	}
+	private, err := x509.ParsePKCS8PrivateKey(r.Private)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := private.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("not a signing key")
+	}
+	k.Private, k.Public = signer, signer.Public()
+	return k, nil
+}
+
+// generate makes a new key pair.
+func generate(algorithm string, rsaBits int) (crypto.Signer, error) {
+	switch algorithm {
+	case RS256:
+		return rsa.GenerateKey(rand.Reader, rsaBits)
+	case ES256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case EdDSA:
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		return private, err
+	}
+	return nil, fmt.Errorf("keys: unknown algorithm %q", algorithm)
+}
+
+// AlgorithmOf returns the algorithm that fits a public key, or an error for a kind or size that no token may have.
+func AlgorithmOf(public crypto.PublicKey) (string, error) {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		if k.N.BitLen() < 2048 {
+			return "", fmt.Errorf("keys: RSA key of %d bits, at least 2048 are needed", k.N.BitLen())
+		}
+		return RS256, nil
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() {
+			return "", errors.New("keys: the only curve for ECDSA is P-256")
+		}
+		return ES256, nil
+	case ed25519.PublicKey:
+		return EdDSA, nil
+	}
+	return "", fmt.Errorf("keys: %T is no signing key", public)
+}
+
+// thumbprint is the key's ID: RFC 7638, so that one key has one name on every server.
+func thumbprint(public crypto.PublicKey) (string, error) {
+	jwk := jose.JSONWebKey{Key: public}
+	sum, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("keys: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}

@@ -1,0 +1,103 @@
+package authserver
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+	fositestorage "github.com/ory/fosite/storage"
+)
+
+// Storage is what the server needs of a store: fosite's own interfaces, so that an incomplete store is a compile error, and
+// the few steps that fosite has no name for. package storage of this module has them all.
+//
+// Errors: fosite.ErrNotFound is a verdict, "there is no such thing". An error for which
+// errors.Is(err, fosite.ErrTemporarilyUnavailable) holds is a don't-know, and the client is asked to come back (503).
+type Storage interface {
+	fosite.ClientManager
+	oauth2.TokenRevocationStorage
+	fositestorage.Transactional
+
+	// SessionID returns an ID for a new session of the subject.
+	SessionID(subject string) string
+	// TokenSignature returns the name under which a token of the session is stored. It must not allow to find the token.
+	TokenSignature(sessionID, token string) string
+	// RefreshSession makes one refresh in one atomic step. presented, access and refresh are signatures; an empty refresh
+	// leaves the presented token good (static refresh). When the presented token was rotated away a moment ago it changes
+	// nothing and returns the answer given then. fosite.ErrInactiveToken: used before, the session is ended.
+	RefreshSession(ctx context.Context, presented, access, refresh string, answer []byte, req fosite.Requester) ([]byte, error)
+	// RevokeSession ends a session with all its tokens. A session that is not there is no error.
+	RevokeSession(ctx context.Context, requestID string) error
+}
+
+// Users are the people who log in, for the password grant and for what tokens say about them.
+type Users interface {
+	// Authenticate returns the subject of a user name and password. fosite.ErrNotFound: unknown, wrong or disabled, in the
+	// same time.
+	Authenticate(ctx context.Context, username, password string) (subject string, err error)
+	// Claims returns what tokens say about the subject beyond its name, read anew for every token. fosite.ErrNotFound: the
+	// subject gets no tokens any more.
+	Claims(ctx context.Context, subject string) (map[string]any, error)
+}
+
+// Throttle counts failed logins before a password is looked at. Both methods are safe for concurrent use.
+type Throttle interface {
+	// Take counts an attempt. A positive wait refuses it: too many have failed for this user or from this address.
+	Take(ctx context.Context, username, address string) (wait time.Duration, err error)
+	// Succeeded takes the attempt back, because the password was right.
+	Succeeded(ctx context.Context, username, address string) error
+}
+
+// Client is what the server asks of a client beyond fosite.Client, each as an interface of its own: a client that does not
+// have a method gets the default.
+type (
+	// LegacyClient chooses the legacy token profile. Default: the standard one.
+	LegacyClient interface{ Legacy() bool }
+	// SigningClient chooses the algorithm of access tokens: RS256 (default), ES256 or EdDSA.
+	SigningClient interface{ SigningAlgorithm() string }
+	// StaticClient chooses refresh tokens that stay good until they expire. Default: they rotate.
+	StaticClient interface{ StaticRefresh() bool }
+	// ScopedClient names the scopes of a request that names none. Default: all of the client's.
+	ScopedClient interface{ DefaultScopes() []string }
+	// LivedClient sets the lives of its tokens; zero is the server's default.
+	LivedClient interface {
+		TokenLife() (access, refresh time.Duration)
+	}
+	// EndingClient ends a session after a time, whatever is refreshed. Zero: never.
+	EndingClient interface{ MaxSessionLife() time.Duration }
+	// IntrospectingClient may ask about tokens of other clients. Default: of its own.
+	IntrospectingClient interface{ MayIntrospect() bool }
+	// KeyedClient has public keys, a JSON Web Key Set, to authenticate with (private_key_jwt) and to sign assertions with.
+	KeyedClient interface{ KeySet() json.RawMessage }
+)
+
+func legacy(c fosite.Client) bool {
+	l, ok := c.(LegacyClient)
+	return ok && l.Legacy()
+}
+
+func algorithm(c fosite.Client) string {
+	if s, ok := c.(SigningClient); ok && !legacy(c) {
+		return s.SigningAlgorithm()
+	}
+	return "RS256"
+}
+
+func staticRefresh(c fosite.Client) bool {
+	s, ok := c.(StaticClient)
+	return ok && s.StaticRefresh()
+}
+
+func defaultScopes(c fosite.Client) []string {
+	if s, ok := c.(ScopedClient); ok {
+		return s.DefaultScopes()
+	}
+	return c.GetScopes()
+}
+
+func mayIntrospect(c fosite.Client) bool {
+	i, ok := c.(IntrospectingClient)
+	return ok && i.MayIntrospect()
+}

@@ -1,0 +1,145 @@
+-- One step in the life of one session: login, refresh, revocation. Everything is checked before anything is written, because
+-- a script is not rolled back, and a step that ran and whose reply was lost may be sent again without a second effect.
+--
+-- KEYS  1 session   2 sessions of the subject   3 evicted ones   4 answer to the presented token   5 user record
+-- ARGV  1 the step as JSON   2 sealed answer
+-- reply {verdict, earlier answer}; the verdicts are in transition.go
+local step = cjson.decode(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local raw = redis.call('GET', KEYS[1])
+local s = raw and cjson.decode(raw) or nil
+local dead = s and redis.call('ZSCORE', KEYS[3], step.rest)
+
+-- The user must be as it was when the credentials or the session were read: a password changed since, a user disabled
+-- or dropped, and nothing is issued.
+if step.user then
+  local user = redis.call('GET', KEYS[5])
+  if not user or cjson.decode(user).rev ~= step.user then return {'user'} end
+end
+
+local function used(h)
+  return s.u and string.find(s.u, string.sub(h, 1, 12), 1, true)
+end
+
+local function finish()
+  redis.call('DEL', KEYS[1])
+  if step.member then
+    redis.call('ZREM', KEYS[2], step.member)
+    redis.call('ZREM', KEYS[3], step.rest)
+  end
+end
+
+if step.present then
+  local h = step.present
+  if not s or dead then return {'none'} end
+  if s.c == h then
+    if s.ce <= now then return {'none'} end
+  elseif s.p == h and step.refresh and s.c == step.refresh then
+    return {'ok'} -- this very step ran before, and its reply was lost
+  elseif s.p == h or used(h) then
+    local answer = redis.call('GET', KEYS[4])
+    if answer then
+      if #answer > 0 then return {'replay', answer} end
+      return {'busy'}
+    end
+    if step.theft then finish() end
+    return {'used'}
+  else
+    return {'none'}
+  end
+elseif not s and not step.create then
+  return {'none'}
+end
+
+if not s then
+  s = {v = 1, at = now}
+  if step.max then s.x = now + step.max end
+end
+if step.doc then s.d = step.doc end
+if step.id then s.id = step.id end
+if step.ip then s.ip = step.ip end
+if step.ua then s.ua = step.ua end
+s.l = now
+
+-- retire moves the current refresh token to the used ones, of which the newest 1024 are remembered.
+local function retire()
+  if s.p then
+    s.u = string.sub((s.u or '') .. string.sub(s.p, 1, 12), -1024 * 12)
+  end
+  s.p, s.pe = s.c, s.ce
+  s.c, s.ce = nil, nil
+  if step.grace and s.p then redis.call('SET', KEYS[4], ARGV[2] or '', 'PX', step.grace) end
+end
+
+if step.retire then retire() end
+if step.refresh then
+  if s.c and s.c ~= step.refresh then retire() end
+  s.c = step.refresh
+  s.ce = now + step.refresh_ttl
+  if s.x and s.ce > s.x then s.ce = s.x end
+end
+if step.access then
+  s.a = s.a or {}
+  for h, exp in pairs(s.a) do
+    if exp <= now then
+      s.a[h] = nil
+      if s.o then s.o[h] = nil end
+    end
+  end
+  s.a[step.access] = now + step.access_ttl
+  if step.own then
+    s.o = s.o or {}
+    s.o[step.access] = step.own
+  end
+end
+if step.drop_access and s.a then
+  s.a[step.drop_access] = nil
+  if s.o then s.o[step.drop_access] = nil end
+end
+if step.drop_refresh then
+  if s.c == step.drop_refresh then s.c, s.ce = nil, nil end
+  if s.p == step.drop_refresh then s.p, s.pe = nil, nil end
+  local found = used(step.drop_refresh)
+  if found then s.u = string.sub(s.u, 1, found - 1) .. string.sub(s.u, found + 12) end
+end
+if step.end_refresh then s.c, s.ce, s.p, s.pe, s.u = nil, nil, nil, nil, nil end
+if step.end_access then s.a, s.o = nil, nil end
+if s.a and next(s.a) == nil then s.a = nil end
+if s.o and next(s.o) == nil then s.o = nil end
+if s.u == '' then s.u = nil end
+
+local ends = math.max(s.ce or 0, s.pe or 0)
+for _, exp in pairs(s.a or {}) do
+  if exp > ends then ends = exp end
+end
+if ends <= now then
+  finish()
+  return {'ok'}
+end
+redis.call('SET', KEYS[1], cjson.encode(s), 'PX', ends - now)
+
+if step.member then
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+  redis.call('ZADD', KEYS[2], ends, step.member)
+  local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+  redis.call('PEXPIREAT', KEYS[2], last[2])
+  if step.limit and step.refresh and step.create then
+    local mine = {}
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+      if string.sub(member, -#step.suffix) == step.suffix and member ~= step.member
+        and not redis.call('ZSCORE', KEYS[3], string.sub(member, 1, 22)) then
+        mine[#mine + 1] = member
+      end
+    end
+    for i = 1, #mine - step.limit + 1 do
+      local score = redis.call('ZSCORE', KEYS[2], mine[i])
+      redis.call('ZADD', KEYS[3], score, string.sub(mine[i], 1, 22))
+    end
+    if redis.call('EXISTS', KEYS[3]) == 1 then
+      redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+      redis.call('PEXPIREAT', KEYS[3], last[2])
+    end
+  end
+end
+return {'ok'}

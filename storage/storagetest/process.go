@@ -131,7 +131,7 @@ func (s *Server) launch(t testing.TB, lines []string) {
 			t.Cleanup(func() {
 				s.Kill()
 				if t.Failed() {
-					t.Logf("redis-server %s ended its log with:\n%s", s.Addr, s.LogTail(15))
+					t.Logf("redis-server %s ended its log with:\n%s", s.Addr, s.LogTail(4))
 				}
 			})
 			return

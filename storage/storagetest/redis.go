@@ -37,8 +37,7 @@ func Redis(t *testing.T, test func(t *testing.T, r *Instance)) {
 		return
 	}
 	t.Run("redis-server", func(t *testing.T) {
-		s := StartRedis(t, Options{})
-		test(t, &Instance{Kind: "redis-server", Addr: s.Addr, Server: s})
+		test(t, StartInstance(t))
 	})
 }
 
@@ -63,6 +62,13 @@ func StartMiniredis(t testing.TB) *Instance {
 	}
 	t.Cleanup(m.Close)
 	return &Instance{Kind: "miniredis", Addr: m.Addr(), Mini: m}
+}
+
+// StartInstance starts a private redis-server without persistence.
+func StartInstance(t testing.TB) *Instance {
+	t.Helper()
+	s := StartRedis(t, Options{})
+	return &Instance{Kind: "redis-server", Addr: s.Addr, Server: s}
 }
 
 // Client returns a client of the instance that is closed when the test ends.

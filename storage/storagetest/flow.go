@@ -1,0 +1,237 @@
+package storagetest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+	"github.com/ory/fosite/storage"
+)
+
+const clientID = "suite-client"
+
+func (h Harness) withDefaults() Harness {
+	if h.NewSession == nil {
+		h.NewSession = func() fosite.Session { return &Session{} }
+	}
+	if h.RequestID == nil {
+		h.RequestID = func(string) string {
+			b := random(16)
+			return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+		}
+	}
+	if h.Signature == nil {
+		h.Signature = func(string) string { return base64.RawURLEncoding.EncodeToString(random(32)) }
+	}
+	return h
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+func (c *check) addClient(id string) {
+	c.client = &fosite.DefaultClient{
+		ID: id, Public: true, Scopes: []string{"read", "write"}, Audience: []string{"https://api.example"},
+		GrantTypes: []string{"password", "refresh_token", "client_credentials"},
+	}
+	if c.AddClient != nil {
+		c.must(c.AddClient(c.client), "AddClient")
+	}
+}
+
+// login is what one login left: the request as fosite stored it and the signatures of its tokens.
+type login struct {
+	req             fosite.Requester
+	access, refresh string
+}
+
+// request is a request as fosite hands it to a store after a password grant, for tokens of the given life.
+func (c *check) request(subject string, access, refresh time.Duration) *fosite.Request {
+	s := c.NewSession()
+	if own, ok := s.(*Session); ok {
+		own.Username, own.Claims = subject+"@example", map[string]string{"role": "ærø \"quoted\" {braces}"}
+	}
+	if n, ok := s.(interface{ SetSubject(string) }); ok {
+		n.SetSubject(subject)
+	}
+	s.SetExpiresAt(fosite.AccessToken, time.Now().UTC().Add(access))
+	s.SetExpiresAt(fosite.RefreshToken, time.Now().UTC().Add(refresh))
+	return &fosite.Request{
+		ID:                c.RequestID(subject),
+		RequestedAt:       time.Now().UTC().Round(time.Second),
+		Client:            c.client,
+		RequestedScope:    fosite.Arguments{"read", "write"},
+		GrantedScope:      fosite.Arguments{"read"},
+		RequestedAudience: fosite.Arguments{"https://api.example", "https://other.example"},
+		GrantedAudience:   fosite.Arguments{"https://api.example"},
+		Form:              url.Values{"grant_type": {"password"}, "scope": {"read write"}, "client_id": {clientID}},
+		Session:           s,
+	}
+}
+
+func (c *check) login(subject string) login {
+	return c.loginFor(c.request(subject, time.Hour, 24*time.Hour))
+}
+
+// loginFor stores the tokens of a login as fosite's password handler does: access token first, no transaction.
+func (c *check) loginFor(req fosite.Requester) login {
+	l := login{req: req, access: c.Signature(req.GetID()), refresh: c.Signature(req.GetID())}
+	c.must(c.create(c.ctx, l), "store a login")
+	return l
+}
+
+func (c *check) create(ctx context.Context, l login) error {
+	if err := c.Storage.CreateAccessTokenSession(ctx, l.access, l.req); err != nil {
+		return fmt.Errorf("CreateAccessTokenSession: %w", err)
+	}
+	if err := c.Storage.CreateRefreshTokenSession(ctx, l.refresh, l.access, l.req); err != nil {
+		return fmt.Errorf("CreateRefreshTokenSession: %w", err)
+	}
+	return nil
+}
+
+// rotate does what fosite's refresh handler does with a store once it has checked the token, transaction included.
+func (c *check) rotate(old login) (login, error) {
+	req := c.request(old.req.GetSession().GetSubject(), time.Hour, 24*time.Hour)
+	req.ID = old.req.GetID()
+	next := login{req: req, access: c.Signature(req.ID), refresh: c.Signature(req.ID)}
+
+	ctx, err := storage.MaybeBeginTx(c.ctx, c.Storage)
+	if err != nil {
+		return next, fmt.Errorf("BeginTX: %w", err)
+	}
+	if err := c.Storage.RotateRefreshToken(ctx, req.ID, old.refresh); err != nil {
+		return next, errors.Join(fmt.Errorf("RotateRefreshToken: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
+	}
+	if err := c.create(ctx, next); err != nil {
+		return next, errors.Join(err, storage.MaybeRollbackTx(ctx, c.Storage))
+	}
+	if err := storage.MaybeCommitTx(ctx, c.Storage); err != nil {
+		return next, errors.Join(fmt.Errorf("Commit: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
+	}
+	return next, nil
+}
+
+func (c *check) mustRotate(old login) login {
+	next, err := c.rotate(old)
+	c.must(err, "rotate")
+	return next
+}
+
+func (c *check) getAccess(l login) (fosite.Requester, error) {
+	return c.Storage.GetAccessTokenSession(c.ctx, l.access, c.NewSession())
+}
+
+func (c *check) getRefresh(l login) (fosite.Requester, error) {
+	return c.Storage.GetRefreshTokenSession(c.ctx, l.refresh, c.NewSession())
+}
+
+// verdict tells a no from a don't-know.
+func verdict(err error) bool {
+	return errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrInactiveToken) ||
+		errors.Is(err, fosite.ErrSerializationFailure)
+}
+
+// wantDead checks that a token is answered with a no, of whichever kind.
+func (c *check) wantDead(what string, req fosite.Requester, err error) {
+	switch {
+	case err == nil:
+		c.errorf("%s is still accepted", what)
+	case errors.Is(err, fosite.ErrInactiveToken) && req == nil:
+		c.errorf("%s: ErrInactiveToken without the request, whose ID fosite needs to end the session", what)
+	case !errors.Is(err, fosite.ErrInactiveToken) && !errors.Is(err, fosite.ErrNotFound):
+		c.errorf("%s: %v, want ErrInactiveToken or ErrNotFound", what, err)
+	}
+}
+
+func (c *check) wantAlive(what string, _ fosite.Requester, err error) {
+	if err != nil {
+		c.errorf("%s is not accepted: %v", what, err)
+	}
+}
+
+// wantInactive checks for the answer that lets fosite see reuse.
+func (c *check) wantInactive(what string, l login) {
+	req, err := c.getRefresh(l)
+	if !errors.Is(err, fosite.ErrInactiveToken) {
+		c.errorf("%s: error %v, want ErrInactiveToken", what, err)
+		return
+	}
+	if req == nil {
+		c.errorf("%s: ErrInactiveToken without the request, whose ID fosite needs to end the session", what)
+		return
+	}
+	if req.GetID() != l.req.GetID() {
+		c.errorf("%s: request ID %q, want %q", what, req.GetID(), l.req.GetID())
+	}
+}
+
+// outliveGrace lets the grace of tokens that were rotated away run out.
+func (c *check) outliveGrace() {
+	if c.Grace > 0 {
+		c.advance(c.Grace + c.graceMargin())
+	}
+}
+
+// graceMargin is how late a store may be in ending a grace.
+func (c *check) graceMargin() time.Duration { return min(c.Grace, time.Second) }
+
+func (c *check) advance(d time.Duration) {
+	if c.Advance == nil {
+		c.skip("the fixture cannot let time pass")
+	}
+	c.Advance(d)
+}
+
+// wantSame compares what a store returned with what was stored.
+func (c *check) wantSame(got, want fosite.Requester) {
+	if got == nil {
+		c.fatalf("no error and no request")
+	}
+	same := func(what string, got, want any) {
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			c.errorf("%s is %v, want %v", what, got, want)
+		}
+	}
+	same("ID", got.GetID(), want.GetID())
+	same("RequestedAt", got.GetRequestedAt().Unix(), want.GetRequestedAt().Unix())
+	same("requested scopes", sorted(got.GetRequestedScopes()), sorted(want.GetRequestedScopes()))
+	same("granted scopes", sorted(got.GetGrantedScopes()), sorted(want.GetGrantedScopes()))
+	same("requested audience", sorted(got.GetRequestedAudience()), sorted(want.GetRequestedAudience()))
+	same("granted audience", sorted(got.GetGrantedAudience()), sorted(want.GetGrantedAudience()))
+	if got.GetClient() == nil {
+		c.errorf("no client")
+	} else {
+		same("client", got.GetClient().GetID(), want.GetClient().GetID())
+	}
+	g, w := got.GetSession(), want.GetSession()
+	if g == nil {
+		c.fatalf("no session")
+	}
+	same("subject", g.GetSubject(), w.GetSubject())
+	same("user name", g.GetUsername(), w.GetUsername())
+	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken} {
+		if d := g.GetExpiresAt(kind).Sub(w.GetExpiresAt(kind)).Abs(); d > time.Second {
+			c.errorf("%s expires %v away from what was stored", kind, d)
+		}
+	}
+	if w, ok := w.(*Session); ok {
+		if g, ok := g.(*Session); ok {
+			same("the session's own fields", g.Claims, w.Claims)
+		}
+	}
+}
+
+func sorted(a fosite.Arguments) []string { return slices.Sorted(slices.Values(a)) }
+
+var _ oauth2.TokenRevocationStorage = Fixture{}.Storage

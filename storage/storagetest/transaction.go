@@ -1,0 +1,132 @@
+package storagetest
+
+import (
+	"context"
+	"time"
+
+	"github.com/ory/fosite/storage"
+)
+
+// transactional returns the store's transactions, or skips the test.
+func (c *check) transactional() storage.Transactional {
+	t, ok := c.Storage.(storage.Transactional)
+	if !ok {
+		c.skip("the store offers no transactions")
+	}
+	return t
+}
+
+// begin opens a transaction.
+func (c *check) begin() (context.Context, storage.Transactional) {
+	t := c.transactional()
+	ctx, err := t.BeginTX(c.ctx)
+	c.must(err, "BeginTX")
+	return ctx, t
+}
+
+func (c *check) fresh(subject string) login {
+	req := c.request(subject, time.Hour, time.Hour)
+	return login{req: req, access: c.Signature(req.ID), refresh: c.Signature(req.ID)}
+}
+
+var transactionCases = []testCase{
+	{"shows nothing before the commit and everything after", func(c *check) {
+		ctx, t := c.begin()
+		l := c.fresh("alice")
+		c.must(c.create(ctx, l), "store a login")
+		req, err := c.getRefresh(l)
+		c.wantDead("the refresh token before the commit", req, err)
+		req, err = c.getAccess(l)
+		c.wantDead("the access token before the commit", req, err)
+		c.must(t.Commit(ctx), "Commit")
+		req, err = c.getRefresh(l)
+		c.wantAlive("the refresh token after the commit", req, err)
+		req, err = c.getAccess(l)
+		c.wantAlive("the access token after the commit", req, err)
+	}},
+	{"rolled back leaves nothing", func(c *check) {
+		old := c.login("alice")
+		ctx, t := c.begin()
+		l := login{req: old.req, access: c.Signature(old.req.GetID()), refresh: c.Signature(old.req.GetID())}
+		c.must(c.Storage.RotateRefreshToken(ctx, old.req.GetID(), old.refresh), "RotateRefreshToken")
+		c.must(c.create(ctx, l), "store the successor")
+		c.must(t.Rollback(ctx), "Rollback")
+		req, err := c.getRefresh(l)
+		c.wantDead("the successor after the rollback", req, err)
+		req, err = c.getRefresh(old)
+		c.wantAlive("the token after the rollback of its rotation", req, err)
+		req, err = c.getAccess(old)
+		c.wantAlive("the access token after the rollback", req, err)
+		c.mustRotate(old)
+	}},
+	{"that loses writes nothing", func(c *check) {
+		c.transactional()
+		old := c.login("alice")
+		next := c.mustRotate(old)
+		c.outliveGrace()
+		again, err := c.rotate(old)
+		if err == nil || !verdict(err) {
+			c.errorf("second rotation of one token: error %v, want a verdict", err)
+		}
+		req, err := c.getAccess(again)
+		c.wantDead("an access token of the losing transaction", req, err)
+		req, err = c.getRefresh(next)
+		c.wantAlive("the winner's token", req, err)
+	}},
+	{"open twice on one token commits once", func(c *check) {
+		old := c.login("alice")
+		t := c.transactional()
+		id := old.req.GetID()
+		one := login{req: old.req, access: c.Signature(id), refresh: c.Signature(id)}
+		two := login{req: old.req, access: c.Signature(id), refresh: c.Signature(id)}
+		errs := [2]error{}
+		ctxs := [2]context.Context{}
+		for i, l := range []login{one, two} {
+			ctx, err := t.BeginTX(c.ctx)
+			c.must(err, "BeginTX")
+			ctxs[i] = ctx
+			if errs[i] = c.Storage.RotateRefreshToken(ctx, id, old.refresh); errs[i] == nil {
+				errs[i] = c.create(ctx, l)
+			}
+		}
+		for i := range ctxs {
+			if errs[i] == nil {
+				errs[i] = t.Commit(ctxs[i])
+			} else {
+				_ = t.Rollback(ctxs[i])
+			}
+		}
+		if (errs[0] == nil) == (errs[1] == nil) {
+			c.errorf("two transactions rotate one token: errors %v and %v, want one winner", errs[0], errs[1])
+		}
+		for i, l := range []login{one, two} {
+			if errs[i] != nil && !verdict(errs[i]) {
+				c.errorf("the loser's error %v is no verdict", errs[i])
+			}
+			req, err := c.getRefresh(l)
+			if errs[i] == nil {
+				c.wantAlive("the winner's token", req, err)
+			} else {
+				c.wantDead("the loser's token", req, err)
+			}
+		}
+	}},
+	{"with a revocation inside ends the session at the commit", func(c *check) {
+		l := c.login("alice")
+		ctx, t := c.begin()
+		c.must(c.Storage.DeleteRefreshTokenSession(ctx, l.refresh), "DeleteRefreshTokenSession")
+		c.must(c.Storage.RevokeRefreshToken(ctx, l.req.GetID()), "RevokeRefreshToken")
+		c.must(c.Storage.RevokeAccessToken(ctx, l.req.GetID()), "RevokeAccessToken")
+		c.must(t.Commit(ctx), "Commit")
+		req, err := c.getRefresh(l)
+		c.wantDead("the refresh token", req, err)
+		req, err = c.getAccess(l)
+		c.wantDead("the access token", req, err)
+	}},
+	{"that is empty commits and rolls back", func(c *check) {
+		ctx, t := c.begin()
+		c.must(t.Commit(ctx), "Commit")
+		ctx, t = c.begin()
+		c.must(t.Rollback(ctx), "Rollback")
+	}},
+}

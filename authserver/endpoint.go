@@ -76,21 +76,14 @@ func (s *Server) grant(r *http.Request, form url.Values) (map[string]any, Use, e
 	if err != nil {
 		return nil, Use{}, err
 	}
-	name, address := form.Get("username"), s.config.ClientAddress(r)
-	if form.Get("grant_type") == grantPassword {
-		if err := s.throttle(ctx, name, address); err != nil {
-			return nil, Use{}, err
-		}
+	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent()}
+	check := s.provider.NewAccessRequest
+	if form.Get("grant_type") == grantPassword && s.config.Throttle != nil {
+		check = s.throttled(form.Get("username"), session.address)
 	}
-	session := &Session{address: address, userAgent: r.UserAgent()}
-	req, err := s.provider.NewAccessRequest(ctx, r, session)
+	req, err := check(ctx, r, session)
 	if err != nil {
 		return nil, Use{}, err
-	}
-	if form.Get("grant_type") == grantPassword && s.config.Throttle != nil {
-		if err := s.config.Throttle.Succeeded(ctx, name, address); err != nil {
-			s.config.Log.WarnContext(ctx, "login not taken back from the throttle", "error", err)
-		}
 	}
 	resp, err := s.respondTo(ctx, req)
 	if err != nil {
@@ -118,20 +111,31 @@ func (s *Server) respondTo(ctx context.Context, req fosite.AccessRequester) (fos
 	return resp, nil
 }
 
-// throttle refuses a login when too many have failed, before the password costs anything.
-func (s *Server) throttle(ctx context.Context, username, address string) error {
-	if s.config.Throttle == nil {
-		return nil
-	}
-	wait, err := s.config.Throttle.Take(ctx, username, address)
-	if err != nil {
-		return err
-	}
-	if wait <= 0 {
-		return nil
-	}
-	return &Error{
-		Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: max(wait, time.Second),
-		Description: "Too many attempts have failed. Try again later.",
+// throttled is fosite's NewAccessRequest behind the throttle: a login is refused when too many have failed, before the
+// password costs anything.
+func (s *Server) throttled(username, address string) func(context.Context, *http.Request, fosite.Session) (fosite.AccessRequester, error) {
+	return func(ctx context.Context, r *http.Request, session fosite.Session) (fosite.AccessRequester, error) {
+		wait, err := s.config.Throttle.Allow(ctx, username, address)
+		if err != nil {
+			return nil, err
+		}
+		if wait > 0 {
+			return nil, &Error{
+				Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: max(wait, time.Second),
+				Description: "Too many attempts have failed. Try again later.",
+			}
+		}
+		req, err := s.provider.NewAccessRequest(ctx, r, session)
+		after := s.config.Throttle.Succeeded
+		if err != nil {
+			if answerTo(err).Code == "invalid_grant" {
+				return req, err // the verdict that counts
+			}
+			after = s.config.Throttle.Undecided
+		}
+		if err := after(ctx, username, address); err != nil {
+			s.config.Log.WarnContext(ctx, "login not taken back from the throttle", "error", err)
+		}
+		return req, err
 	}
 }

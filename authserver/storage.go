@@ -42,12 +42,15 @@ type Users interface {
 	Claims(ctx context.Context, subject string) (map[string]any, error)
 }
 
-// Throttle counts failed logins before a password is looked at. Both methods are safe for concurrent use.
+// Throttle counts failed logins before a password is looked at. Its methods are safe for concurrent use.
 type Throttle interface {
-	// Take counts an attempt. A positive wait refuses it: too many have failed for this user or from this address.
-	Take(ctx context.Context, username, address string) (wait time.Duration, err error)
-	// Succeeded takes the attempt back, because the password was right.
-	Succeeded(ctx context.Context, username, address string) error
+	// Allow counts an attempt as failed, before it is known. A positive retryAfter refuses it: too many have failed for
+	// this user or from this address.
+	Allow(ctx context.Context, user, address string) (retryAfter time.Duration, err error)
+	// Succeeded forgives the attempt, because the password was right.
+	Succeeded(ctx context.Context, user, address string) error
+	// Undecided takes the attempt back, because it came to no verdict.
+	Undecided(ctx context.Context, user, address string) error
 }
 
 // Client is what the server asks of a client beyond fosite.Client, each as an interface of its own: a client that does not

@@ -187,9 +187,20 @@ func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
 	return list, nil
 }
 
-// ClientAssertionJWTValid implements fosite.ClientManager. The check and the mark are one step in SetClientAssertionJWT,
-// so that of two requests with one assertion one is refused; here every ID is as yet unknown.
-func (c *Clients) ClientAssertionJWTValid(context.Context, string) error { return nil }
+// ClientAssertionJWTValid implements fosite.ClientManager: fosite.ErrJTIKnown when the assertion was used before. Of two
+// requests with one assertion both may pass here, and one is refused by SetClientAssertionJWT.
+func (c *Clients) ClientAssertionJWTValid(ctx context.Context, jti string) error {
+	var used int64
+	err := c.db.do(ctx, "look up assertion", func(ctx context.Context) error {
+		var err error
+		used, err = c.db.rdb.Exists(ctx, c.db.keys.assertion(jti)).Result()
+		return err
+	})
+	if err == nil && used == 1 {
+		return fosite.ErrJTIKnown
+	}
+	return err
+}
 
 // SetClientAssertionJWT implements fosite.ClientManager: fosite.ErrJTIKnown when the assertion was used before (RFC 7523
 // section 3).
@@ -199,11 +210,11 @@ func (c *Clients) SetClientAssertionJWT(ctx context.Context, jti string, expires
 		return fosite.ErrJTIKnown
 	}
 	fresh := call{script: claimScript, keys: []string{c.db.keys.assertion(jti)}, args: []any{randomID(), max(life.Milliseconds(), 1)}}
-	replies, err := c.db.eval(ctx, "mark assertion", []call{fresh})
+	reply, err := c.db.eval(ctx, "mark assertion", fresh)
 	if err != nil {
 		return err
 	}
-	if replies[0] == int64(0) {
+	if reply == int64(0) {
 		return fosite.ErrJTIKnown
 	}
 	return nil

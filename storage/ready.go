@@ -14,7 +14,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		return dontKnow("ready", err)
 	}
 	c := call{script: probeScript, keys: []string{s.db.keys.probe()}, args: []any{time.Minute.Milliseconds()}}
-	_, err := s.db.eval(ctx, "ready", []call{c})
+	_, err := s.db.eval(ctx, "ready", c)
 	return err
 }
 

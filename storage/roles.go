@@ -142,11 +142,11 @@ func (u *Users) swapRole(ctx context.Context, op, id, from, to string, super boo
 		flag = "1"
 	}
 	c := call{script: roleScript, keys: []string{u.db.keys.roles(), u.db.keys.supers()}, args: []any{id, from, to, flag}}
-	replies, err := u.db.eval(ctx, op, []call{c})
+	reply, err := u.db.eval(ctx, op, c)
 	if err != nil {
 		return false, err
 	}
-	return replies[0] == int64(1), nil
+	return reply == int64(1), nil
 }
 
 // AddRole stores a new role and returns it as it is stored, or returns ErrExists. An empty name is the ID.

@@ -46,84 +46,106 @@ type call struct {
 	args   []any
 }
 
-// eval runs scripts in one round trip and returns their replies in order. All scripts here may run twice: go-redis sends
-// a command again when its reply was lost, and so may a caller who got a don't-know.
-func (d *db) eval(ctx context.Context, op string, calls []call) ([]any, error) {
-	var replies []any
+// eval runs a script and returns its reply. Others beside it run in the same round trip, and whether they do is of no
+// consequence. All scripts here may run twice: go-redis sends a command again when its reply was lost, and so may a caller
+// who got a don't-know.
+func (d *db) eval(ctx context.Context, op string, c call, beside ...call) (any, error) {
+	var reply any
 	err := d.write(ctx, op, func(ctx context.Context) error {
 		var err error
-		replies, err = d.send(ctx, calls, false)
-		if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-			// The first EVALSHA of a script after a start, a failover or SCRIPT FLUSH: nothing ran that may not run again.
-			replies, err = d.send(ctx, calls, true)
+		reply, err = d.send(ctx, false, c, beside)
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			// The first EVALSHA of a script after a start, a failover or SCRIPT FLUSH: nothing ran.
+			reply, err = d.send(ctx, true, c, beside)
+		}
+		return err
+	})
+	return reply, err
+}
+
+func (d *db) send(ctx context.Context, source bool, c call, beside []call) (any, error) {
+	if d.options.Replicas > 0 {
+		return d.sendReplicated(ctx, source, c, beside)
+	}
+	if len(beside) == 0 {
+		return c.queue(ctx, d.rdb, source).Result()
+	}
+	var result *redis.Cmd
+	others := make([]*redis.Cmd, len(beside))
+	_, _ = d.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		result = c.queue(ctx, p, source)
+		for i, other := range beside {
+			others[i] = other.queue(ctx, p, source)
+		}
+		return nil
+	})
+	for i, other := range beside {
+		if redis.HasErrorPrefix(others[i].Err(), "NOSCRIPT") && !source {
+			other.queue(ctx, d.rdb, true)
+		}
+	}
+	return result.Result()
+}
+
+func (c call) queue(ctx context.Context, to redis.Scripter, source bool) *redis.Cmd {
+	if source {
+		return c.script.Eval(ctx, to, c.keys, c.args...)
+	}
+	return c.script.EvalSha(ctx, to, c.keys, c.args...)
+}
+
+// evalAll runs many scripts in one round trip, for bulk work, and returns their replies in order.
+func (d *db) evalAll(ctx context.Context, op string, calls []call) ([]any, error) {
+	replies := make([]any, len(calls))
+	err := d.write(ctx, op, func(ctx context.Context) error {
+		results := make([]*redis.Cmd, len(calls))
+		run := func(source bool) error {
+			_, err := d.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+				for i, c := range calls {
+					results[i] = c.queue(ctx, p, source)
+				}
+				return nil
+			})
+			return err
+		}
+		err := run(false)
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			err = run(true)
+		}
+		for i, r := range results {
+			replies[i] = r.Val()
 		}
 		return err
 	})
 	return replies, err
 }
 
-func (d *db) send(ctx context.Context, calls []call, source bool) ([]any, error) {
-	results := make([]*redis.Cmd, len(calls))
-	queue := func(p redis.Scripter, i int) {
-		c := calls[i]
-		if source {
-			results[i] = c.script.Eval(ctx, p, c.keys, c.args...)
-		} else {
-			results[i] = c.script.EvalSha(ctx, p, c.keys, c.args...)
-		}
-	}
-	var err error
-	if d.options.Replicas > 0 {
-		err = d.sendReplicated(ctx, len(calls), queue, func(i int) string { return calls[i].keys[0] })
-	} else if len(calls) == 1 {
-		queue(d.rdb, 0)
-		err = results[0].Err()
-	} else {
-		_, err = d.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i := range calls {
-				queue(p, i)
-			}
-			return nil
-		})
-	}
+// sendReplicated sends the script with a WAIT behind it on the very same connection: WAIT counts the replicas that have
+// the writes of its own connection.
+func (d *db) sendReplicated(ctx context.Context, source bool, c call, beside []call) (any, error) {
+	node, err := d.primary(ctx, c.keys[0])
 	if err != nil {
 		return nil, err
 	}
-	replies := make([]any, len(calls))
-	for i, r := range results {
-		if replies[i], err = r.Result(); err != nil {
-			return nil, err
-		}
+	var result, wait *redis.Cmd
+	if _, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
+		result = c.queue(ctx, p, source)
+		wait = p.Do(ctx, "WAIT", d.options.Replicas, d.options.ReplicaTimeout.Milliseconds())
+		return nil
+	}); err != nil {
+		return nil, err
 	}
-	return replies, nil
-}
-
-// sendReplicated sends each script with a WAIT behind it on the very same connection: WAIT counts the replicas that have
-// the writes of its own connection.
-func (d *db) sendReplicated(ctx context.Context, n int, queue func(redis.Scripter, int), key func(int) string) error {
-	for i := range n {
-		node, err := d.primary(ctx, key(i))
-		if err != nil {
-			return err
-		}
-		var wait *redis.Cmd
-		_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
-			queue(p, i)
-			wait = p.Do(ctx, "WAIT", d.options.Replicas, d.options.ReplicaTimeout.Milliseconds())
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		have, err := wait.Int64()
-		if err != nil {
-			return err
-		}
-		if have < int64(d.options.Replicas) {
-			return fmt.Errorf("%d of %d replicas have the write", have, d.options.Replicas)
-		}
+	have, err := wait.Int64()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if have < int64(d.options.Replicas) {
+		return nil, fmt.Errorf("%d of %d replicas have the write", have, d.options.Replicas)
+	}
+	for _, other := range beside {
+		other.queue(ctx, d.rdb, true)
+	}
+	return result.Result()
 }
 
 // primary returns the client of the one node that holds the key.
@@ -156,7 +178,7 @@ func (d *db) endSubject(ctx context.Context, subject string) error {
 			c.keys = append(c.keys, d.keys.session(location(tag+m[:tagLength])))
 			c.args = append(c.args, m)
 		}
-		if _, err := d.eval(ctx, "end sessions", []call{c}); err != nil {
+		if _, err := d.eval(ctx, "end sessions", c); err != nil {
 			return err
 		}
 	}

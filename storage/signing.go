@@ -86,11 +86,11 @@ func (k *Keys) SaveKeys(ctx context.Context, document []byte, revision string) e
 		return fmt.Errorf("storage: encode keys: %w", err)
 	}
 	c := call{script: saveKeysScript, keys: []string{k.db.keys.signing()}, args: []any{raw, revision, stored.Revision}}
-	replies, err := k.db.eval(ctx, "save keys", []call{c})
+	reply, err := k.db.eval(ctx, "save keys", c)
 	if err != nil {
 		return err
 	}
-	if replies[0] == int64(0) {
+	if reply == int64(0) {
 		return fosite.ErrSerializationFailure
 	}
 	return nil

@@ -40,6 +40,10 @@ type Options struct {
 	// Secret seals signing keys at rest. Empty: they are stored in the clear, and Redis must be guarded like them.
 	Secret []byte
 
+	// CredentialCache is how long a verified password may be taken without hashing it again, for clients that send it with
+	// every request. The user record is read each time all the same. Default 0: off.
+	CredentialCache time.Duration
+
 	// Password says how passwords are hashed. The zero value is argon2id with 19 MiB, two passes and one lane.
 	Password PasswordParams
 }
@@ -102,6 +106,9 @@ func newDB(rdb redis.UniversalClient, options Options) (*db, error) {
 			return nil, fmt.Errorf("storage: prefix %q contains a brace, which would move every key to one Redis Cluster slot", options.Prefix)
 		}
 	}
+	if err := options.Password.validate(); err != nil {
+		return nil, err
+	}
 	return &db{rdb: rdb, keys: keys{prefix: options.Prefix}, options: options, breaker: newBreaker()}, nil
 }
 
@@ -112,6 +119,10 @@ func (d *db) do(ctx context.Context, op string, f func(ctx context.Context) erro
 	err := d.breaker.run(func() error { return f(ctx) })
 	if err == nil || errors.Is(err, redis.Nil) {
 		return err
+	}
+	if cluster, ok := d.rdb.(*redis.ClusterClient); ok && unreachable(err) {
+		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told.
+		cluster.ReloadState(ctx)
 	}
 	return dontKnow(op, err)
 }

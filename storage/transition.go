@@ -42,9 +42,9 @@ type transition struct {
 	Theft       bool   `json:"theft,omitempty"`
 	Grace       int64  `json:"grace,omitempty"`
 	Refresh     string `json:"refresh,omitempty"`
-	RefreshTTL  int64  `json:"refresh_ttl,omitempty"`
+	RefreshTTL  int64  `json:"refresh_ttl"`
 	Access      string `json:"access,omitempty"`
-	AccessTTL   int64  `json:"access_ttl,omitempty"`
+	AccessTTL   int64  `json:"access_ttl"`
 	Own         string `json:"own,omitempty"`
 	DropAccess  string `json:"drop_access,omitempty"`
 	DropRefresh string `json:"drop_refresh,omitempty"`
@@ -67,21 +67,22 @@ func (t *Tokens) commit(ctx context.Context, step *transition) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: encode transition: %w", err)
 	}
+	if err := t.pointTo(ctx, step); err != nil {
+		return nil, err
+	}
 	k := t.db.keys
-	scripts := []call{{
+	reply, err := t.db.eval(ctx, "transition", call{
 		script: transitionScript,
 		keys: []string{
 			k.session(step.at), k.index(step.at.tag()), k.evicted(step.at.tag()),
 			k.answer(step.at, step.used), k.user(step.at.tag()),
 		},
 		args: []any{payload, step.sealed},
-	}}
-	scripts = append(scripts, t.sideCalls(step)...)
-	replies, err := t.db.eval(ctx, "transition", scripts)
+	}, t.listAtClient(step)...)
 	if err != nil {
 		return nil, err
 	}
-	verdict, answer, err := parseVerdict(replies[0])
+	verdict, answer, err := parseVerdict(reply)
 	if err != nil {
 		return nil, dontKnow("transition", err)
 	}
@@ -99,18 +100,26 @@ func (t *Tokens) commit(ctx context.Context, step *transition) ([]byte, error) {
 	return nil, t.db.missing(ctx, "transition")
 }
 
-// sideCalls are the writes outside of the session's slot: pointers for foreign signatures, and the client's index. They
-// travel in the same round trip. One that is there without its session leads nowhere and expires.
-func (t *Tokens) sideCalls(step *transition) []call {
-	var calls []call
+// pointTo writes the pointers that lead from foreign signatures to the session. They go first: one that is there without
+// its session leads nowhere and expires, but a session without them could not be found.
+func (t *Tokens) pointTo(ctx context.Context, step *transition) error {
 	for key, ttl := range step.pointers {
-		calls = append(calls, call{script: pointScript, keys: []string{key}, args: []any{string(step.at), max(ttl.Milliseconds(), 1)}})
+		c := call{script: pointScript, keys: []string{key}, args: []any{string(step.at), max(ttl.Milliseconds(), 1)}}
+		if _, err := t.db.eval(ctx, "point to session", c); err != nil {
+			return err
+		}
 	}
-	if step.client != "" && (step.Refresh != "" || step.Access != "" && step.Create) {
-		ttl := max(step.RefreshTTL, step.AccessTTL)
-		calls = append(calls, call{script: indexScript, keys: []string{t.db.keys.clientIndex(step.client)}, args: []any{string(step.at), ttl}})
+	return nil
+}
+
+// listAtClient is the entry of the session in its client's list. It travels in the same round trip, but may be on another
+// node of a cluster, whose trouble must not become this session's: it serves lists alone.
+func (t *Tokens) listAtClient(step *transition) []call {
+	if step.client == "" || step.Refresh == "" && (step.Access == "" || !step.Create) {
+		return nil
 	}
-	return calls
+	ttl := max(step.RefreshTTL, step.AccessTTL)
+	return []call{{script: indexScript, keys: []string{t.db.keys.clientIndex(step.client)}, args: []any{string(step.at), ttl}}}
 }
 
 func parseVerdict(reply any) (verdict string, answer []byte, err error) {

@@ -26,7 +26,7 @@ var _ interface { // what fosite's password grant asks of a directory
 } = (*Users)(nil)
 
 func newUsers(d *db) *Users {
-	return &Users{db: d, hasher: newHasher(d.options.Password), cache: newCredentialCache(0)}
+	return &Users{db: d, hasher: newHasher(d.options.Password), cache: newCredentialCache(d.options.CredentialCache)}
 }
 
 // NewUsers returns the accounts alone.

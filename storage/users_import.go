@@ -126,7 +126,7 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite, enlist [
 	for i, w := range writes {
 		calls[i] = u.swapCall(w.name, w.from, w.to)
 	}
-	replies, err := u.db.eval(ctx, opImport, calls)
+	replies, err := u.db.evalAll(ctx, opImport, calls)
 	if err != nil {
 		return err
 	}

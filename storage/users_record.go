@@ -81,11 +81,11 @@ func (u *Users) swapCall(name, from, to string) call {
 
 // swap replaces a user record, or answers false when it is not what the caller read.
 func (u *Users) swap(ctx context.Context, op, name, from, to string) (bool, error) {
-	replies, err := u.db.eval(ctx, op, []call{u.swapCall(name, from, to)})
+	reply, err := u.db.eval(ctx, op, u.swapCall(name, from, to))
 	if err != nil {
 		return false, err
 	}
-	return replies[0] == int64(1), nil
+	return reply == int64(1), nil
 }
 
 var errContended = errors.New("the user record changes all the time")

@@ -87,8 +87,9 @@ type UserChange struct {
 	Active   *bool
 }
 
-// Users keeps the users that operations manage. A changed password, a user disabled and a user dropped end that user's
-// sessions before the call returns, whoever holds their tokens.
+// Users keeps the users that operations manage. A changed password and a dropped user end that user's sessions before the call
+// returns, whoever holds their tokens. The tokens of a disabled user are refused from then on; as recorded, those that have
+// not expired are good again when the user is enabled.
 type Users interface {
 	// User returns one user, or ErrNotFound.
 	User(ctx context.Context, name string) (User, error)

@@ -1,0 +1,366 @@
+package compat_test
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opgrant/opgrant/compat"
+)
+
+// directory is an OAuth 2.0 token endpoint with its users, roles and sessions: what compat expects of the servers behind it,
+// in the smallest form.
+type directory struct {
+	mu       sync.Mutex
+	key      *rsa.PrivateKey
+	access   time.Duration
+	refresh  time.Duration
+	users    map[string]*account
+	roles    map[string]compat.Role
+	sessions map[string]string // :: session → user; a session that has ended is not there
+	newest   map[string]string // :: user → the session whose refresh token works
+	forms    []string          // the grants that were asked for, for tests
+	count    int
+}
+
+type account struct {
+	compat.User
+	password string
+}
+
+func newDirectory(t testing.TB) *directory {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &directory{
+		key: key, access: 24 * time.Hour, refresh: 30 * 24 * time.Hour,
+		users: map[string]*account{}, roles: map[string]compat.Role{},
+		sessions: map[string]string{}, newest: map[string]string{},
+	}
+	ctx := context.Background()
+	if _, err := d.AddRole(ctx, compat.Role{ID: "super_user", Name: "super_user", Permission: json.RawMessage(`{"super_user":true}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.AddUser(ctx, compat.User{Name: "HDB_ADMIN", Role: "super_user", Active: true}, "password"); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *directory) handler(t testing.TB, change func(*compat.Config)) *compat.Handler {
+	t.Helper()
+	c := compat.Config{Token: d, Authenticator: d, Users: d, Roles: d}
+	if change != nil {
+		change(&c)
+	}
+	h, err := compat.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// ServeHTTP is the token endpoint.
+func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil || r.PostForm.Get("client_id") != "operations" {
+		oauthError(w, http.StatusBadRequest, "invalid_client", "")
+		return
+	}
+	form := r.PostForm
+	d.mu.Lock()
+	d.forms = append(d.forms, form.Get("grant_type"))
+	d.mu.Unlock()
+	switch form.Get("grant_type") {
+	case "password":
+		caller, err := d.Password(r.Context(), form.Get("username"), form.Get("password"))
+		if err != nil {
+			oauthError(w, http.StatusBadRequest, "invalid_grant", "")
+			return
+		}
+		d.open(w, caller, form.Get("role"), form.Get("expires_in"))
+	case "urn:ietf:params:oauth:grant-type:token-exchange":
+		caller, _, err := d.Token(r.Context(), form.Get("subject_token"))
+		if err != nil {
+			oauthError(w, http.StatusBadRequest, "invalid_grant", "")
+			return
+		}
+		d.open(w, caller, form.Get("role"), form.Get("expires_in"))
+	case "refresh_token":
+		caller, kind, err := d.Token(r.Context(), form.Get("refresh_token"))
+		switch {
+		case err == compat.ErrExpired && kind == compat.RefreshToken: //nolint:errorlint // d returns it bare
+			oauthError(w, http.StatusBadRequest, "invalid_grant", "The refresh token expired.")
+		case err != nil || kind != compat.RefreshToken:
+			oauthError(w, http.StatusBadRequest, "invalid_grant", "")
+		default:
+			d.answer(w, map[string]any{"access_token": d.sign(caller, "", "operation", "", d.access)})
+		}
+	default:
+		oauthError(w, http.StatusBadRequest, "unsupported_grant_type", "")
+	}
+}
+
+func oauthError(w http.ResponseWriter, status int, code, description string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description})
+}
+
+func (d *directory) answer(w http.ResponseWriter, body map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// open starts a session, which ends the refresh token of the one before.
+func (d *directory) open(w http.ResponseWriter, caller compat.Caller, role, expiresIn string) {
+	life := d.access
+	if n, err := strconv.ParseInt(expiresIn, 10, 64); err == nil {
+		life = time.Duration(min(n, 9e9)) * time.Second
+	}
+	d.mu.Lock()
+	d.count++
+	session := fmt.Sprintf("session-%d", d.count)
+	d.sessions[session] = caller.Name
+	d.newest[caller.Name] = session
+	d.mu.Unlock()
+	access := d.signFor(caller, role, "operation", session, life, expiresIn)
+	d.answer(w, map[string]any{"access_token": access, "refresh_token": d.sign(caller, role, "refresh", session, d.refresh)})
+}
+
+func (d *directory) sign(c compat.Caller, role, sub, session string, life time.Duration) string {
+	return d.signFor(c, role, sub, session, life, "")
+}
+
+// signFor makes a token. seconds is the life in words, when it is too long for a Duration.
+func (d *directory) signFor(c compat.Caller, role, sub, session string, life time.Duration, seconds string) string {
+	now := time.Now().Unix()
+	exp := now + int64(life/time.Second)
+	if n, err := strconv.ParseInt(seconds, 10, 64); err == nil {
+		exp = now + n
+	}
+	d.mu.Lock()
+	d.count++
+	claims := map[string]any{
+		"username": c.Name, "super_user": c.SuperUser, "iat": now, "exp": exp, "sub": sub,
+		"jti": strconv.Itoa(d.count), "sid": cmp.Or(session, d.newest[c.Name]),
+	}
+	d.mu.Unlock()
+	if role != "" {
+		claims["role"] = role
+	}
+	encode := func(v any) string {
+		b, _ := json.Marshal(v)
+		return base64.RawURLEncoding.EncodeToString(b)
+	}
+	signed := encode(map[string]string{"alg": "RS256", "typ": "JWT", "kid": "1"}) + "." + encode(claims)
+	hash := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, d.key, crypto.SHA256, hash[:])
+	if err != nil {
+		panic(err)
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// Token verifies a token.
+func (d *directory) Token(_ context.Context, token string) (compat.Caller, compat.TokenKind, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || parts[0] == "" {
+		return compat.Caller{}, 0, compat.ErrInvalid
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
+	hash := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	if err != nil || rsa.VerifyPKCS1v15(&d.key.PublicKey, crypto.SHA256, hash[:], signature) != nil {
+		return compat.Caller{}, 0, compat.ErrInvalid
+	}
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	var c struct {
+		Username, Sub, SID, Role string
+		Exp                      int64
+	}
+	if json.Unmarshal(payload, &c) != nil {
+		return compat.Caller{}, 0, compat.ErrInvalid
+	}
+	kind := compat.OperationToken
+	if c.Sub == "refresh" {
+		kind = compat.RefreshToken
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.users[c.Username]
+	switch {
+	case time.Now().Unix() >= c.Exp:
+		return compat.Caller{}, kind, compat.ErrExpired
+	case c.Role != "", u == nil, d.sessions[c.SID] != c.Username, !u.Active, kind == compat.RefreshToken && d.newest[c.Username] != c.SID:
+		return compat.Caller{}, 0, compat.ErrInvalid
+	}
+	return d.caller(u), kind, nil
+}
+
+func (d *directory) caller(u *account) compat.Caller {
+	role, ok := d.roles[u.Role]
+	if !ok {
+		return compat.Caller{Name: u.Name}
+	}
+	return compat.Caller{Name: u.Name, Role: u.Role, SuperUser: strings.Contains(string(role.Permission), `"super_user":true`)}
+}
+
+// Password verifies a password.
+func (d *directory) Password(_ context.Context, name, password string) (compat.Caller, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.users[name]
+	switch {
+	case u == nil || u.password != password:
+		return compat.Caller{}, compat.ErrInvalid
+	case !u.Active:
+		return compat.Caller{}, compat.ErrInactive
+	}
+	return d.caller(u), nil
+}
+
+// User and the following keep users and roles.
+func (d *directory) User(_ context.Context, name string) (compat.User, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if u := d.users[name]; u != nil {
+		return u.User, nil
+	}
+	return compat.User{}, compat.ErrNotFound
+}
+
+func (d *directory) ListUsers(context.Context) ([]compat.User, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []compat.User
+	for _, name := range slices.Sorted(maps.Keys(d.users)) {
+		list = append(list, d.users[name].User)
+	}
+	return list, nil
+}
+
+func (d *directory) AddUser(_ context.Context, u compat.User, password string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.users[u.Name] != nil {
+		return compat.ErrExists
+	}
+	u.Created = time.Now()
+	u.Updated = u.Created
+	d.users[u.Name] = &account{u, password}
+	return nil
+}
+
+func (d *directory) ChangeUser(_ context.Context, name string, c compat.UserChange) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.users[name]
+	if u == nil {
+		return compat.ErrNotFound
+	}
+	if c.Password != nil {
+		u.password = *c.Password
+		d.end(name)
+	}
+	if c.Role != nil {
+		u.Role = *c.Role
+	}
+	if c.Active != nil {
+		u.Active = *c.Active
+	}
+	return nil
+}
+
+func (d *directory) DropUser(_ context.Context, name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.users[name] == nil {
+		return compat.ErrNotFound
+	}
+	delete(d.users, name)
+	d.end(name)
+	return nil
+}
+
+func (d *directory) end(name string) {
+	maps.DeleteFunc(d.sessions, func(_, user string) bool { return user == name })
+}
+
+func (d *directory) Role(_ context.Context, id string) (compat.Role, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r, ok := d.roles[id]; ok {
+		return r, nil
+	}
+	return compat.Role{}, compat.ErrNotFound
+}
+
+func (d *directory) ListRoles(context.Context) ([]compat.Role, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []compat.Role
+	for _, id := range slices.Sorted(maps.Keys(d.roles)) {
+		list = append(list, d.roles[id])
+	}
+	return list, nil
+}
+
+func (d *directory) AddRole(_ context.Context, r compat.Role) (compat.Role, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.roles[r.ID]; ok {
+		return compat.Role{}, compat.ErrExists
+	}
+	r.Created = time.Now()
+	r.Updated = r.Created
+	d.roles[r.ID] = r
+	return r, nil
+}
+
+func (d *directory) ChangeRole(_ context.Context, r compat.Role) (compat.Role, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old, ok := d.roles[r.ID]
+	if !ok {
+		return compat.Role{}, compat.ErrNotFound
+	}
+	r.Name, r.Created, r.Updated = cmp.Or(r.Name, old.Name), old.Created, time.Now()
+	d.roles[r.ID] = r
+	return r, nil
+}
+
+func (d *directory) DropRole(_ context.Context, id string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.roles[id]; !ok {
+		return compat.ErrNotFound
+	}
+	for _, u := range d.users {
+		if u.Role == id && u.Active {
+			return compat.ErrInUse
+		}
+	}
+	delete(d.roles, id)
+	return nil
+}
+
+var (
+	_ compat.Authenticator = (*directory)(nil)
+	_ compat.Users         = (*directory)(nil)
+	_ compat.Roles         = (*directory)(nil)
+)

@@ -23,8 +23,8 @@ type Config struct {
 	Throttle   Throttle   `koanf:"throttle"`
 	Compat     Compat     `koanf:"compat"`
 
-	Clients       []Client `koanf:"clients"`        // reconciled at start
-	RemoveClients bool     `koanf:"remove_clients"` // remove clients that an earlier start made from the list and that have left it
+	Clients       []Client `koanf:"clients"`        // made and changed at start to be as listed
+	RemoveClients bool     `koanf:"remove_clients"` // the list is the whole truth: others are removed at start
 	Users         []User   `koanf:"users"`          // created at start when they do not exist
 }
 
@@ -79,19 +79,19 @@ type Durability struct {
 	Timeout  time.Duration `koanf:"timeout"`  // how long they may take
 }
 
-// Tokens gives the lifetimes of clients that set none of their own.
+// Tokens gives what clients do not set themselves.
 type Tokens struct {
-	AccessTTL        time.Duration `koanf:"access_ttl"`         // standard profile
-	RefreshTTL       time.Duration `koanf:"refresh_ttl"`        // standard profile
-	LegacyAccessTTL  time.Duration `koanf:"legacy_access_ttl"`  // legacy profile
-	LegacyRefreshTTL time.Duration `koanf:"legacy_refresh_ttl"` // legacy profile
+	AccessTTL  time.Duration `koanf:"access_ttl"`  // 0: 1 h, 24 h for legacy clients
+	RefreshTTL time.Duration `koanf:"refresh_ttl"` // 0: 30 days
+	Audience   string        `koanf:"audience"`    // of access tokens whose request names none; empty: the issuer
 }
 
 // Keys describes the signing keys that the server makes.
 type Keys struct {
-	Algorithm   string        `koanf:"algorithm"`    // RS256, ES256, EdDSA
 	Bits        int           `koanf:"bits"`         // of RSA keys
 	RotateEvery time.Duration `koanf:"rotate_every"` // 0: by command only
+	Lead        time.Duration `koanf:"lead"`         // how long a key is published before it signs
+	MaxLife     time.Duration `koanf:"max_life"`     // the longest life of a token; a retired key is published for so long
 }
 
 // Passwords sets the cost of argon2id.
@@ -99,7 +99,6 @@ type Passwords struct {
 	MemoryKiB   int `koanf:"memory_kib"`
 	Iterations  int `koanf:"iterations"`
 	Parallelism int `koanf:"parallelism"`
-	Concurrent  int `koanf:"concurrent"` // verifications at once; 0: one per core
 }
 
 // Throttle limits failed logins, for both doors together.
@@ -121,11 +120,14 @@ type Compat struct {
 	UpstreamPassword Secret        `koanf:"upstream_password"`
 	Shadow           bool          `koanf:"shadow"` // ask the old server too, log differences
 
+	Origins    []string `koanf:"origins"`     // of browser applications that may call; none: any, as the old server has it
+	ServerName string   `koanf:"server_name"` // Server header; empty: HarperDB, "-": none
+
 	Deprecation string `koanf:"deprecation"` // date, sent as Deprecation header
 	Sunset      string `koanf:"sunset"`      // date, sent as Sunset header
+	Notice      string `koanf:"notice"`      // URL of a page that explains both
 
-	BasicCacheTTL  time.Duration `koanf:"basic_cache_ttl"` // 0: passwords are verified on each request
-	BasicCacheSize int           `koanf:"basic_cache_size"`
+	BasicCacheTTL time.Duration `koanf:"basic_cache_ttl"` // 0: passwords are verified on each request
 }
 
 // Client is one entry of the declarative list of clients.

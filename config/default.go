@@ -25,13 +25,12 @@ func Default() *Config {
 			Timeout:     time.Second,
 		},
 		Durability: Durability{Mode: "default", Timeout: 100 * time.Millisecond},
-		Tokens: Tokens{
-			AccessTTL:        time.Hour,
-			RefreshTTL:       30 * 24 * time.Hour,
-			LegacyAccessTTL:  24 * time.Hour,
-			LegacyRefreshTTL: 30 * 24 * time.Hour,
+		Keys: Keys{
+			Bits:        2048,
+			RotateEvery: 90 * 24 * time.Hour,
+			Lead:        10 * time.Minute,
+			MaxLife:     31 * 24 * time.Hour,
 		},
-		Keys: Keys{Algorithm: "RS256", Bits: 2048, RotateEvery: 90 * 24 * time.Hour},
 		Passwords: Passwords{
 			MemoryKiB:   19 << 10, // the OWASP floor for argon2id
 			Iterations:  2,
@@ -42,7 +41,6 @@ func Default() *Config {
 			Client:          "operations",
 			UpstreamTimeout: 10 * time.Second,
 			BasicCacheTTL:   5 * time.Minute,
-			BasicCacheSize:  10_000,
 		},
 	}
 }

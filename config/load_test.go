@@ -157,7 +157,7 @@ clients:
 users:
 - {username: u, password_file: `+empty+`}
 `)
-	_, err := config.Load(config.Source{Path: file, Environ: []string{"OPGRANT_LISTN=x", "OPGRANT_KEYS_ALGORITHM=HS256"}})
+	_, err := config.Load(config.Source{Path: file, Environ: []string{"OPGRANT_LISTN=x", "OPGRANT_LOG_FORMAT=xml"}})
 	if err == nil {
 		t.Fatal("no problem found")
 	}
@@ -172,7 +172,7 @@ users:
 		`tokens.access_ttl: 3600 is not a duration`,
 		`tokens.refresh_ttl: "soon" is not a duration`,
 		`keys.bits: "many" is not a whole number`,
-		`keys.algorithm: "HS256" is not one of RS256, ES256, EdDSA`,
+		`log.format: "xml" is not one of json, text`,
 		`redis: "http://" is not one of redis://, rediss://, unix://`,
 		`redis.tls.ca: no such setting`,
 		`throttle.disabled: "maybe" is neither true nor false`,

@@ -35,13 +35,12 @@ func (c *Config) Validate() error {
 	v.http(c.HTTP)
 	v.redis(c.Redis)
 	v.durability(c.Durability)
-	v.positive("tokens.access_ttl", c.Tokens.AccessTTL)
-	v.positive("tokens.refresh_ttl", c.Tokens.RefreshTTL)
-	v.positive("tokens.legacy_access_ttl", c.Tokens.LegacyAccessTTL)
-	v.positive("tokens.legacy_refresh_ttl", c.Tokens.LegacyRefreshTTL)
-	v.oneOf("keys.algorithm", c.Keys.Algorithm, algorithms...)
+	v.check("tokens.access_ttl", c.Tokens.AccessTTL >= 0, "is negative")
+	v.check("tokens.refresh_ttl", c.Tokens.RefreshTTL >= 0, "is negative")
 	v.check("keys.bits", c.Keys.Bits >= 2048 && c.Keys.Bits <= 8192, "%d is not between 2048 and 8192", c.Keys.Bits)
 	v.check("keys.rotate_every", c.Keys.RotateEvery == 0 || c.Keys.RotateEvery >= time.Hour, "shorter than an hour")
+	v.positive("keys.lead", c.Keys.Lead)
+	v.check("keys.max_life", c.Keys.MaxLife >= c.Tokens.RefreshTTL, "shorter than tokens.refresh_ttl: tokens would outlive their key")
 	v.passwords(c.Passwords)
 	if !c.Throttle.Disabled {
 		v.check("throttle.per_user", c.Throttle.PerUser > 0, "must be positive; throttle.disabled turns the limits off")
@@ -50,6 +49,7 @@ func (c *Config) Validate() error {
 	}
 	v.compat(c.Compat)
 	v.clients(c.Clients)
+	v.check("remove_clients", !c.RemoveClients || len(c.Clients) > 0, "would remove every client, for the list is empty")
 	v.users(c.Users)
 	return errors.Join(v.problems...)
 }
@@ -129,5 +129,4 @@ func (v *validation) passwords(p Passwords) {
 	v.check("passwords.memory_kib", p.MemoryKiB >= 8<<10 && p.MemoryKiB <= 4<<20, "%d is not between 8192 and 4194304", p.MemoryKiB)
 	v.check("passwords.iterations", p.Iterations >= 1 && p.Iterations <= 100, "%d is not between 1 and 100", p.Iterations)
 	v.check("passwords.parallelism", p.Parallelism >= 1 && p.Parallelism <= 64, "%d is not between 1 and 64", p.Parallelism)
-	v.check("passwords.concurrent", p.Concurrent >= 0, "is negative")
 }

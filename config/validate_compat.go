@@ -15,8 +15,11 @@ func (v *validation) compat(c Compat) {
 	v.check("compat.client", c.Client != "", "must name a client")
 	v.date("compat.deprecation", c.Deprecation)
 	v.date("compat.sunset", c.Sunset)
+	if c.Notice != "" {
+		u, err := url.Parse(c.Notice)
+		v.check("compat.notice", err == nil && u.Host != "", "%q is not a URL", c.Notice)
+	}
 	v.check("compat.basic_cache_ttl", c.BasicCacheTTL >= 0 && c.BasicCacheTTL <= time.Hour, "%s is not between 0s and 1h", c.BasicCacheTTL)
-	v.check("compat.basic_cache_size", c.BasicCacheSize >= 0, "is negative")
 	if c.Upstream == "" {
 		v.check("compat.shadow", !c.Shadow, "needs compat.upstream")
 		return

@@ -4,8 +4,14 @@ import "github.com/spf13/cobra"
 
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
+		p.clientCommand(),
 		p.configCommand(),
 		p.healthcheckCommand(),
+		p.keyCommand(),
+		p.seedCommand(),
+		p.serveCommand(),
+		p.sessionCommand(),
+		p.userCommand(),
 		p.versionCommand(),
 	}
 }

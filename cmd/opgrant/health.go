@@ -12,6 +12,7 @@ import (
 type health struct {
 	ready    func(context.Context) error // asks Redis to run a script that writes
 	log      *slog.Logger
+	started  atomic.Bool // keys are loaded, clients and users made
 	draining atomic.Bool
 	failing  atomic.Bool // so that an outage is logged twice, not on every probe
 }
@@ -25,6 +26,11 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 func (h *health) readiness(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
 		plainAnswer(w, http.StatusServiceUnavailable, "draining\n")
+		return
+	}
+	if !h.started.Load() {
+		w.Header().Set("Retry-After", "1")
+		plainAnswer(w, http.StatusServiceUnavailable, "starting\n")
 		return
 	}
 	err := h.ready(r.Context())

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // its handlers are mounted on the admin listener alone; the default mux is never served
+	"net/http/pprof" // its handlers are mounted on the admin listener alone; the default mux is never served
 	"time"
 
 	"github.com/opgrant/opgrant/config"

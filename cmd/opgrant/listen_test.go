@@ -87,6 +87,10 @@ func TestReadiness(t *testing.T) {
 		handler(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		return w.Result()
 	}
+	if got := ask(h.readiness); got.StatusCode != 503 {
+		t.Errorf("before the start is done: %s", got.Status)
+	}
+	h.started.Store(true)
 	if got := ask(h.readiness); got.StatusCode != 200 {
 		t.Errorf("Redis answers: %s", got.Status)
 	}

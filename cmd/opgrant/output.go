@@ -16,10 +16,7 @@ type table struct {
 
 func (p *program) print(t table) error {
 	if p.output == "json" {
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(t.json)
+		return p.printJSON(t.json)
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(t.head, "\t"))
@@ -30,6 +27,13 @@ func (p *program) print(t table) error {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
+}
+
+func (p *program) printJSON(value any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
 }
 
 // printable keeps names that users chose from moving the cursor of whoever lists them.

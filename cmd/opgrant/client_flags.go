@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/opgrant/opgrant/storage"
+)
+
+// clientFlags are what `client add` and `client update` can set. Only flags that were given count.
+type clientFlags struct {
+	public                            bool
+	name, profile, algorithm, refresh string
+	grants, scopes, defaults, aud     []string
+	access, refreshTTL, life, grace   time.Duration
+	sessions                          int
+	introspect                        bool
+	jwksFile                          string
+}
+
+func (f *clientFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.name, "name", "", "`text` for people")
+	flags.StringSliceVar(&f.grants, "grant", nil, "grant `types` that it may use, such as password,refresh_token")
+	flags.StringSliceVar(&f.scopes, "scope", nil, "`scopes` that it may ask for")
+	flags.StringSliceVar(&f.defaults, "default-scope", nil, "`scopes` of a request that names none (default: all)")
+	flags.StringSliceVar(&f.aud, "audience", nil, "resource `servers` that it may ask tokens for")
+	flags.StringVar(&f.profile, "profile", "", "form of its tokens: standard or legacy")
+	flags.StringVar(&f.algorithm, "algorithm", "", "signs its access tokens: RS256, ES256 or EdDSA")
+	flags.DurationVar(&f.access, "access-ttl", 0, "life of its access tokens (default: the server's)")
+	flags.DurationVar(&f.refreshTTL, "refresh-ttl", 0, "life of its refresh tokens (default: the server's)")
+	flags.DurationVar(&f.life, "max-session-life", 0, "ends a session so long after its login (default: never)")
+	flags.StringVar(&f.refresh, "refresh", "", "rotate: each refresh token is good once; static: one until it expires")
+	flags.DurationVar(&f.grace, "grace", 0, "how long a rotated refresh token gets the same answer again, up to 60s (default 10s)")
+	flags.IntVar(&f.sessions, "sessions-per-user", 0, "a login past so many ends another (default: any number)")
+	flags.BoolVar(&f.introspect, "introspect", false, "may ask about tokens that are not its own")
+	flags.StringVar(&f.jwksFile, "jwks-file", "", "`file` with the public keys of a client that authenticates or asserts with its own")
+}
+
+// apply writes the flags that were given onto the client.
+func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
+	set := map[string]func(){
+		"public":            func() { c.Public = f.public },
+		"name":              func() { c.Name = f.name },
+		"grant":             func() { c.Grants = grantTypes(f.grants) },
+		"scope":             func() { c.Scopes = f.scopes },
+		"default-scope":     func() { c.Default = f.defaults },
+		"audience":          func() { c.Audience = f.aud },
+		"profile":           func() { c.Profile = f.profile },
+		"algorithm":         func() { c.Algorithm = f.algorithm },
+		"access-ttl":        func() { c.AccessTTL = storage.Duration(f.access) },
+		"refresh-ttl":       func() { c.RefreshTTL = storage.Duration(f.refreshTTL) },
+		"max-session-life":  func() { c.MaxLife = storage.Duration(f.life) },
+		"refresh":           func() { c.Refresh = f.refresh },
+		"grace":             func() { c.Grace = new(storage.Duration(f.grace)) },
+		"sessions-per-user": func() { c.SessionsPerUser = f.sessions },
+		"introspect":        func() { c.Introspect = f.introspect },
+	}
+	for name, write := range set {
+		if cmd.Flags().Changed(name) {
+			write()
+		}
+	}
+	if f.jwksFile == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(f.jwksFile)
+	if err != nil {
+		return err
+	}
+	if !json.Valid(raw) {
+		return fmt.Errorf("%s: not JSON", f.jwksFile)
+	}
+	c.JWKS = raw
+	return nil
+}
+
+// extensionGrants are the grant types that may be typed without the prefix that RFC 6749, section 4.5 gives them.
+var extensionGrants = []string{"token-exchange", "jwt-bearer"}
+
+const extensionPrefix = "urn:ietf:params:oauth:grant-type:"
+
+func grantTypes(names []string) []string {
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = name
+		if slices.Contains(extensionGrants, name) {
+			list[i] = extensionPrefix + name
+		}
+	}
+	return list
+}
+
+func clientTable(list []*storage.Client) table {
+	t := table{head: []string{"CLIENT", "NAME", "KIND", "PROFILE", "REFRESH", "GRANTS", "SECRETS"}}
+	shown := []*storage.Client{}
+	for _, c := range list {
+		kind := "confidential"
+		if c.Public {
+			kind = "public"
+		}
+		t.rows = append(t.rows, []string{
+			c.ID, c.Name, kind, orElse(c.Profile, storage.ProfileStandard), orElse(c.Refresh, storage.RefreshRotate),
+			strings.Join(shortGrants(c.Grants), ","), strconv.Itoa(len(c.Secrets)),
+		})
+		shown = append(shown, withoutSecrets(c))
+	}
+	t.json = shown
+	return t
+}
+
+func shortGrants(grants []string) []string {
+	list := make([]string, len(grants))
+	for i, grant := range grants {
+		list[i] = strings.TrimPrefix(grant, extensionPrefix)
+	}
+	return list
+}
+
+func orElse(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}

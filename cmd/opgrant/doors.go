@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/compat"
+	"github.com/opgrant/opgrant/config"
+	"github.com/opgrant/opgrant/storage"
+)
+
+// newStandardDoor is the OAuth 2.0 server.
+func newStandardDoor(cfg *config.Config, s *state, log *slog.Logger) (*authserver.Server, error) {
+	c := authserver.Config{
+		Issuer:      cfg.Issuer,
+		Storage:     s.store,
+		Users:       s.store,
+		Keys:        s.keys,
+		AccessLife:  cfg.Tokens.AccessTTL,
+		RefreshLife: cfg.Tokens.RefreshTTL,
+		Audience:    cfg.Tokens.Audience,
+		Log:         log,
+	}
+	if !cfg.Throttle.Disabled {
+		c.Throttle = newThrottle(cfg.Throttle, s)
+	}
+	return authserver.New(c)
+}
+
+// throttle gives the names of one package to the other.
+type throttle struct{ *storage.Throttle }
+
+func newThrottle(c config.Throttle, s *state) throttle {
+	return throttle{s.store.NewThrottle(storage.ThrottleLimits{
+		PerUser:    storage.ThrottleLimit{Failures: c.PerUser, Period: c.Window},
+		PerAddress: storage.ThrottleLimit{Failures: c.PerAddress, Period: c.Window},
+	})}
+}
+
+// Take implements authserver.Throttle.
+func (t throttle) Take(ctx context.Context, username, address string) (time.Duration, error) {
+	return t.Allow(ctx, username, address)
+}
+
+// newLegacyDoor puts operations in front of the token endpoint.
+func newLegacyDoor(cfg *config.Config, _ *state, standard *authserver.Server, log *slog.Logger) (http.Handler, error) {
+	return compat.New(compat.Config{
+		Token:      standard.Token(),
+		ClientID:   cfg.Compat.Client,
+		MaxBody:    cfg.HTTP.MaxBodyBytes,
+		Origins:    cfg.Compat.Origins,
+		ServerName: cfg.Compat.ServerName,
+		Log:        log,
+	})
+}
+
+// cleanPath says whether a ServeMux would serve the path rather than redirect it.
+func cleanPath(p string) bool {
+	if p == "" || p[0] != '/' {
+		return false
+	}
+	clean := path.Clean(p)
+	return p == clean || p == clean+"/"
+}

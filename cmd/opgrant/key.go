@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/opgrant/opgrant/authserver/keys"
+)
+
+func (p *program) keyCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "key", Short: "Manage the signing keys"}
+	cmd.AddCommand(p.keyListCommand(), p.keyRotateCommand(), p.keyExportCommand())
+	return cmd
+}
+
+// withKeys is withState with the keys loaded, and made where there are none yet.
+func (p *program) withKeys(ctx context.Context, run func(context.Context, *keys.Set) error) error {
+	return p.withState(ctx, func(ctx context.Context, s *state) error {
+		if err := s.keys.Open(ctx); err != nil {
+			return err
+		}
+		return run(ctx, s.keys)
+	})
+}
+
+func (p *program) keyListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the signing keys, newest first",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withKeys(cmd.Context(), func(ctx context.Context, set *keys.Set) error {
+				list, err := set.List(ctx)
+				if err != nil {
+					return err
+				}
+				t := table{head: []string{"KEY", "ALGORITHM", "STAGE", "CREATED", "SIGNS FROM", "PUBLISHED UNTIL", "IMPORTED"}, json: list}
+				for _, k := range list {
+					t.rows = append(t.rows, []string{
+						k.ID, k.Algorithm, k.Stage, stamp(k.Created), stamp(k.Activates), stamp(k.Ends), yesNo(k.Imported),
+					})
+				}
+				return p.print(t)
+			})
+		},
+	}
+	p.outputFlag(cmd)
+	return cmd
+}
+
+func (p *program) keyRotateCommand() *cobra.Command {
+	var algorithm string
+	var immediately bool
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Publish a new key, which signs once every verifier can know it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withKeys(cmd.Context(), func(ctx context.Context, set *keys.Set) error {
+				id, err := set.Rotate(ctx, algorithm, immediately)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(p.stdout, id)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().Var(newChoice(&algorithm, keys.RS256, keys.ES256, keys.EdDSA), "algorithm", "of the key")
+	cmd.Flags().BoolVar(&immediately, "now", false, "sign with it at once, for when the present one has leaked; verifiers that cache may refuse its first tokens")
+	return cmd
+}
+
+func (p *program) keyExportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "export",
+		Short: "Write the public keys as a JSON Web Key Set",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withKeys(cmd.Context(), func(_ context.Context, set *keys.Set) error {
+				document, _, err := set.Document()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(p.stdout, string(document))
+				return nil
+			})
+		},
+	}
+}

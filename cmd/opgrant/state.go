@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/config"
+	"github.com/opgrant/opgrant/storage"
+)
+
+// state is the server's memory, as the server and the commands open it.
+type state struct {
+	rdb   redis.UniversalClient
+	store *storage.Store
+	keys  *keys.Set // not loaded yet
+}
+
+// openState does not talk to Redis: a server may start before Redis does.
+func openState(cfg *config.Config) (*state, error) {
+	options, err := redisOptions(cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	rdb := redis.NewUniversalClient(options)
+	store, err := storage.New(rdb, storageOptions(cfg))
+	if err != nil {
+		_ = rdb.Close()
+		return nil, err
+	}
+	set, err := keys.New(keys.Config{
+		Store:        store.Keys,
+		RSABits:      cfg.Keys.Bits,
+		Lead:         cfg.Keys.Lead,
+		MaxTokenLife: cfg.Keys.MaxLife,
+		RotateEvery:  cfg.Keys.RotateEvery,
+	})
+	if err != nil {
+		_ = rdb.Close()
+		return nil, err
+	}
+	return &state{rdb: rdb, store: store, keys: set}, nil
+}
+
+func (s *state) close() { _ = s.rdb.Close() }
+
+func storageOptions(cfg *config.Config) storage.Options {
+	return storage.Options{
+		Prefix:         cfg.Redis.Prefix,
+		Secret:         []byte(cfg.Secret),
+		Replicas:       cfg.Durability.Replicas,
+		ReplicaTimeout: cfg.Durability.Timeout,
+		Password: storage.PasswordParams{
+			Memory:      cfg.Passwords.MemoryKiB,
+			Iterations:  cfg.Passwords.Iterations,
+			Parallelism: cfg.Passwords.Parallelism,
+		},
+	}
+}
+
+// withState runs a command that needs the state, and tells people what to do when Redis is not there.
+func (p *program) withState(ctx context.Context, run func(context.Context, *state) error) error {
+	cfg, err := p.load()
+	if err != nil {
+		return err
+	}
+	s, err := openState(cfg)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.store.Ready(ctx); err != nil {
+		return fmt.Errorf("redis at %s does not answer (--redis or OPGRANT_REDIS names another): %w", cfg.Redis.URL, err)
+	}
+	return run(ctx, s)
+}

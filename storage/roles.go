@@ -37,6 +37,7 @@ type roleRecord struct {
 	Permission string `json:"permission"`
 	Created    int64  `json:"created"` // milliseconds
 	Updated    int64  `json:"updated"`
+	Revision   string `json:"rev"` // another one with every write, so that a script knows its own from an equal one
 }
 
 func (r *roleRecord) role() Role {
@@ -181,6 +182,7 @@ func (r *roleRecord) encode() (super bool, raw string, err error) {
 	if super, err = superUser(json.RawMessage(r.Permission)); err != nil {
 		return false, "", err
 	}
+	r.Revision = randomID()
 	b, err := json.Marshal(r)
 	if err != nil {
 		return false, "", fmt.Errorf("storage: encode role: %w", err)

@@ -1,0 +1,48 @@
+package storage
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Connect returns a client that suits a store: standalone, Sentinel (MasterName) or Cluster, as go-redis decides by the
+// options. It fills the options that are zero, so that an outage is noticed within a second and nothing piles up behind it:
+// short timeouts that the context's deadline cuts further, a bounded pool, two retries. A retry may run a script twice, which
+// every script of this package bears. Nothing is dialled yet.
+//
+// Options that would read from replicas are turned off: a revoked token must be dead at once.
+func Connect(o redis.UniversalOptions) redis.UniversalClient {
+	short := func(d *time.Duration) {
+		if *d == 0 {
+			*d = 500 * time.Millisecond
+		}
+	}
+	short(&o.DialTimeout)
+	short(&o.ReadTimeout)
+	short(&o.WriteTimeout)
+	short(&o.PoolTimeout)
+	if o.PoolSize == 0 {
+		o.PoolSize = 16 * runtime.GOMAXPROCS(0)
+	}
+	if o.MaxActiveConns == 0 {
+		o.MaxActiveConns = o.PoolSize
+	}
+	if o.MaxRetries == 0 {
+		o.MaxRetries = 2
+	}
+	if o.DialerRetries == 0 {
+		o.DialerRetries = 1
+	}
+	if o.MinRetryBackoff == 0 {
+		o.MinRetryBackoff = 5 * time.Millisecond
+	}
+	if o.MaxRetryBackoff == 0 {
+		o.MaxRetryBackoff = 50 * time.Millisecond
+	}
+	o.ContextTimeoutEnabled = true
+	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
+	o.DisableIdentity = true
+	return redis.NewUniversalClient(&o)
+}

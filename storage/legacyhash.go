@@ -25,9 +25,9 @@ const (
 
 // Salts are letters and digits there; any printable characters will do.
 var (
-	harperMD5    = regexp.MustCompile(`^[!-~]{9}[0-9a-f]{32}$`)
-	harperSHA256 = regexp.MustCompile(`^[!-~]{16}[0-9a-f]{64}$`)
-	harperArgon2 = regexp.MustCompile(`^[!-#%-~]{16}\$argon2id\$`)
+	harperMD5Form    = regexp.MustCompile(`^[!-~]{9}[0-9a-f]{32}$`)
+	harperSHA256Form = regexp.MustCompile(`^[!-~]{16}[0-9a-f]{64}$`)
+	harperArgon2Form = regexp.MustCompile(`^[!-#%-~]{16}\$argon2id\$`)
 )
 
 // schemeOf returns the form of an imported hash. said is what its source calls it, which may be nothing.
@@ -37,11 +37,11 @@ func schemeOf(said, encoded string) (string, error) {
 	case strings.HasPrefix(encoded, "$"):
 		scheme = schemeCrypt // whatever it is called: HarperDB's own never begin like that
 	case said != "":
-	case harperArgon2.MatchString(encoded):
+	case harperArgon2Form.MatchString(encoded):
 		scheme = SchemeArgon2id
-	case harperSHA256.MatchString(encoded):
+	case harperSHA256Form.MatchString(encoded):
 		scheme = SchemeSHA256
-	case harperMD5.MatchString(encoded):
+	case harperMD5Form.MatchString(encoded):
 		scheme = SchemeMD5
 	}
 	if _, err := parseStored(scheme, encoded); err != nil {
@@ -54,7 +54,7 @@ func schemeOf(said, encoded string) (string, error) {
 func parseHarper(scheme, encoded string) (*storedHash, error) {
 	switch scheme {
 	case SchemeMD5:
-		if !harperMD5.MatchString(encoded) {
+		if !harperMD5Form.MatchString(encoded) {
 			return nil, fmt.Errorf("%w: not HarperDB's md5", ErrHash)
 		}
 		return &storedHash{match: func(password string) bool {
@@ -62,7 +62,7 @@ func parseHarper(scheme, encoded string) (*storedHash, error) {
 			return equal(encoded[md5Salt:], hex.EncodeToString(sum[:]))
 		}}, nil
 	case SchemeSHA256:
-		if !harperSHA256.MatchString(encoded) {
+		if !harperSHA256Form.MatchString(encoded) {
 			return nil, fmt.Errorf("%w: not HarperDB's sha256", ErrHash)
 		}
 		return &storedHash{match: func(password string) bool {
@@ -70,7 +70,7 @@ func parseHarper(scheme, encoded string) (*storedHash, error) {
 			return equal(encoded[harperSalt:], hex.EncodeToString(sum[:]))
 		}}, nil
 	case SchemeArgon2id:
-		if !harperArgon2.MatchString(encoded) {
+		if !harperArgon2Form.MatchString(encoded) {
 			return nil, fmt.Errorf("%w: not HarperDB's argon2id", ErrHash)
 		}
 		digest, costs, err := parsePHC(encoded[harperSalt:])

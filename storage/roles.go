@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -225,8 +226,9 @@ func (u *Users) ChangeRole(ctx context.Context, role Role) (Role, error) {
 	return Role{}, dontKnow(op, errors.New("the role changes all the time"))
 }
 
-// DropRole removes a role, or returns fosite.ErrNotFound, or ErrInUse while a user has it. It reads all users for that. A
-// user who is given the role in that very moment keeps the name of a role that has gone, which makes no super user.
+// DropRole removes a role, or returns fosite.ErrNotFound, or ErrInUse while an active user has it. Disabled users lose it. It
+// reads all users for that. A user who is given the role in that very moment keeps the name of a role that has gone, which
+// makes no super user.
 func (u *Users) DropRole(ctx context.Context, id string) error {
 	const op = "drop role"
 	for range 10 {
@@ -234,10 +236,15 @@ func (u *Users) DropRole(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		var disabled []string
 		err = u.each(ctx, op, func(r *userRecord, _ []string) error {
-			if r.Role == id {
+			if r.Role != id {
+				return nil
+			}
+			if r.Active {
 				return ErrInUse
 			}
+			disabled = append(disabled, r.Name)
 			return nil
 		})
 		if err != nil {
@@ -248,8 +255,24 @@ func (u *Users) DropRole(ctx context.Context, id string) error {
 			return err
 		}
 		if dropped {
-			return nil
+			return u.withdraw(ctx, op, id, disabled)
 		}
 	}
 	return dontKnow(op, errors.New("the role changes all the time"))
+}
+
+// withdraw takes a role that has gone away from users, lest they have it again when a role of that name is added again.
+func (u *Users) withdraw(ctx context.Context, op, id string, names []string) error {
+	for _, name := range names {
+		_, _, err := u.edit(ctx, op, name, func(r *userRecord) error {
+			if r.Role == id {
+				r.Role, r.Updated = "", now()
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, fosite.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }

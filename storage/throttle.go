@@ -63,7 +63,7 @@ func (t *Throttle) Allow(ctx context.Context, user, address string) (retryAfter 
 	if b := batchFrom(ctx); b != nil && b.known(user) == nil {
 		read = t.users.readAccount(user)
 	}
-	results, err := t.count(ctx, "count login", counters, read, 1)
+	results, err := t.count(ctx, counters, read)
 	if err != nil {
 		return 0, err
 	}
@@ -80,7 +80,7 @@ func (t *Throttle) Allow(ctx context.Context, user, address string) (retryAfter 
 	}
 	if retryAfter > 0 && len(counted) > 0 {
 		// Refused by one of the two: the other one is not to pay for it.
-		_, err = t.count(context.WithoutCancel(ctx), "forgive login", counted, nil, -1)
+		err = t.forgive(ctx, counted, false)
 	}
 	return retryAfter, err
 }
@@ -88,18 +88,46 @@ func (t *Throttle) Allow(ctx context.Context, user, address string) (retryAfter 
 // Succeeded forgives an attempt that was allowed and was right: all failures of the user, and this one of the address. An
 // address that guesses at many users does not clear itself by logging in as one.
 func (t *Throttle) Succeeded(ctx context.Context, user, address string) error {
-	counters := t.counters(user, address)
-	for i := range counters {
-		counters[i].reset = counters[i].ofUser
-	}
-	_, err := t.count(context.WithoutCancel(ctx), "forgive login", counters, nil, -1)
-	return err
+	return t.forgive(ctx, t.counters(user, address), true)
 }
 
 // Undecided takes an attempt back that came to no verdict, because the store or the hashing was not available.
 func (t *Throttle) Undecided(ctx context.Context, user, address string) error {
-	_, err := t.count(context.WithoutCancel(ctx), "forgive login", t.counters(user, address), nil, -1)
-	return err
+	return t.forgive(ctx, t.counters(user, address), false)
+}
+
+// forgiveScript takes one failure off a counter. redis_rate, which can only be asked to count less than one, leaves the last
+// one standing; what it stores is when the counter will be empty, in seconds since 2017.
+const forgiveScript = `
+local empty = tonumber(redis.call('GET', KEYS[1]) or '')
+if not empty then return 0 end
+local clock = redis.call('TIME')
+local left = empty - ARGV[1] - (clock[1] - 1483228800 + clock[2] / 1000000)
+if left > 0 then
+  redis.call('SET', KEYS[1], empty - ARGV[1], 'EX', math.ceil(left))
+else
+  redis.call('DEL', KEYS[1])
+end
+return 1`
+
+// forgive takes one failure off each counter, or all of the user's, in one round trip.
+func (t *Throttle) forgive(ctx context.Context, counters []counter, success bool) error {
+	if len(counters) == 0 {
+		return nil
+	}
+	return t.users.db.write(ctx, "forgive login", func(ctx context.Context) error {
+		_, err := t.users.db.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, c := range counters {
+				if success && c.ofUser {
+					p.Del(ctx, c.key)
+					continue
+				}
+				p.Eval(ctx, forgiveScript, []string{c.key}, c.limit.Period.Seconds()/float64(c.limit.Rate))
+			}
+			return nil
+		})
+		return err
+	})
 }
 
 // counter is one number of failures.
@@ -107,7 +135,6 @@ type counter struct {
 	key    string
 	limit  redis_rate.Limit
 	ofUser bool
-	reset  bool
 }
 
 func (t *Throttle) counters(user, address string) []counter {
@@ -139,13 +166,13 @@ func network(address string) string {
 	return a.String()
 }
 
-// count adds n to each counter, all in one round trip, and reads an account in it if asked to.
-func (t *Throttle) count(ctx context.Context, op string, counters []counter, read *accountRead, n int) ([]*redis_rate.Result, error) {
+// count adds one to each counter, all in one round trip, and reads an account in it if asked to.
+func (t *Throttle) count(ctx context.Context, counters []counter, read *accountRead) ([]*redis_rate.Result, error) {
 	if len(counters) == 0 && read == nil {
 		return nil, nil
 	}
 	results := make([]*redis_rate.Result, len(counters))
-	err := t.users.db.write(ctx, op, func(ctx context.Context) error {
+	err := t.users.db.write(ctx, "count login", func(ctx context.Context) error {
 		trip := &oneTrip{UniversalClient: t.users.db.rdb, pipe: t.users.db.rdb.Pipeline(), missing: len(counters), sent: make(chan struct{})}
 		limiter := redis_rate.NewLimiter(trip)
 		if read != nil {
@@ -158,11 +185,7 @@ func (t *Throttle) count(ctx context.Context, op string, counters []counter, rea
 		var all sync.WaitGroup
 		for i, c := range counters {
 			all.Go(func() {
-				if c.reset {
-					errs[i] = limiter.Reset(ctx, c.key)
-					return
-				}
-				results[i], errs[i] = limiter.AllowN(ctx, c.key, c.limit, n)
+				results[i], errs[i] = limiter.Allow(ctx, c.key, c.limit)
 			})
 		}
 		all.Wait()
@@ -189,24 +212,10 @@ type oneTrip struct {
 	sent    chan struct{}
 }
 
-// EvalSha joins the others.
+// EvalSha joins the others, and the last one sends them all.
 func (o *oneTrip) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
-	return join(ctx, o, func(p redis.Pipeliner) *redis.Cmd { return p.EvalSha(ctx, sha1, ownKeys(keys), args...) })
-}
-
-// Del joins the others.
-func (o *oneTrip) Del(ctx context.Context, keys ...string) *redis.IntCmd {
-	return join(ctx, o, func(p redis.Pipeliner) *redis.IntCmd { return p.Del(ctx, ownKeys(keys)...) })
-}
-
-// Eval goes alone: it follows an EvalSha that Redis did not know.
-func (o *oneTrip) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return o.UniversalClient.Eval(ctx, script, ownKeys(keys), args...)
-}
-
-func join[C any](ctx context.Context, o *oneTrip, queue func(redis.Pipeliner) C) C {
 	o.mutex.Lock()
-	cmd := queue(o.pipe)
+	cmd := o.pipe.EvalSha(ctx, sha1, ownKeys(keys), args...)
 	o.missing--
 	last := o.missing == 0
 	o.mutex.Unlock()
@@ -215,6 +224,11 @@ func join[C any](ctx context.Context, o *oneTrip, queue func(redis.Pipeliner) C)
 	}
 	<-o.sent
 	return cmd
+}
+
+// Eval goes alone: it follows an EvalSha that Redis did not know.
+func (o *oneTrip) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
+	return o.UniversalClient.Eval(ctx, script, ownKeys(keys), args...)
 }
 
 func (o *oneTrip) send(ctx context.Context) {

@@ -58,7 +58,7 @@ var (
 	ErrUserDisabled = errors.New("storage: user is disabled")
 	// ErrExists: there is such a user or role already.
 	ErrExists = errors.New("storage: already exists")
-	// ErrInUse: the role still has users, active or not.
+	// ErrInUse: an active user has the role.
 	ErrInUse = errors.New("storage: in use")
 	// ErrName is the answer to adding a user or a role whose name is no valid UTF-8 or longer than 1024 bytes.
 	ErrName = errors.New("storage: name is not valid UTF-8 of up to 1024 bytes")

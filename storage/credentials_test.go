@@ -1,0 +1,97 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+func TestVerifiedCredentialsCostNoHash(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		u, ctx := testUsers(t, r), t.Context()
+		clock := time.Now()
+		u.cache = newCredentialCache(time.Minute)
+		u.cache.now = func() time.Time { return clock }
+		mustAdd(t, u, "alice", "one", "")
+		mustAdd(t, u, "bob", "one", "")
+		login := func(what, name, password string, want error, runs int64) {
+			t.Helper()
+			before := u.PasswordRuns()
+			_, err := u.VerifyPassword(ctx, name, password)
+			if got := u.PasswordRuns() - before; !errors.Is(err, want) || got != runs {
+				t.Errorf("%s: %v and %d hashes, want %v and %d", what, err, got, want, runs)
+			}
+		}
+		change := func(c UserChange) {
+			t.Helper()
+			if err := u.ChangeUser(ctx, "alice", c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		login("first", "alice", "one", nil, 1)
+		login("second", "alice", "one", nil, 0)
+		login("wrong password", "alice", "two", fosite.ErrNotFound, 1)
+		login("wrong password again", "alice", "two", fosite.ErrNotFound, 1)
+		login("another user of the same password", "bob", "one", nil, 1)
+
+		clock = clock.Add(time.Minute)
+		login("after its life", "alice", "one", nil, 1)
+
+		off, on, two := false, true, "two"
+		change(UserChange{Active: &off})
+		login("disabled", "alice", "one", ErrUserDisabled, 0)
+		change(UserChange{Active: &on})
+		change(UserChange{Password: &two})
+		login("old password", "alice", "one", fosite.ErrNotFound, 1)
+		login("new password", "alice", "two", nil, 1)
+		login("new password again", "alice", "two", nil, 0)
+		if err := u.DropUser(ctx, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		login("dropped", "alice", "two", fosite.ErrNotFound, 1)
+
+		if _, err := u.ImportUser(ctx, User{Name: "md5", Active: true}, harperMD5("one")); err != nil {
+			t.Fatal(err)
+		}
+		login("imported", "md5", "one", nil, 1)
+		login("imported, under its new hash", "md5", "one", nil, 0)
+	})
+}
+
+func TestWithoutCacheEveryLoginIsHashed(t *testing.T) {
+	u := testUsers(t, storagetest.StartMiniredis(t))
+	mustAdd(t, u, "alice", "one", "")
+	before := u.PasswordRuns()
+	for range 2 {
+		if _, err := u.VerifyPassword(t.Context(), "alice", "one"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := u.PasswordRuns() - before; got != 2 {
+		t.Errorf("%d hashes for two logins", got)
+	}
+}
+
+func TestCredentialCacheIsBounded(t *testing.T) {
+	c := newCredentialCache(time.Minute)
+	for i := range 3 * maxCredentials {
+		c.add("hash", fmt.Sprint(i), "password")
+		if !c.has("hash", fmt.Sprint(i), "password") {
+			t.Fatalf("entry %d is not there", i)
+		}
+	}
+	if n := len(c.entries); n > maxCredentials {
+		t.Errorf("%d entries", n)
+	}
+	if c.has("has", "h0", "password") || c.has("hash", "0password", "") {
+		t.Error("parts run into each other")
+	}
+	if other := newCredentialCache(time.Minute); other.key == c.key {
+		t.Error("two caches have one key")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,14 +87,14 @@ func (c *Cluster) PrimaryOf(t testing.TB, key string) *Server {
 		}
 		cl := s.plainClient()
 		slot, err := cl.ClusterKeySlot(context.Background(), key).Result()
-		slots, serr := cl.ClusterSlots(context.Background()).Result()
+		shards, serr := cl.ClusterShards(context.Background()).Result()
 		_ = cl.Close()
 		if err != nil || serr != nil {
 			continue
 		}
-		for _, r := range slots {
-			if int64(r.Start) <= slot && slot <= int64(r.End) && len(r.Nodes) > 0 {
-				return c.byAddr(r.Nodes[0].Addr)
+		for _, shard := range shards {
+			if primary := c.primary(shard, slot); primary != nil {
+				return primary
 			}
 		}
 	}
@@ -101,10 +102,17 @@ func (c *Cluster) PrimaryOf(t testing.TB, key string) *Server {
 	return nil
 }
 
-func (c *Cluster) byAddr(addr string) *Server {
-	for _, s := range c.Servers {
-		if s.Addr == addr {
-			return s
+// primary returns the primary of the shard if the shard has the slot.
+func (c *Cluster) primary(shard redis.ClusterShard, slot int64) *Server {
+	has := func(r redis.SlotRange) bool { return r.Start <= slot && slot <= r.End }
+	if !slices.ContainsFunc(shard.Slots, has) {
+		return nil
+	}
+	for _, n := range shard.Nodes {
+		for _, s := range c.Servers {
+			if n.Role == "master" && n.Port == int64(s.port) && s.Running() {
+				return s
+			}
 		}
 	}
 	return nil
@@ -151,7 +159,7 @@ func (c *Cluster) cli(t testing.TB, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput() //nolint:gosec // our own arguments
+	out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput()
 	if err != nil {
 		t.Fatal(fmt.Errorf("redis-cli %s: %w\n%s", strings.Join(args, " "), err, out))
 	}

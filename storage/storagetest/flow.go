@@ -92,10 +92,10 @@ func (c *check) loginFor(req fosite.Requester) login {
 
 func (c *check) create(ctx context.Context, l login) error {
 	if err := c.Storage.CreateAccessTokenSession(ctx, l.access, l.req); err != nil {
-		return fmt.Errorf("CreateAccessTokenSession: %w", err)
+		return fmt.Errorf("create access token: %w", err)
 	}
 	if err := c.Storage.CreateRefreshTokenSession(ctx, l.refresh, l.access, l.req); err != nil {
-		return fmt.Errorf("CreateRefreshTokenSession: %w", err)
+		return fmt.Errorf("create refresh token: %w", err)
 	}
 	return nil
 }
@@ -108,16 +108,16 @@ func (c *check) rotate(old login) (login, error) {
 
 	ctx, err := storage.MaybeBeginTx(c.ctx, c.Storage)
 	if err != nil {
-		return next, fmt.Errorf("BeginTX: %w", err)
+		return next, fmt.Errorf("begin: %w", err)
 	}
 	if err := c.Storage.RotateRefreshToken(ctx, req.ID, old.refresh); err != nil {
-		return next, errors.Join(fmt.Errorf("RotateRefreshToken: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
+		return next, errors.Join(fmt.Errorf("rotate: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
 	}
 	if err := c.create(ctx, next); err != nil {
 		return next, errors.Join(err, storage.MaybeRollbackTx(ctx, c.Storage))
 	}
 	if err := storage.MaybeCommitTx(ctx, c.Storage); err != nil {
-		return next, errors.Join(fmt.Errorf("Commit: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
+		return next, errors.Join(fmt.Errorf("commit: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
 	}
 	return next, nil
 }

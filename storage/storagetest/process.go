@@ -146,7 +146,7 @@ func (s *Server) start() error {
 	if s.cmd != nil {
 		return errors.New("storagetest: the server runs already")
 	}
-	cmd := exec.Command("redis-server", s.args...) //nolint:gosec // arguments are our own file
+	cmd := exec.Command("redis-server", s.args...)
 	cmd.SysProcAttr = dieWithParent()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("storagetest: start redis-server: %w", err)

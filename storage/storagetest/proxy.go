@@ -130,7 +130,7 @@ func (p *Proxy) commands(client, server net.Conn, fates chan<- bool) {
 		if f.Match != nil {
 			chosen = f.Match(words)
 		}
-		dice := rand.Float64() //nolint:gosec // a fault, not a secret
+		dice := rand.Float64()
 		if chosen && dice < f.CutBefore {
 			p.cutBefore.Add(1)
 			return
@@ -158,7 +158,7 @@ func (p *Proxy) replies(client, server net.Conn, fates <-chan bool) {
 			continue
 		}
 		if f.Delay > 0 {
-			time.Sleep(rand.N(f.Delay)) //nolint:gosec // a delay, not a secret
+			time.Sleep(rand.N(f.Delay))
 		}
 		if _, err := client.Write(buf.Bytes()); err != nil {
 			return

@@ -67,7 +67,7 @@ func (s *Server) signal(t testing.TB, sig os.Signal) {
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {
-		port := 11000 + rand.IntN(20000) //nolint:gosec // a port, not a secret
+		port := 11000 + rand.IntN(20000)
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			continue

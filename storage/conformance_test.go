@@ -1,0 +1,91 @@
+package storage_test
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// The suite runs on each Redis four times: with IDs and signatures of this package and with those of stock fosite,
+// strict and with a grace.
+func TestConformance(t *testing.T) {
+	for name, h := range map[string]storagetest.Harness{
+		"own signatures, strict":      {RequestID: storage.NewSessionID, Signature: ownSignature},
+		"own signatures, grace":       {RequestID: storage.NewSessionID, Signature: ownSignature, Grace: 400 * time.Millisecond},
+		"foreign signatures, strict":  {},
+		"foreign signatures, grace":   {Grace: 400 * time.Millisecond},
+		"own IDs, foreign signatures": {RequestID: storage.NewSessionID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			t.Run("miniredis", func(t *testing.T) {
+				conform(t, h, storagetest.StartMiniredis)
+			})
+			if quick := name == "own signatures, strict" || name == "foreign signatures, grace"; !quick && effort() == effortQuick {
+				return
+			}
+			t.Run("redis-server", func(t *testing.T) {
+				conform(t, h, storagetest.StartInstance)
+			})
+		})
+	}
+}
+
+func ownSignature(requestID string) string { return storage.Signature(requestID, rand.Text()) }
+
+func conform(t *testing.T, h storagetest.Harness, start func(testing.TB) *storagetest.Instance) {
+	h.Unavailable = fosite.ErrTemporarilyUnavailable
+	h.AnswerWithin = 1500 * time.Millisecond
+	h.New = func(t *testing.T) storagetest.Fixture {
+		r := start(t)
+		s := newStore(t, r.Client(t), storage.Options{Grace: h.Grace})
+		return storagetest.Fixture{
+			Storage:   s,
+			AddClient: func(c fosite.Client) error { return s.PutClient(context.Background(), asClient(c, h.Grace)) },
+			AddUser: func(name, password string) error {
+				return s.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
+			},
+			Advance:   r.Advance,
+			Break:     func() func() { return r.Break(t) },
+			Leftovers: func() ([]string, error) { return sessionKeys(r.Keys(t)), nil },
+		}
+	}
+	storagetest.Run(t, h)
+}
+
+func newStore(t testing.TB, client redis.UniversalClient, o storage.Options) *storage.Store {
+	t.Helper()
+	s, err := storage.New(client, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func asClient(c fosite.Client, grace time.Duration) *storage.Client {
+	g := storage.Duration(grace)
+	return &storage.Client{
+		ID: c.GetID(), Public: c.IsPublic(), Grants: c.GetGrantTypes(), Scopes: c.GetScopes(), Audience: c.GetAudience(), Grace: &g,
+	}
+}
+
+// sessionKeys are the keys that belong to sessions, with their indexes and pointers.
+func sessionKeys(keys []string) []string {
+	var left []string
+	for _, k := range keys {
+		switch strings.SplitN(strings.TrimPrefix(k, "opgrant:"), ":", 2)[0] {
+		case "epoch", "c", "clients", "u", "users", "roles", "supers", "keys", "probe", "t":
+		default:
+			left = append(left, k)
+		}
+	}
+	return left
+}

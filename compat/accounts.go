@@ -26,6 +26,8 @@ var (
 	ErrExists = errors.New("compat: already exists")
 	// ErrInUse: an active user has the role.
 	ErrInUse = errors.New("compat: in use")
+	// ErrRefused: the store cannot hold such a name, password or permission, because it is too long for example.
+	ErrRefused = errors.New("compat: refused by the store")
 	// ErrThrottled: too many failures of this user or from this address. It becomes 429 with Retry-After; wrap it in a
 	// [RetryError] to say how long.
 	ErrThrottled = errors.New("compat: throttled")
@@ -58,15 +60,28 @@ const (
 	RefreshToken
 )
 
+// Credentials are a user name and a password, and where they come from.
+type Credentials struct {
+	Name, Password string
+	// Address is the RemoteAddr of the request, for limits on failures.
+	Address string
+}
+
+// String hides the password from logs.
+func (c Credentials) String() string { return c.Name + " from " + c.Address }
+
+// GoString hides the password from logs.
+func (c Credentials) GoString() string { return c.String() }
+
 // Authenticator finds the caller behind an Authorization header, or behind a user name and password in the body.
 //
 // Password is called for each request with such credentials, so a cache of verified ones belongs into its implementation,
 // which alone sees the stored hash and its changes. Both methods are safe for concurrent use.
 type Authenticator interface {
 	// Password returns the caller, or ErrInvalid, ErrInactive or ErrThrottled.
-	Password(ctx context.Context, name, password string) (Caller, error)
-	// Token returns the caller and the kind of the token, or ErrInvalid or ErrExpired. With ErrExpired the kind is set and
-	// the caller is not. The role and the super-user flag are those that the user has now, not those in the token.
+	Password(ctx context.Context, c Credentials) (Caller, error)
+	// Token returns the caller and the kind of the token, or ErrInvalid or ErrExpired. The role and the super-user flag are
+	// those that the user has now, not those in the token. Tokens that a login asked a role for are ErrInvalid.
 	Token(ctx context.Context, token string) (Caller, TokenKind, error)
 }
 
@@ -95,9 +110,9 @@ type Users interface {
 	User(ctx context.Context, name string) (User, error)
 	// ListUsers returns all users, ordered by name.
 	ListUsers(ctx context.Context) ([]User, error)
-	// AddUser stores a new user, or returns ErrExists. It sets Created and Updated itself.
+	// AddUser stores a new user, or returns ErrExists or ErrRefused. It sets Created and Updated itself.
 	AddUser(ctx context.Context, u User, password string) error
-	// ChangeUser returns ErrNotFound when there is no such user. Any name and any password are allowed, empty ones too.
+	// ChangeUser returns ErrNotFound when there is no such user, or ErrRefused. Any name and any password are allowed, empty ones too.
 	ChangeUser(ctx context.Context, name string, c UserChange) error
 	// DropUser returns ErrNotFound when there is no such user.
 	DropUser(ctx context.Context, name string) error
@@ -120,10 +135,10 @@ type Roles interface {
 	Role(ctx context.Context, id string) (Role, error)
 	// ListRoles returns all roles, ordered by id.
 	ListRoles(ctx context.Context) ([]Role, error)
-	// AddRole stores a new role, or returns ErrExists, and returns the role as stored, with Created and Updated.
+	// AddRole stores a new role, or returns ErrExists or ErrRefused, and returns the role as stored, with Created and Updated.
 	AddRole(ctx context.Context, r Role) (Role, error)
 	// ChangeRole replaces name (unless empty) and permission, keeps Created, moves Updated, and returns the role as stored,
-	// or ErrNotFound.
+	// or ErrNotFound or ErrRefused.
 	ChangeRole(ctx context.Context, r Role) (Role, error)
 	// DropRole returns ErrNotFound, or ErrInUse while an active user has the role. Inactive users lose theirs.
 	DropRole(ctx context.Context, id string) error

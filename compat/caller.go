@@ -61,7 +61,7 @@ func (h *Handler) basic(r *http.Request, credentials string) (presented, *failur
 	if h.cfg.Authenticator == nil {
 		return p, nil
 	}
-	caller, err := h.verify(r.Context(), name, password)
+	caller, err := h.verify(r.Context(), Credentials{name, password, r.RemoteAddr})
 	if err != nil {
 		return p, refuse(inHeaderBasic, err)
 	}
@@ -89,7 +89,7 @@ func (h *Handler) bearer(r *http.Request, token string) (presented, *failure) {
 }
 
 // authorize returns the caller of an operation that needs one.
-func (h *Handler) authorize(ctx context.Context, o *Operation, p presented) (Caller, error) {
+func (h *Handler) authorize(r *http.Request, o *Operation, p presented) (Caller, error) {
 	if p.caller != nil {
 		return *p.caller, nil
 	}
@@ -110,7 +110,7 @@ func (h *Handler) authorize(ctx context.Context, o *Operation, p presented) (Cal
 	if !ok || !good {
 		return Caller{}, refuse(inBodyLogin, ErrInvalid)
 	}
-	caller, err := h.verify(ctx, name, word)
+	caller, err := h.verify(r.Context(), Credentials{name, word, r.RemoteAddr})
 	if err != nil {
 		return Caller{}, refuse(inBodyLogin, err)
 	}
@@ -118,16 +118,16 @@ func (h *Handler) authorize(ctx context.Context, o *Operation, p presented) (Cal
 }
 
 // verify checks a password here, and with the upstream when the user is unknown here.
-func (h *Handler) verify(ctx context.Context, name, password string) (Caller, error) {
-	caller, err := h.cfg.Authenticator.Password(ctx, name, password)
+func (h *Handler) verify(ctx context.Context, c Credentials) (Caller, error) {
+	caller, err := h.cfg.Authenticator.Password(ctx, c)
 	if !errors.Is(err, ErrInvalid) {
 		return caller, err
 	}
-	switch imported, importErr := h.migrate(ctx, name, password); {
+	switch imported, importErr := h.migrate(ctx, c.Name, c.Password); {
 	case importErr != nil:
 		return Caller{}, importErr
 	case imported:
-		return h.cfg.Authenticator.Password(ctx, name, password)
+		return h.cfg.Authenticator.Password(ctx, c)
 	}
 	return Caller{}, err
 }

@@ -65,6 +65,7 @@
 //	429, [ErrThrottled]                                 429 with Retry-After
 //	5xx, temporarily_unavailable,                       503 with Retry-After
 //	any other error of an interface
+//	invalid_request                                     400, with the error_description
 //	other OAuth errors                                  500: the two servers do not understand each other
 //	upstream not reachable, slow                        502, 504
 //

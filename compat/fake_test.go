@@ -88,7 +88,7 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Unlock()
 	switch form.Get("grant_type") {
 	case "password":
-		caller, err := d.Password(r.Context(), form.Get("username"), form.Get("password"))
+		caller, err := d.Password(r.Context(), compat.Credentials{Name: form.Get("username"), Password: form.Get("password")})
 		if err != nil {
 			oauthError(w, http.StatusBadRequest, "invalid_grant", "")
 			return
@@ -221,12 +221,12 @@ func (d *directory) caller(u *account) compat.Caller {
 }
 
 // Password verifies a password.
-func (d *directory) Password(_ context.Context, name, password string) (compat.Caller, error) {
+func (d *directory) Password(_ context.Context, c compat.Credentials) (compat.Caller, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	u := d.users[name]
+	u := d.users[c.Name]
 	switch {
-	case u == nil || u.password != password:
+	case u == nil || u.password != c.Password:
 		return compat.Caller{}, compat.ErrInvalid
 	case !u.Active:
 		return compat.Caller{}, compat.ErrInactive

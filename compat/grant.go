@@ -2,6 +2,7 @@ package compat
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,13 @@ var verdicts = map[string]error{
 	"invalid_grant": ErrInvalid,
 	"access_denied": ErrInvalid,
 	"invalid_token": ErrInvalid,
+}
+
+// exchangeVerdicts are those of token exchange, which says so of a token that is not valid (RFC 8693, section 2.2.2).
+var exchangeVerdicts = map[string]error{
+	"invalid_grant":   ErrInvalid,
+	"invalid_request": ErrInvalid,
+	"access_denied":   ErrInvalid,
 }
 
 // grantAnswer is the answer of a token endpoint, success or error.
@@ -65,11 +73,11 @@ func (h *Handler) grant(ctx context.Context, r *http.Request, form url.Values) (
 
 	b := &buffer{header: http.Header{}}
 	h.cfg.Token.ServeHTTP(b, req)
-	return b.answer()
+	return b.answer(form.Get("grant_type"))
 }
 
 // answer reads what the token endpoint wrote.
-func (b *buffer) answer() (grantAnswer, error) {
+func (b *buffer) answer(grantType string) (grantAnswer, error) {
 	retry := &RetryError{After: retryAfter(b.header)}
 	switch {
 	case b.status == http.StatusTooManyRequests:
@@ -93,14 +101,21 @@ func (b *buffer) answer() (grantAnswer, error) {
 		return grantAnswer{}, retry
 	}
 	err := fmt.Errorf("compat: token endpoint answers %d %s (%s)", b.status, a.Error, a.ErrorDescription)
-	if verdict, ok := verdicts[a.Error]; ok {
+	known := verdicts
+	if grantType == exchangeGrant {
+		known = exchangeVerdicts
+	}
+	if verdict, ok := known[a.Error]; ok {
 		if a.ErrorDescription == refreshExpired {
 			verdict = ErrExpired
 		}
 		return grantAnswer{}, fmt.Errorf("%w: %w", verdict, err)
 	}
-	if a.Error == "" {
+	switch a.Error {
+	case "":
 		return grantAnswer{}, err
+	case "invalid_request":
+		return grantAnswer{}, &failure{status: http.StatusBadRequest, message: cmp.Or(a.ErrorDescription, "Invalid request"), cause: err}
 	}
 	return grantAnswer{}, &failure{status: http.StatusInternalServerError, message: internalError, cause: err}
 }

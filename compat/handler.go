@@ -181,7 +181,7 @@ func (h *Handler) run(c *call) (result any, body []byte, err error) {
 	case kind == binaryFormat && h.forward != nil:
 		// Only the upstream reads these formats. Whoever sends them says in the header who they are.
 		if c.by.caller == nil {
-			_, err := h.authorize(c.ctx, &Operation{}, c.by)
+			_, err := h.authorize(c.r, &Operation{}, c.by)
 			return nil, nil, err
 		}
 		return &passOn{caller: *c.by.caller, body: c.r.Body, length: c.r.ContentLength}, nil, nil

@@ -128,6 +128,9 @@ func (h *Handler) addRole(c *call) (any, error) {
 	if errors.Is(err, ErrExists) {
 		return nil, conflict("A role with name '" + name + "' already exists")
 	}
+	if errors.Is(err, ErrRefused) {
+		return nil, badRequest("Role is invalid")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +148,9 @@ func (h *Handler) alterRole(c *call) (any, error) {
 	})
 	if errors.Is(err, ErrNotFound) {
 		return nil, badRequest("Invalid role id")
+	}
+	if errors.Is(err, ErrRefused) {
+		return nil, badRequest("Role is invalid")
 	}
 	if err != nil {
 		return nil, err

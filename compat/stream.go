@@ -19,7 +19,7 @@ func (h *Handler) stream(c *call, beginning []byte) (any, error) {
 	c.op = &Operation{operation: value{g.name}, members: []member{{"operation", g.name}}}
 	p := &passOn{length: c.r.ContentLength}
 	if !withoutCaller[name] {
-		caller, err := h.authorize(c.ctx, c.op, c.by)
+		caller, err := h.authorize(c.r, c.op, c.by)
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ func (h *Handler) create(c *call) (any, error) {
 	if badLifetime != "" {
 		// The recorded server looks at the password first: a stranger learns nothing from the other answer.
 		if h.cfg.Authenticator != nil {
-			if _, err := h.verify(c.ctx, user.text(), password.text()); err != nil {
+			if _, err := h.verify(c.ctx, Credentials{user.text(), password.text(), c.r.RemoteAddr}); err != nil {
 				return nil, refuse(inBodyCreate, err)
 			}
 		}
@@ -191,7 +191,7 @@ func (c *call) identify(h *Handler) error {
 		}
 		return nil
 	}
-	caller, err := h.authorize(c.ctx, c.op, c.by)
+	caller, err := h.authorize(c.r, c.op, c.by)
 	if err != nil {
 		return err
 	}

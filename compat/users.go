@@ -73,6 +73,9 @@ func (h *Handler) addUser(c *call) (any, error) {
 	if errors.Is(err, ErrExists) {
 		return nil, conflict("User " + name + " already exists")
 	}
+	if errors.Is(err, ErrRefused) {
+		return nil, badRequest("Username or password is invalid")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +123,8 @@ func (h *Handler) alterUser(c *call) (any, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return changed{Message: "updated 0 of 1 records", Updated: []json.RawMessage{}, Skipped: hash}, nil
+	case errors.Is(err, ErrRefused):
+		return nil, badRequest("Password is invalid")
 	case err != nil:
 		return nil, err
 	}

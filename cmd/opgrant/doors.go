@@ -47,15 +47,12 @@ func (t throttle) Take(ctx context.Context, username, address string) (time.Dura
 }
 
 // newLegacyDoor puts operations in front of the token endpoint.
-func newLegacyDoor(cfg *config.Config, _ *state, standard *authserver.Server, log *slog.Logger) (http.Handler, error) {
-	return compat.New(compat.Config{
-		Token:      standard.Token(),
-		ClientID:   cfg.Compat.Client,
-		MaxBody:    cfg.HTTP.MaxBodyBytes,
-		Origins:    cfg.Compat.Origins,
-		ServerName: cfg.Compat.ServerName,
-		Log:        log,
-	})
+func newLegacyDoor(cfg *config.Config, s *state, standard *authserver.Server, log *slog.Logger) (http.Handler, error) {
+	c, err := operationsConfig(cfg, s, standard, log)
+	if err != nil {
+		return nil, err
+	}
+	return compat.New(c)
 }
 
 // cleanPath says whether a ServeMux would serve the path rather than redirect it.

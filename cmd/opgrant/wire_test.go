@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opgrant/opgrant/compat/wiretest"
+)
+
+// TestRecordedExchanges replays the recorded exchanges against the program as it is started, with its own throttle and
+// limits.
+func TestRecordedExchanges(t *testing.T) {
+	f, err := os.Open(filepath.FromSlash("../../compat/testdata/wire-cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	cases, err := wiretest.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wiretest.Run(t, cases, func(t *testing.T, short bool) string {
+		access, refresh := "24h", "720h"
+		if short {
+			access, refresh = "3s", "5s"
+		}
+		return startLegacy(t, fmt.Sprintf("access_ttl: %s, refresh_ttl: %s, sessions_per_user: 1", access, refresh))
+	}, nil)
+}
+
+// startLegacy starts the program with its state in memory and returns its address. client is what the client of the legacy
+// door has besides its name, in YAML.
+func startLegacy(t *testing.T, client string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "opgrant.yaml")
+	text := "clients:\n  - {id: operations, profile: legacy, grants: [password, refresh_token, " +
+		`"urn:ietf:params:oauth:grant-type:token-exchange"], refresh: static, ` + client + "}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	logs, pipe := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"serve", "--dev", "--config", file, "--listen", "127.0.0.1:0", "--admin-listen", "off"},
+			nil, strings.NewReader(""), io.Discard, pipe)
+		_ = pipe.Close()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	ready := make(chan string, 1)
+	go func() {
+		for s := bufio.NewScanner(logs); s.Scan(); {
+			if _, rest, ok := strings.Cut(s.Text(), " listen="); ok && strings.Contains(s.Text(), "msg=ready") {
+				address, _, _ := strings.Cut(rest, " ")
+				ready <- address
+			}
+		}
+	}()
+	select {
+	case address := <-ready:
+		return address
+	case <-time.After(20 * time.Second):
+		t.Fatal("the program did not get ready")
+		return ""
+	}
+}

@@ -1,6 +1,6 @@
 // Package authserver is an OAuth 2.0 authorization server over fosite: token, introspection, revocation, metadata and keys.
 //
-//	POST /oauth2/token                             RFC 6749, grants password, refresh_token, client_credentials; RFC 8693
+//	POST /oauth2/token                             RFC 6749: password, refresh_token, client_credentials; RFC 7523; RFC 8693
 //	POST /oauth2/introspect                        RFC 7662
 //	POST /oauth2/revoke                            RFC 7009
 //	GET  /.well-known/oauth-authorization-server   RFC 8414

@@ -13,9 +13,10 @@ import (
 
 // required names the parameters without which a grant cannot begin.
 var required = map[string][]string{
-	grantPassword: {"username", "password"},
-	grantRefresh:  {"refresh_token"},
-	grantExchange: {parameterSubject, parameterKind},
+	grantPassword:  {"username", "password"},
+	grantRefresh:   {"refresh_token"},
+	grantAssertion: {"assertion"},
+	grantExchange:  {parameterSubject, parameterKind},
 }
 
 // token is the token endpoint (RFC 6749 section 3.2).

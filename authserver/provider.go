@@ -57,6 +57,7 @@ func (s *Server) newProvider() *fosite.Fosite {
 		server:                        s,
 		ClientCredentialsGrantHandler: &oauth2.ClientCredentialsGrantHandler{HandleHelper: helper, Config: config},
 	})
+	config.TokenEndpointHandlers.Append(&assertionHandler{server: s, helper: helper})
 	config.TokenEndpointHandlers.Append(&exchangeHandler{server: s, helper: helper, refresh: tokens})
 	return fosite.NewOAuth2Provider(s.config.Storage, config)
 }
@@ -74,7 +75,7 @@ type noFetcher struct{ fosite.JWKSFetcherStrategy }
 
 // grants lists the grant types that this server offers.
 func (s *Server) grants() []string {
-	list := []string{grantRefresh, grantClientCredentials, grantExchange}
+	list := []string{grantRefresh, grantClientCredentials, grantAssertion, grantExchange}
 	if s.config.Users != nil {
 		list = append([]string{grantPassword}, list...)
 	}
@@ -121,4 +122,12 @@ func (h *credentialsHandler) HandleTokenEndpointRequest(ctx context.Context, req
 		return err
 	}
 	return h.server.begin(ctx, req)
+}
+
+// PopulateTokenEndpointResponse implements RFC 6749 section 4.4.3.
+func (h *credentialsHandler) PopulateTokenEndpointResponse(ctx context.Context, req fosite.AccessRequester, resp fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, req) {
+		return fosite.ErrUnknownRequest
+	}
+	return h.server.issue(ctx, req, resp, h.HandleHelper, nil)
 }

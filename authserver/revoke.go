@@ -30,10 +30,8 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Pragma", "no-cache")
-	w.Header().Set("Content-Length", "0")
-	w.WriteHeader(http.StatusOK)
+	// The RFC has clients ignore the body. Some parse it all the same, and refuse one that is not JSON.
+	writeJSON(w, http.StatusOK, struct{}{})
 }
 
 func (s *Server) revokeToken(ctx context.Context, client fosite.Client, token string) error {

@@ -1,0 +1,31 @@
+// What the Node clients share: who they log in as, the line that each prints, and a look at tokens that is no client's own.
+import { readFileSync } from 'node:fs'
+
+export const { url, user, password, client, secret } = process.env
+
+export function expect(what, ok, detail = '') {
+  if (!ok) throw new Error(`${what} ${detail}`.trim())
+}
+
+export async function run(name, body) {
+  const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`))
+  const steps = []
+  try {
+    await body((step) => steps.push(step))
+    console.log(`ok ${name} ${version}: ${steps.join(', ')}`)
+  } catch (e) {
+    console.log(`FAILED ${name} ${version}: after [${steps.join(', ')}]: ${String(e.cause ? `${e} ${e.cause}` : (e.stack ?? e)).replaceAll('\n', ' ')}`)
+    process.exitCode = 1
+  }
+}
+
+// introspect asks with fetch, for clients that cannot do so themselves.
+export async function introspect(token) {
+  const response = await fetch(`${url}/oauth2/introspect`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${btoa(`${client}:${secret}`)}` },
+    body: new URLSearchParams({ token }),
+  })
+  expect('introspection', response.status === 200, String(response.status))
+  return response.json()
+}

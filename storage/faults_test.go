@@ -2,7 +2,14 @@ package storage_test
 
 import (
 	"os"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage"
 )
 
 // How much the fault tests do is said by OPGRANT_TEST_FAULTS:
@@ -36,3 +43,125 @@ func needs(t *testing.T, least int) {
 
 // scale chooses by effort.
 func scale[T any](quick, short, full T) T { return [...]T{quick, short, full}[effort()] }
+
+// fault is something that happens to Redis under load.
+type fault struct {
+	inject, heal  func()
+	lasts         time.Duration
+	recoverWithin time.Duration // 0: it does not recover by itself
+	lossWindow    time.Duration // acknowledged writes this long before the fault may be lost; 0: none
+}
+
+// under drives the engine through the fault and checks what must hold in every one: no token accepted twice and no
+// verdict against a live token (the histories are linearizable, and so is what is read when all is well again), every
+// answer within 1.5 s, and recovery without a restart.
+func (e *engine) under(t *testing.T, f fault) {
+	t.Helper()
+	stop := make(chan struct{})
+	stopped := func() bool {
+		select {
+		case <-stop:
+			return true
+		default:
+			return false
+		}
+	}
+	done := make(chan struct{})
+	e.think = 4 * time.Millisecond
+	go func() { defer close(done); e.run(stopped) }()
+
+	time.Sleep(700 * time.Millisecond)
+	injected := time.Since(e.begun)
+	f.inject()
+	time.Sleep(f.lasts)
+	f.heal()
+	e.healed.Store(time.Since(e.begun).Nanoseconds())
+	time.Sleep(500 * time.Millisecond)
+	for end := time.Now().Add(f.recoverWithin); time.Now().Before(end) && !e.isBack(); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(500 * time.Millisecond)
+	close(stop)
+	<-done
+	if f.recoverWithin > 0 {
+		e.wantBack(t, f.recoverWithin)
+		e.settle(t)
+	}
+	if f.lossWindow > 0 {
+		e.countLoss(t, injected, f.lossWindow)
+	} else {
+		e.verify(t)
+	}
+	if slowest := time.Duration(e.slowest.Load()); slowest > 1500*time.Millisecond {
+		t.Errorf("an answer took %v, want at most 1.5s", slowest)
+	}
+	if e.ops.Load() < 100 {
+		t.Errorf("only %d operations: the test tested nothing", e.ops.Load())
+	}
+}
+
+func (e *engine) isBack() bool {
+	for i := range e.recovered {
+		if e.recovered[i].Load() == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *engine) wantBack(t *testing.T, within time.Duration) {
+	t.Helper()
+	for i := range e.recovered {
+		at := e.recovered[i].Load()
+		took := time.Duration(at - e.healed.Load())
+		if at == 0 || took > within {
+			t.Errorf("server %d is not back within %v (first write answered after %v)", i, within, took)
+		} else {
+			t.Logf("server %d is back after %v", i, took.Round(time.Millisecond))
+		}
+	}
+}
+
+// countLoss allows histories to be illegal where something was acknowledged just before the fault.
+func (e *engine) countLoss(t *testing.T, injected, window time.Duration) {
+	t.Helper()
+	lost := 0
+	for _, f := range e.families {
+		if porcupine.CheckOperationsTimeout(sessionModel, f.history, time.Minute) == porcupine.Ok {
+			continue
+		}
+		lost++
+		near := slices.ContainsFunc(f.history, func(op porcupine.Operation) bool {
+			at := time.Duration(op.Return)
+			return op.Output.(result).outcome == accepted && at > injected-window && at < injected+window
+		})
+		if !near {
+			t.Errorf("session %s lost something that was acknowledged long before the fault", f.id)
+		}
+	}
+	t.Logf("%d operations in %d sessions: %d sessions lost a write of the last %v", e.ops.Load(), len(e.families), lost, window)
+}
+
+// directly returns n stores that talk to one Redis, with the client that a server should use.
+func directly(t *testing.T, n int, o storage.Options, client func() redis.UniversalClient) []sessions {
+	t.Helper()
+	stores := make([]sessions, n)
+	for i := range stores {
+		stores[i] = newStore(t, client(), o)
+	}
+	return stores
+}
+
+func standalone(t *testing.T, addr string) func() redis.UniversalClient {
+	return func() redis.UniversalClient {
+		c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, PoolSize: 30})
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+}
+
+// bothWays runs the fault with strict clients and with ones that have a grace.
+func bothWays(t *testing.T, test func(t *testing.T, strict bool)) {
+	t.Run("strict", func(t *testing.T) { t.Parallel(); test(t, true) })
+	t.Run("grace", func(t *testing.T) { t.Parallel(); test(t, false) })
+}

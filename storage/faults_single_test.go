@@ -1,0 +1,198 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// prepared is a server, an engine on it and a client for the hand that breaks things.
+func prepared(t *testing.T, strict bool, o storagetest.Options) (*storagetest.Server, *engine, *redis.Client) {
+	t.Helper()
+	srv := storagetest.StartRedis(t, o)
+	e := newEngine(strict, directly(t, 2, storage.Options{}, standalone(t, srv.Addr))...)
+	e.register(t, srv.Addr)
+	return srv, e, srv.Client(t)
+}
+
+func TestFaultKillNine(t *testing.T) {
+	for _, aof := range []storagetest.AOF{storagetest.AOFAlways, storagetest.AOFEverySec} {
+		t.Run(string(aof), func(t *testing.T) {
+			bothWays(t, func(t *testing.T, strict bool) {
+				srv, first, _ := prepared(t, strict, storagetest.Options{AOF: aof})
+				for range scale(1, 2, 20) {
+					e := newEngine(strict, first.stores...)
+					e.under(t, fault{
+						inject: srv.Kill, heal: func() { srv.Restart(t) },
+						lasts: 300 * time.Millisecond, recoverWithin: 5 * time.Second,
+					})
+				}
+			})
+		})
+	}
+}
+
+func TestFaultFrozen(t *testing.T) {
+	for _, silence := range scale([]int{1}, []int{1, 3, 10}, []int{1, 3, 10, 60}) {
+		t.Run(fmt.Sprint(silence, "s"), func(t *testing.T) {
+			bothWays(t, func(t *testing.T, strict bool) {
+				srv, e, _ := prepared(t, strict, storagetest.Options{})
+				e.under(t, fault{
+					inject: func() { srv.Freeze(t) }, heal: func() { srv.Thaw(t) },
+					lasts: time.Duration(silence) * time.Second, recoverWithin: 5 * time.Second,
+				})
+			})
+		})
+	}
+}
+
+// repeat does something again and again until the returned function is called.
+func repeat(every time.Duration, what func()) (stop func()) {
+	quit := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(every):
+				what()
+			}
+		}
+	})
+	return func() { close(quit); done.Wait() }
+}
+
+func TestFaultRepeated(t *testing.T) {
+	ctx := context.Background()
+	for name, what := range map[string]func(c *redis.Client){
+		"CLIENT KILL storm": func(c *redis.Client) { c.Do(ctx, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") },
+		"SCRIPT FLUSH":      func(c *redis.Client) { c.ScriptFlush(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, strict bool) {
+				_, e, admin := prepared(t, strict, storagetest.Options{})
+				var stop func()
+				e.under(t, fault{
+					inject: func() { stop = repeat(50*time.Millisecond, func() { what(admin) }) }, heal: func() { stop() },
+					lasts: scale(time.Second, 2*time.Second, 20*time.Second), recoverWithin: 5 * time.Second,
+				})
+				if name == "SCRIPT FLUSH" && e.unknowns.Load() > 0 {
+					t.Errorf("%d answers are don't-knows, but a script that was flushed can be sent again", e.unknowns.Load())
+				}
+			})
+		})
+	}
+}
+
+func TestFaultOutOfMemory(t *testing.T) {
+	bothWays(t, func(t *testing.T, strict bool) {
+		ctx := context.Background()
+		_, e, admin := prepared(t, strict, storagetest.Options{Config: []string{"maxmemory-policy noeviction"}})
+		e.under(t, fault{
+			inject: func() { admin.ConfigSet(ctx, "maxmemory", "1mb") },
+			heal:   func() { admin.ConfigSet(ctx, "maxmemory", "0") },
+			lasts:  scale(500*time.Millisecond, time.Second, 5*time.Second), recoverWithin: 5 * time.Second,
+		})
+		if e.unknowns.Load() == 0 {
+			t.Error("no don't-know at all: memory was never full")
+		}
+	})
+}
+
+func TestFaultReadOnlyReplica(t *testing.T) {
+	for name, stale := range map[string]string{"serving stale data": "yes", "refusing reads": "no"} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, strict bool) {
+				ctx := context.Background()
+				_, e, admin := prepared(t, strict, storagetest.Options{Config: []string{"replica-serve-stale-data " + stale}})
+				e.under(t, fault{
+					inject: func() { admin.Do(ctx, "REPLICAOF", "127.0.0.1", "1") },
+					heal:   func() { admin.Do(ctx, "REPLICAOF", "NO", "ONE") },
+					lasts:  scale(500*time.Millisecond, time.Second, 5*time.Second), recoverWithin: 5 * time.Second,
+				})
+				if e.unknowns.Load() == 0 {
+					t.Error("no don't-know at all: the server was never read-only")
+				}
+			})
+		})
+	}
+}
+
+// An emptied Redis knows nothing, and must not say no: a fleet would throw its tokens away.
+func TestFaultFlushAll(t *testing.T) {
+	bothWays(t, func(t *testing.T, strict bool) {
+		ctx := context.Background()
+		_, e, admin := prepared(t, strict, storagetest.Options{})
+		first := e.stores[0].(*storage.Store)
+		id := storage.NewSessionID("alice")
+		access, refresh := storage.Signature(id, "a"), storage.Signature(id, "r")
+		req := sessionRequest(id, "alice", e.client, time.Hour, time.Hour)
+		if err := login(ctx, first, access, refresh, req); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range e.stores { // both have seen what Redis held
+			if err := s.(*storage.Store).Ready(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.under(t, fault{inject: func() { admin.FlushAll(ctx) }, heal: func() {}, lasts: 500 * time.Millisecond})
+		for name, ask := range map[string]func() error{
+			"access token":  func() error { _, err := first.GetAccessTokenSession(ctx, access, nil); return err },
+			"refresh token": func() error { _, err := first.GetRefreshTokenSession(ctx, refresh, nil); return err },
+			"refresh": func() error {
+				_, err := first.RefreshSession(ctx, refresh, storage.Signature(id, "a2"), storage.Signature(id, "r2"), nil, req)
+				return err
+			},
+			"client":    func() error { _, err := first.GetClient(ctx, "someone"); return err },
+			"password":  func() error { _, err := first.Authenticate(ctx, "alice", "secret"); return err },
+			"readiness": func() error { return first.Ready(ctx) },
+		} {
+			if err := ask(); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+				t.Errorf("%s after FLUSHALL: %v, want a don't-know", name, err)
+			}
+		}
+	})
+}
+
+// go-redis sends a command again when its reply was lost. A store whose steps are not safe to repeat then reports theft.
+func TestFaultClientRepeatsWhatRan(t *testing.T) {
+	ctx := context.Background()
+	srv := storagetest.StartRedis(t, storagetest.Options{})
+	p := storagetest.StartProxy(t, srv.Addr)
+	c := redis.NewClient(&redis.Options{Addr: p.Addr}) // three retries, go-redis's default
+	defer func() { _ = c.Close() }()
+	s := newStore(t, c, storage.Options{})
+	e := newEngine(true)
+	if err := s.PutClient(ctx, e.client); err != nil {
+		t.Fatal(err)
+	}
+	p.Set(storagetest.Faults{CutAfter: 0.3})
+	id := storage.NewSessionID("alice")
+	req := sessionRequest(id, "alice", e.client, time.Hour, time.Hour)
+	sig := func(kind string, n int) string { return storage.Signature(id, fmt.Sprint(kind, n)) }
+	if err := login(ctx, s, sig("a", 0), sig("r", 0), req); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 60 {
+		answer, err := s.RefreshSession(ctx, sig("r", n), sig("a", n+1), sig("r", n+1), nil, req)
+		for tries := 0; errors.Is(err, fosite.ErrTemporarilyUnavailable) && tries < 20; tries++ {
+			answer, err = s.RefreshSession(ctx, sig("r", n), sig("a", n+1), sig("r", n+1), nil, req)
+		}
+		if err != nil || answer != nil {
+			t.Fatalf("refresh %d: answer %q, error %v; a lost reply was taken for reuse", n, answer, err)
+		}
+	}
+	if _, after := p.Cuts(); after < 5 {
+		t.Errorf("only %d cuts: the test tested nothing", after)
+	}
+}

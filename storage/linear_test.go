@@ -1,0 +1,164 @@
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// check hands every history to porcupine and returns how many are illegal and how many it could not decide.
+func (e *engine) check(logf func(string, ...any)) (illegal, undecided int) {
+	var bad, open atomic.Int64
+	var first sync.Once
+	work := make(chan *family)
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for f := range work {
+				verdict, info := porcupine.CheckOperationsVerbose(sessionModel, f.history, time.Minute)
+				switch verdict {
+				case porcupine.Illegal:
+					bad.Add(1)
+					first.Do(func() { show(logf, f, info) })
+				case porcupine.Unknown:
+					open.Add(1)
+				}
+			}
+		})
+	}
+	for _, f := range e.families {
+		work <- f
+	}
+	close(work)
+	all.Wait()
+	return int(bad.Load()), int(open.Load())
+}
+
+// verify fails the test unless every history is legal.
+func (e *engine) verify(t *testing.T) {
+	t.Helper()
+	illegal, undecided := e.check(t.Logf)
+	for _, o := range e.odd {
+		t.Errorf("an answer that is neither verdict nor don't-know: %s", o)
+	}
+	t.Logf("%d operations in %d sessions, %d of unknown outcome, %d deliberate replays, slowest answer %v: %d illegal, %d undecided",
+		e.ops.Load(), len(e.families), e.unknowns.Load(), e.replays.Load(), time.Duration(e.slowest.Load()).Round(time.Millisecond), illegal, undecided)
+	if illegal > 0 || undecided > 0 {
+		t.Errorf("%d illegal and %d undecided histories, want none", illegal, undecided)
+	}
+}
+
+// show logs an illegal history and leaves porcupine's picture of it behind.
+func show(logf func(string, ...any), f *family, info porcupine.LinearizationInfo) {
+	ops := slices.Clone(f.history)
+	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+	text := ""
+	for _, op := range ops {
+		text += fmt.Sprintf("%12d %12d  %s\n", op.Call/1000, min(op.Return/1000, 999999999999), describe(op.Input.(call), op.Output.(result)))
+	}
+	picture := filepath.Join(os.TempDir(), "opgrant-history-"+f.id[:8]+".html")
+	if err := porcupine.VisualizePath(sessionModel, info, picture); err != nil {
+		picture = err.Error()
+	}
+	logf("not linearizable, times in µs (picture: %s):\n%s", picture, text)
+}
+
+// servers returns n stores that talk to one Redis through proxies of their own.
+func servers(t *testing.T, addr string, n int, faults storagetest.Faults) ([]sessions, []*storagetest.Proxy) {
+	t.Helper()
+	var stores []sessions
+	var proxies []*storagetest.Proxy
+	for range n {
+		p := storagetest.StartProxy(t, addr)
+		p.Set(faults)
+		c := redis.NewClient(&redis.Options{
+			Addr: p.Addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, PoolSize: 30,
+		})
+		t.Cleanup(func() { _ = c.Close() })
+		s := newStore(t, c, storage.Options{})
+		stores = append(stores, s)
+		proxies = append(proxies, p)
+	}
+	return stores, proxies
+}
+
+func (e *engine) register(t *testing.T, addr string) {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { _ = c.Close() })
+	if err := newStore(t, c, storage.Options{}).PutClient(context.Background(), e.client); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Every answer of three servers on one Redis must fit one order of events per session, while one script in twenty is cut
+// off after it ran and some before.
+func TestLinearizable(t *testing.T) {
+	total := scale(12_000, 100_000, 1_000_000)
+	for name, strict := range map[string]bool{"strict": true, "grace": false} {
+		t.Run(name, func(t *testing.T) {
+			srv := storagetest.StartRedis(t, storagetest.Options{})
+			stores, proxies := servers(t, srv.Addr, 3, storagetest.Faults{CutAfter: 0.05, CutBefore: 0.01})
+			done := 0
+			for done < total/2 {
+				e := newEngine(strict, stores...)
+				e.register(t, srv.Addr)
+				// A grace lasts at most a minute, and in the model for ever: short histories keep the two apart.
+				deadline := time.Now().Add(40 * time.Second)
+				budget := e.untilOps(min(total/2-done, 50_000))
+				e.run(func() bool { return budget() || time.Now().After(deadline) })
+				e.settle(t)
+				e.verify(t)
+				done += int(e.ops.Load())
+			}
+			var cuts int64
+			for _, p := range proxies {
+				_, after := p.Cuts()
+				cuts += after
+			}
+			if cuts == 0 {
+				t.Error("the proxies never cut: the test tested nothing")
+			}
+			t.Logf("%d operations, %d scripts cut off after they ran", done, cuts)
+		})
+	}
+}
+
+// racy refreshes by check-then-set, as the public attempts at a Redis store do.
+type racy struct{ *storage.Store }
+
+func (r racy) RefreshSession(ctx context.Context, presented, access, refresh string, _ []byte, req fosite.Requester) ([]byte, error) {
+	if _, err := r.GetRefreshTokenSession(ctx, presented, &fosite.DefaultSession{}); err != nil {
+		return nil, err
+	}
+	if err := r.CreateAccessTokenSession(ctx, access, req); err != nil || refresh == "" {
+		return nil, err
+	}
+	return nil, r.CreateRefreshTokenSession(ctx, refresh, access, req)
+}
+
+func TestLinearizabilityTestCatchesARacyStore(t *testing.T) {
+	srv := storagetest.StartRedis(t, storagetest.Options{})
+	stores, _ := servers(t, srv.Addr, 1, storagetest.Faults{})
+	e := newEngine(true, racy{stores[0].(*storage.Store)})
+	e.register(t, srv.Addr)
+	e.run(e.untilOps(2_000))
+	if illegal, _ := e.check(func(string, ...any) {}); illegal == 0 {
+		t.Errorf("%d operations on a check-then-set store, and no history is illegal", e.ops.Load())
+	} else {
+		t.Logf("caught in %d of %d sessions", illegal, len(e.families))
+	}
+}

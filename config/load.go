@@ -101,12 +101,10 @@ func readEnv(src Source) (map[string]any, []error) {
 		TransformFunc: func(name, value string) (string, any) {
 			path, known := paths[name]
 			switch {
-			case name == pathVariable || strings.HasPrefix(name, envPrefix+"TEST_"):
+			case value == "" || name == pathVariable || strings.HasPrefix(name, envPrefix+"TEST_"):
 				return "", nil
 			case !known:
 				problems = append(problems, fmt.Errorf("%s: no such setting", name))
-				return "", nil
-			case value == "":
 				return "", nil
 			}
 			return path, value

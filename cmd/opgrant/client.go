@@ -14,8 +14,7 @@ import (
 )
 
 func (p *program) clientCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "client", Short: "Manage the clients"}
-	cmd.AddCommand(
+	return group("client", "Manage the clients",
 		p.clientAddCommand(),
 		p.clientUpdateCommand(),
 		p.clientListCommand(),
@@ -25,7 +24,6 @@ func (p *program) clientCommand() *cobra.Command {
 		p.clientExportCommand(),
 		p.clientImportCommand(),
 	)
-	return cmd
 }
 
 func (p *program) clientAddCommand() *cobra.Command {

@@ -7,8 +7,7 @@ import (
 )
 
 func (p *program) configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check and show the configuration"}
-	cmd.AddCommand(
+	return group("config", "Check and show the configuration",
 		&cobra.Command{
 			Use:   "check",
 			Short: "Report everything that is wrong with the configuration, at once",
@@ -40,5 +39,4 @@ func (p *program) configCommand() *cobra.Command {
 			},
 		},
 	)
-	return cmd
 }

@@ -10,9 +10,7 @@ import (
 )
 
 func (p *program) keyCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Manage the signing keys"}
-	cmd.AddCommand(p.keyListCommand(), p.keyRotateCommand(), p.keyExportCommand())
-	return cmd
+	return group("key", "Manage the signing keys", p.keyListCommand(), p.keyRotateCommand(), p.keyExportCommand())
 }
 
 // withKeys is withState with the keys loaded, and made where there are none yet.

@@ -7,12 +7,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 func main() { os.Exit(mainCode()) }
 
 // mainCode is main with its deferred calls run before the process ends.
 func mainCode() int {
+	// What goes wrong with Redis is an error that we report; the client's own lines would come between ours.
+	redis.SetLogger(&logging.VoidLogger{})
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the process at once: the first has given up its handler by then.

@@ -32,20 +32,32 @@ type program struct {
 
 func (p *program) root() *cobra.Command {
 	p.flags = map[string]string{}
-	root := &cobra.Command{
-		Use:           "opgrant",
-		Short:         "OAuth 2.0 for new clients and operation tokens for old ones, from one user directory on Redis",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-	}
+	root := group("opgrant", "OAuth 2.0 for new clients and operation tokens for old ones, from one user directory on Redis", p.commands()...)
+	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.PersistentFlags().StringVar(&p.configPath, "config", "", "YAML `file` with the configuration (OPGRANT_CONFIG)")
 	p.setting(root.PersistentFlags(), "redis", "redis.url", "`address` of Redis (OPGRANT_REDIS)")
-	root.AddCommand(p.commands()...)
 	return root
+}
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SetOut(cmd.ErrOrStderr())
+			if err := cmd.Usage(); err != nil {
+				return err
+			}
+			return exitCode(2)
+		},
+	}
+	cmd.AddCommand(commands...)
+	return cmd
 }
 
 // load reads the configuration as this command line wants it.

@@ -12,9 +12,7 @@ import (
 )
 
 func (p *program) sessionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "session", Short: "See and end what users and clients have open"}
-	cmd.AddCommand(p.sessionListCommand(), p.sessionRevokeCommand())
-	return cmd
+	return group("session", "See and end what users and clients have open", p.sessionListCommand(), p.sessionRevokeCommand())
 }
 
 func (p *program) sessionListCommand() *cobra.Command {

@@ -11,8 +11,7 @@ import (
 )
 
 func (p *program) userCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "user", Short: "Manage the users"}
-	cmd.AddCommand(
+	return group("user", "Manage the users",
 		p.userAddCommand(),
 		p.userListCommand(),
 		p.userPasswdCommand(),
@@ -21,7 +20,6 @@ func (p *program) userCommand() *cobra.Command {
 		p.userRemoveCommand(),
 		p.userImportCommand(),
 	)
-	return cmd
 }
 
 const passwordFileUsage = "`file` that holds the password, - for standard input (default: ask)"

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// The scripts run the program as its own process: `opgrant` is main of this package, `request` a small HTTP client.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"opgrant": main, "request": requestMain})
+}
+
+// TestAlone runs the scripts that need no Redis.
+func TestAlone(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: filepath.Join("testdata", "script", "alone"), Cmds: scriptCommands(nil, nil)})
+}
+
+// TestOnRedis runs each script on a redis-server of its own that keeps what it acknowledged.
+func TestOnRedis(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "script", "redis", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			server := storagetest.StartRedis(t, storagetest.Options{AOF: storagetest.AOFAlways, Password: "private"})
+			testscript.Run(t, testscript.Params{
+				Files: []string{file},
+				Cmds:  scriptCommands(t, server),
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("OPGRANT_REDIS", server.URL())
+					return nil
+				},
+			})
+		})
+	}
+}
+
+type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
+
+func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptCommand {
+	return map[string]scriptCommand{
+		"freeport":  freePorts,
+		"await":     await,
+		"remember":  remember,
+		"terminate": terminate,
+		"redis": func(ts *testscript.TestScript, _ bool, args []string) {
+			switch args[0] {
+			case "kill":
+				server.Kill()
+			case "restart":
+				server.Restart(t)
+			case "freeze":
+				server.Freeze(t)
+			case "thaw":
+				server.Thaw(t)
+			default:
+				ts.Fatalf("redis: %q", args)
+			}
+		},
+	}
+}
+
+// freePorts sets each named variable to an address of 127.0.0.1 that nothing listens on: freeport A B
+func freePorts(ts *testscript.TestScript, _ bool, names []string) {
+	for _, name := range names {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ts.Setenv(name, l.Addr().String())
+		defer l.Close()
+	}
+}
+
+// await asks until the answer has the status: await URL STATUS. "closed" waits until nothing listens any more.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	url, want := args[0], args[1]
+	client := &http.Client{Timeout: 5 * time.Second}
+	var last string
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		response, err := client.Get(url)
+		if err != nil {
+			last = err.Error()
+			if want == "closed" && strings.Contains(last, "refused") {
+				return
+			}
+			continue
+		}
+		_ = response.Body.Close()
+		if last = response.Status; strings.HasPrefix(last, want) {
+			return
+		}
+	}
+	ts.Fatalf("%s: %s, want %s", url, last, want)
+}
+
+// remember takes members of the JSON document that was printed last into variables: remember ACCESS=access_token
+func remember(ts *testscript.TestScript, _ bool, pairs []string) {
+	var document map[string]any
+	output := ts.ReadFile("stdout")
+	if err := json.Unmarshal([]byte(output), &document); err != nil {
+		ts.Fatalf("%q: %v", output, err)
+	}
+	for _, pair := range pairs {
+		variable, member, _ := strings.Cut(pair, "=")
+		value, ok := document[member]
+		if !ok {
+			ts.Fatalf("no %s in %s", member, output)
+		}
+		ts.Setenv(variable, fmt.Sprint(value))
+	}
+}
+
+// terminate asks every process in the background to end, as an init system does; wait then tells how it ended.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			ts.Fatalf("terminate: %v", err)
+		}
+	}
+}

@@ -203,3 +203,9 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func decode(raw []byte) map[string]any {
+	var body map[string]any
+	_ = json.Unmarshal(raw, &body)
+	return body
+}

@@ -167,7 +167,7 @@ func stored(req fosite.Requester) fosite.Requester {
 func (s *Server) respond(resp fosite.AccessResponder, a answer) {
 	resp.SetAccessToken(a.Access)
 	resp.SetTokenType("bearer")
-	resp.SetExpiresIn(time.Unix(a.Expires, 0).Sub(s.config.Now()))
+	resp.SetExpiresIn(time.Duration(a.Expires-s.config.Now().Unix()) * time.Second)
 	resp.SetScopes(a.Scopes)
 	if a.Refresh != "" {
 		resp.SetExtra("refresh_token", a.Refresh)

@@ -20,7 +20,6 @@ type Session struct {
 	claims             map[string]any // about the subject, for the tokens of this request
 	scopes             []string       // of the access token, where it was asked to be narrower than the session
 	address, userAgent string
-	use                TokenUse
 }
 
 var _ fosite.Session = (*Session)(nil)
@@ -58,6 +57,9 @@ func (s *Session) GetSubject() string { return s.Subject }
 
 // Origin says where the session was last used from, for lists that people read.
 func (s *Session) Origin() (address, userAgent string) { return s.address, s.userAgent }
+
+// SelfProvingAccess tells the store that access tokens are JWTs, verified before it is asked: it keeps no record of each.
+func (s *Session) SelfProvingAccess() bool { return true }
 
 // Clone implements fosite.Session.
 func (s *Session) Clone() fosite.Session {

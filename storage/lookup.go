@@ -33,16 +33,10 @@ func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, in
 	if err != nil {
 		return nil, dontKnow("read session", err)
 	}
-	short := hash[:accessLength]
-	expires, ok := s.Access[short]
-	if !ok || expires <= time.Now().UnixMilli() {
+	if !s.access(hash[:accessLength], time.Now().UnixMilli()) {
 		return nil, fosite.ErrNotFound
 	}
-	doc := s.Doc
-	if own, ok := s.Own[short]; ok {
-		doc = own
-	}
-	return t.hydrate(ctx, s, doc, at, into)
+	return t.hydrate(ctx, s, at, into)
 }
 
 // GetRefreshTokenSession implements fosite's RefreshTokenStorage, in one round trip. A used token within its grace is
@@ -64,7 +58,7 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 		return nil, fosite.ErrNotFound
 	case s.Current == hash && s.CurrentExpires > time.Now().UnixMilli():
 	case s.used(hash):
-		req, err := t.hydrate(ctx, s, s.Doc, at, into)
+		req, err := t.hydrate(ctx, s, at, into)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +69,7 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 	default:
 		return nil, fosite.ErrNotFound
 	}
-	return t.hydrate(ctx, s, s.Doc, at, into)
+	return t.hydrate(ctx, s, at, into)
 }
 
 type refreshRead struct {
@@ -141,8 +135,8 @@ func (t *Tokens) readForRefresh(ctx context.Context, at location, hash string) (
 }
 
 // hydrate makes a fosite request of a stored session.
-func (t *Tokens) hydrate(ctx context.Context, s *session, doc string, at location, into fosite.Session) (fosite.Requester, error) {
-	d, err := decodeDocument(doc)
+func (t *Tokens) hydrate(ctx context.Context, s *session, at location, into fosite.Session) (fosite.Requester, error) {
+	d, err := decodeDocument(s.Doc)
 	if err != nil {
 		return nil, dontKnow("read session", err)
 	}

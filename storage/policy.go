@@ -57,3 +57,10 @@ func origin(s fosite.Session) (address, userAgent string) {
 	}
 	return address, userAgent
 }
+
+// A session may say that its access tokens prove themselves: they are signed, and whoever asks the store about one has
+// verified it before. Then they need no record each, however many a client fetches; the session's life is theirs. The
+// signatures must be of Signature's making.
+type selfProving interface {
+	SelfProvingAccess() bool
+}

@@ -25,8 +25,12 @@ type session struct {
 	Previous       string `json:"p,omitempty"` // hash of the one before, which the grace may still honour
 	Used           string `json:"u,omitempty"` // older ones, 12 characters each
 
-	Access map[string]int64  `json:"a,omitempty"` // hash of access token → expiry
-	Own    map[string]string `json:"o,omitempty"` // hash of access token → its request, where it differs from Doc
+	Access map[string]int64 `json:"a,omitempty"` // hash of access token → expiry
+
+	// Proven sessions list no access tokens: those prove themselves, and Revoked names the ones that were revoked alone.
+	Proven        bool             `json:"j,omitempty"`
+	AccessExpires int64            `json:"ae,omitempty"` // of the last of them
+	Revoked       map[string]int64 `json:"r,omitempty"`
 }
 
 const recordVersion = 1
@@ -40,6 +44,15 @@ func decodeSession(raw string) (*session, error) {
 		return nil, fmt.Errorf("%w: version %d", errRecord, s.Version)
 	}
 	return &s, nil
+}
+
+// access tells whether the hash names an access token that is good.
+func (s *session) access(hash string, now int64) bool {
+	if expires, listed := s.Access[hash]; listed {
+		return expires > now
+	}
+	_, revoked := s.Revoked[hash]
+	return s.Proven && !revoked && s.AccessExpires > now
 }
 
 // used tells whether the hash names a refresh token that was good once.

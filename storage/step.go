@@ -66,6 +66,8 @@ func (t *Tokens) describe(ctx context.Context, s *transition, req fosite.Request
 	s.client = client.GetID()
 	s.Max = t.db.maxLife(client).Milliseconds()
 	s.Address, s.UserAgent = origin(req.GetSession())
+	p, ok := req.GetSession().(selfProving)
+	s.Proven = ok && p.SelfProvingAccess()
 	if s.at.tag() == subjectTag(subject) {
 		s.Suffix = ":" + hash(s.client)[:11]
 		s.Member = s.at.rest() + s.Suffix

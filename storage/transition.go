@@ -45,7 +45,7 @@ type transition struct {
 	RefreshTTL  int64  `json:"refresh_ttl"`
 	Access      string `json:"access,omitempty"`
 	AccessTTL   int64  `json:"access_ttl"`
-	Own         string `json:"own,omitempty"`
+	Proven      bool   `json:"proven,omitempty"`
 	DropAccess  string `json:"drop_access,omitempty"`
 	DropRefresh string `json:"drop_refresh,omitempty"`
 	EndRefresh  bool   `json:"end_refresh,omitempty"`

@@ -79,23 +79,34 @@ if step.refresh then
   s.ce = now + step.refresh_ttl
   if s.x and s.ce > s.x then s.ce = s.x end
 end
-if step.access then
-  s.a = s.a or {}
-  for h, exp in pairs(s.a) do
-    if exp <= now then
-      s.a[h] = nil
-      if s.o then s.o[h] = nil end
+-- Access tokens that prove themselves (signed, and verified before the store is asked) need no entry: the session's life is
+-- theirs, and only those revoked one by one are noted. Others are listed, each with its expiry.
+local function prune(list)
+  if list then
+    for h, exp in pairs(list) do
+      if exp <= now then list[h] = nil end
     end
   end
-  s.a[step.access] = now + step.access_ttl
-  if step.own then
-    s.o = s.o or {}
-    s.o[step.access] = step.own
+end
+if step.access then
+  prune(s.a)
+  local exp = now + step.access_ttl
+  if step.proven and not s.stored then
+    s.j = true
+    s.ae = math.max(s.ae or 0, exp)
+  else
+    s.a = s.a or {}
+    s.a[step.access] = exp
   end
 end
-if step.drop_access and s.a then
-  s.a[step.drop_access] = nil
-  if s.o then s.o[step.drop_access] = nil end
+if step.drop_access then
+  if s.a and s.a[step.drop_access] then
+    s.a[step.drop_access] = nil
+  elseif s.j then
+    prune(s.r)
+    s.r = s.r or {}
+    s.r[step.drop_access] = s.ae
+  end
 end
 if step.drop_refresh then
   if s.c == step.drop_refresh then s.c, s.ce = nil, nil end
@@ -104,12 +115,16 @@ if step.drop_refresh then
   if found then s.u = string.sub(s.u, 1, found - 1) .. string.sub(s.u, found + 12) end
 end
 if step.end_refresh then s.c, s.ce, s.p, s.pe, s.u = nil, nil, nil, nil, nil end
-if step.end_access then s.a, s.o = nil, nil end
+if step.end_access then
+  -- Those that proved themselves cannot be told from later ones: from now on they are listed.
+  if s.j then s.stored = true end
+  s.a, s.r, s.j, s.ae = nil, nil, nil, nil
+end
 if s.a and next(s.a) == nil then s.a = nil end
-if s.o and next(s.o) == nil then s.o = nil end
+if s.r and next(s.r) == nil then s.r = nil end
 if s.u == '' then s.u = nil end
 
-local ends = math.max(s.ce or 0, s.pe or 0)
+local ends = math.max(s.ce or 0, s.pe or 0, s.ae or 0)
 for _, exp in pairs(s.a or {}) do
   if exp > ends then ends = exp end
 end

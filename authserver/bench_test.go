@@ -1,0 +1,173 @@
+package authserver_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// roundTrips counts what a client sends: a command or a pipeline is one round trip.
+type roundTrips struct{ n atomic.Int64 }
+
+func (c *roundTrips) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *roundTrips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.n.Add(1)
+		return next(ctx, cmd)
+	}
+}
+
+func (c *roundTrips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.n.Add(1)
+		return next(ctx, cmds)
+	}
+}
+
+// bench serves requests in-process, without a socket, so that what is measured is ours and Redis's.
+type bench struct {
+	b      *testing.B
+	server http.Handler
+	trips  *roundTrips
+}
+
+func newBench(b *testing.B) *bench {
+	b.Helper()
+	addr := ""
+	if storagetest.Installed(b) {
+		addr = storagetest.StartInstance(b).Addr
+	} else {
+		addr = storagetest.StartMiniredis(b).Addr
+	}
+	rdb := storage.Connect(redis.UniversalOptions{Addrs: []string{addr}})
+	b.Cleanup(func() { _ = rdb.Close() })
+	trips := &roundTrips{}
+	rdb.AddHook(trips)
+	store, err := storage.New(rdb, storage.Options{Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}, ClientCache: time.Hour})
+	must(b, err)
+	set, err := keys.New(keys.Config{Store: store})
+	must(b, err)
+	ctx := context.Background()
+	must(b, set.Open(ctx))
+	must(b, store.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonderland"))
+	grants := []string{"password", "refresh_token"}
+	secret, err := authserver.Secrets{}.Hash(ctx, []byte("rs-secret"))
+	must(b, err)
+	for _, c := range []*storage.Client{
+		{ID: "static", Public: true, Grants: grants, Profile: storage.ProfileLegacy, Refresh: storage.RefreshStatic},
+		{ID: "rotate", Public: true, Grants: grants},
+		{ID: "es256", Public: true, Grants: grants, Algorithm: "ES256"},
+		{ID: "rs", Secrets: []string{string(secret)}, Introspect: true},
+	} {
+		must(b, store.PutClient(ctx, c))
+	}
+	server, err := authserver.New(authserver.Config{
+		Issuer: "http://localhost", Storage: store, Users: store, Keys: set, Log: slog.New(slog.DiscardHandler),
+	})
+	must(b, err)
+	return &bench{b: b, server: server, trips: trips}
+}
+
+func (s *bench) post(path string, form url.Values) map[string]any {
+	req := httptest.NewRequestWithContext(context.Background(), http.MethodPost, path, strings.NewReader(form.Encode()))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, req)
+	if w.Code != http.StatusOK {
+		body, _ := io.ReadAll(w.Body)
+		s.b.Fatalf("%s: %d %s", path, w.Code, body)
+	}
+	return decode(w.Body.Bytes())
+}
+
+func (s *bench) login(client string) map[string]any {
+	return s.post("/oauth2/token", url.Values{"grant_type": {"password"}, "client_id": {client}, "username": {"alice"}, "password": {"wonderland"}})
+}
+
+// measure reports the cost of one signature over the cost of one request: 1 would be a server that costs nothing else.
+func (s *bench) measure(sign func(), request func()) {
+	before := timed(100, sign)
+	trips := s.trips.n.Load()
+	s.b.ResetTimer()
+	for s.b.Loop() {
+		request()
+	}
+	perRequest := s.b.Elapsed() / time.Duration(s.b.N)
+	s.b.ReportMetric(float64(s.trips.n.Load()-trips)/float64(s.b.N), "roundtrips/op")
+	after := timed(100, sign)
+	s.b.ReportMetric(float64(before+after)/2/float64(perRequest), "signature-share")
+}
+
+func timed(n int, f func()) time.Duration {
+	start := time.Now()
+	for range n {
+		f()
+	}
+	return time.Since(start) / time.Duration(n)
+}
+
+func rsaSign(b *testing.B) func() {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(b, err)
+	sum := sha256.Sum256([]byte("header.payload"))
+	return func() { _, _ = rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:]) }
+}
+
+// A static refresh signs one token. The share of that signature in the request is the figure: what is left is everything
+// that this server and Redis add.
+func BenchmarkRefreshStatic(b *testing.B) {
+	s := newBench(b)
+	token := s.login("static")["refresh_token"].(string)
+	s.measure(rsaSign(b), func() {
+		s.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {"static"}, "refresh_token": {token}})
+	})
+}
+
+func BenchmarkRefreshRotating(b *testing.B) {
+	s := newBench(b)
+	token := s.login("rotate")["refresh_token"].(string)
+	s.measure(rsaSign(b), func() {
+		token = s.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {"rotate"}, "refresh_token": {token}})["refresh_token"].(string)
+	})
+}
+
+func BenchmarkRefreshRotatingES256(b *testing.B) {
+	s := newBench(b)
+	token := s.login("es256")["refresh_token"].(string)
+	s.measure(rsaSign(b), func() {
+		token = s.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {"es256"}, "refresh_token": {token}})["refresh_token"].(string)
+	})
+}
+
+func BenchmarkIntrospect(b *testing.B) {
+	s := newBench(b)
+	token := s.login("rotate")["access_token"].(string)
+	form := url.Values{"token": {token}, "client_id": {"rs"}, "client_secret": {"rs-secret"}}
+	s.measure(rsaSign(b), func() { s.post("/oauth2/introspect", form) })
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}

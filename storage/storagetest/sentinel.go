@@ -56,10 +56,22 @@ func StartSentinel(t testing.TB, o Options) *Sentinel {
 		}
 		return true
 	})
-	eventually(t, 30*time.Second, "both replicas have caught up", func() bool {
-		return linkUp(g.Servers[1]) && linkUp(g.Servers[2])
-	})
+	g.WaitHealthy(t, 30*time.Second)
 	return g
+}
+
+// WaitHealthy waits until two of the three servers are replicas that have caught up.
+func (g *Sentinel) WaitHealthy(t testing.TB, within time.Duration) {
+	t.Helper()
+	eventually(t, within, "both replicas have caught up", func() bool {
+		up := 0
+		for _, s := range g.Servers {
+			if s.Running() && linkUp(s) {
+				up++
+			}
+		}
+		return up == 2
+	})
 }
 
 // Addrs are the addresses of the sentinels.

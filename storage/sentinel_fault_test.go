@@ -1,0 +1,60 @@
+package storage_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// bothDurabilities runs a test with each of the two promises: what was acknowledged survives the loss of the primary, or it may
+// be lost if it is younger than the replication lag.
+func bothDurabilities(t *testing.T, test func(t *testing.T, o storage.Options, loss time.Duration)) {
+	t.Run("replicated", func(t *testing.T) {
+		t.Parallel()
+		test(t, storage.Options{Replicas: 1, ReplicaTimeout: 500 * time.Millisecond}, 0)
+	})
+	t.Run("default", func(t *testing.T) {
+		t.Parallel()
+		test(t, storage.Options{}, 2*time.Second)
+	})
+}
+
+func TestFaultSentinelFailover(t *testing.T) {
+	needs(t, effortShort)
+	bothDurabilities(t, func(t *testing.T, o storage.Options, loss time.Duration) {
+		g := storagetest.StartSentinel(t, storagetest.Options{})
+		stores := directly(t, 2, o, func() redis.UniversalClient { return g.Client(t, nil) })
+		for range scale(1, 1, 10) {
+			e := newEngine(false, stores...)
+			if err := stores[0].(*storage.Store).PutClient(t.Context(), e.client); err != nil {
+				t.Fatal(err)
+			}
+			old := g.Primary(t)
+			e.under(t, fault{
+				inject: old.Kill, heal: func() {}, recoverWithin: 10 * time.Second, lossWindow: loss,
+			})
+			old.Restart(t)
+			g.WaitHealthy(t, 30*time.Second)
+		}
+	})
+}
+
+// The primary falls silent, another is elected, and the old one comes back believing that it still is the primary.
+func TestFaultSentinelDeposedPrimary(t *testing.T) {
+	needs(t, effortFull)
+	o := storage.Options{Replicas: 1, ReplicaTimeout: 500 * time.Millisecond}
+	g := storagetest.StartSentinel(t, storagetest.Options{Config: []string{"min-replicas-to-write 1", "min-replicas-max-lag 2"}})
+	stores := directly(t, 2, o, func() redis.UniversalClient { return g.Client(t, nil) })
+	e := newEngine(false, stores...)
+	if err := stores[0].(*storage.Store).PutClient(t.Context(), e.client); err != nil {
+		t.Fatal(err)
+	}
+	old := g.Primary(t)
+	e.under(t, fault{
+		inject: func() { old.Freeze(t) }, heal: func() { old.Thaw(t) }, lasts: 8 * time.Second, recoverWithin: 10 * time.Second,
+	})
+}

@@ -311,3 +311,23 @@ func TestTokenExchangeLeadsFromTheLegacyDoorToTheStandardOne(t *testing.T) {
 		}
 	})
 }
+
+func TestADisabledUserIsSuspendedAtOnce(t *testing.T) {
+	onRedis(t, func(t *testing.T, w *world) {
+		standard, old := w.login("web"), w.login("old")
+		set := func(active bool) {
+			check(t, w.store.ChangeUser(t.Context(), "alice", storage.UserChange{Active: &active}))
+		}
+		set(false)
+		if w.active(standard.text("access_token")) || w.active(old.text("access_token")) {
+			t.Error("an access token of a disabled user is active")
+		}
+		w.want("standard refresh", w.refresh("web", standard.text("refresh_token")), 400, "invalid_grant")
+		w.want("legacy refresh", w.refresh("old", old.text("refresh_token")), 400, "invalid_grant")
+		w.want("login", w.post("/oauth2/token", "web", "grant_type", "password", "username", "alice", "password", "wonder land"), 400, "invalid_grant")
+		set(true)
+		if !w.active(standard.text("access_token")) || w.refresh("old", old.text("refresh_token")).status != 200 {
+			t.Error("enabling a user does not give the sessions back")
+		}
+	})
+}

@@ -19,6 +19,7 @@ func (s *Server) begin(ctx context.Context, req fosite.AccessRequester) error {
 	req.SetID(s.config.Storage.SessionID(session.Subject))
 	access, refresh := s.life(client)
 	now := s.config.Now()
+	session.issued = now.Unix()
 	session.AccessExpires = now.Add(access).Unix()
 	session.RefreshExpires = now.Add(refresh).Unix()
 	if e, ok := client.(EndingClient); ok && e.MaxSessionLife() > 0 && e.MaxSessionLife() < refresh {

@@ -54,6 +54,7 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, req fos
 	}
 	access, refresh := h.server.life(req.GetClient())
 	now := h.server.config.Now()
+	session.issued = now.Unix()
 	session.AccessExpires = now.Add(access).Unix()
 	if !staticRefresh(req.GetClient()) {
 		session.RefreshExpires = now.Add(refresh).Unix()

@@ -19,6 +19,7 @@ type Session struct {
 
 	claims             map[string]any // about the subject, for the tokens of this request
 	scopes             []string       // of the access token, where it was asked to be narrower than the session
+	issued             int64          // when the tokens of this request are made, in seconds
 	address, userAgent string
 }
 

@@ -112,7 +112,7 @@ func (s strategy) signStandard(ctx context.Context, req fosite.Requester, sessio
 	}
 	claims := jwt.MapClaims{
 		"iss": s.config.Issuer, "sub": subject, "client_id": req.GetClient().GetID(), "jti": random(16), "sid": req.GetID(),
-		"iat": s.config.Now().Unix(), "exp": session.AccessExpires, "aud": s.audience(req),
+		"iat": session.issued, "exp": session.AccessExpires, "aud": s.audience(req),
 	}
 	if len(scopes) > 0 {
 		claims["scope"] = strings.Join(scopes, " ")
@@ -144,7 +144,7 @@ func (s strategy) signLegacy(ctx context.Context, req fosite.Requester, session 
 	super, _ := session.claims["super_user"].(bool)
 	claims := jwt.MapClaims{
 		"username": session.Subject, "super_user": super, "sub": kind,
-		"iat": s.config.Now().Unix(), "exp": expires, "jti": random(16), "sid": req.GetID(),
+		"iat": session.issued, "exp": expires, "jti": random(16), "sid": req.GetID(),
 	}
 	if session.Role != "" {
 		claims["role"] = session.Role

@@ -17,19 +17,25 @@ func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, in
 	if err != nil {
 		return nil, err
 	}
-	var raw string
+	var raw, user *redis.StringCmd
 	err = t.db.do(ctx, "read session", func(ctx context.Context) error {
-		var err error
-		raw, err = t.db.rdb.Get(ctx, t.db.keys.session(at)).Result()
-		return err
+		_, err := t.db.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			raw = p.Get(ctx, t.db.keys.session(at))
+			user = p.Get(ctx, t.db.keys.user(at.tag()))
+			return nil
+		})
+		return firstFailure(err, raw, user)
 	})
-	if errors.Is(err, redis.Nil) {
-		return nil, t.db.missing(ctx, "read session")
-	}
 	if err != nil {
 		return nil, err
 	}
-	s, err := decodeSession(raw)
+	if raw.Err() != nil {
+		return nil, t.db.missing(ctx, "read session")
+	}
+	if err := suspended(user); err != nil {
+		return nil, err
+	}
+	s, err := decodeSession(raw.Val())
 	if err != nil {
 		return nil, dontKnow("read session", err)
 	}
@@ -54,7 +60,7 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 	switch {
 	case s == nil:
 		return nil, t.db.missing(ctx, "read session")
-	case r.evicted:
+	case r.evicted, r.suspended:
 		return nil, fosite.ErrNotFound
 	case s.Current == hash && s.CurrentExpires > time.Now().UnixMilli():
 	case s.used(hash):
@@ -73,9 +79,10 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 }
 
 type refreshRead struct {
-	session  *session // nil where there is none
-	evicted  bool
-	graceful bool
+	session   *session // nil where there is none
+	evicted   bool
+	graceful  bool
+	suspended bool // the user is disabled
 }
 
 // readForRefresh reads what a refresh needs: the session, whether another login evicted it, whether the token is in its
@@ -93,32 +100,27 @@ func (t *Tokens) readForRefresh(ctx context.Context, at location, hash string) (
 			raw = p.Get(ctx, k.session(at))
 			evicted = p.ZScore(ctx, k.evicted(at.tag()), at.rest())
 			graceful = p.Exists(ctx, k.answer(at, hash[:usedLength]))
+			user = p.Get(ctx, k.user(at.tag()))
 			if b != nil {
-				user = p.Get(ctx, k.user(at.tag()))
 				supers = p.SMembers(ctx, k.supers())
 			}
 			return nil
 		})
-		if errors.Is(err, redis.Nil) {
-			err = nil
-		}
-		for _, c := range []redis.Cmder{raw, evicted, graceful} {
-			if err == nil && !errors.Is(c.Err(), redis.Nil) {
-				err = c.Err()
-			}
-		}
 		if b != nil && err == nil {
-			if user.Err() != nil && !errors.Is(user.Err(), redis.Nil) {
-				return user.Err()
-			}
-			return supers.Err()
+			err = supers.Err()
 		}
-		return err
+		return firstFailure(err, raw, evicted, graceful, user)
 	})
 	if err != nil {
 		return refreshRead{}, err
 	}
 	r := refreshRead{evicted: evicted.Err() == nil, graceful: graceful.Val() == 1}
+	switch err := suspended(user); {
+	case errors.Is(err, fosite.ErrTemporarilyUnavailable):
+		return refreshRead{}, err
+	case err != nil:
+		r.suspended = true
+	}
 	if raw.Err() == nil {
 		if r.session, err = decodeSession(raw.Val()); err != nil {
 			return refreshRead{}, dontKnow("read session", err)
@@ -179,13 +181,42 @@ func (t *Tokens) follow(ctx context.Context, key string) (location, error) {
 	return at, nil
 }
 
-// accountRevision reads the one member of a user record that transitions compare.
-func accountRevision(record []byte) (string, error) {
-	var r struct {
-		Revision string `json:"rev"`
+// accountState are the members of a user record that sessions depend on.
+type accountState struct {
+	Revision string `json:"rev"`
+	Active   bool   `json:"active"`
+}
+
+func decodeAccount(record []byte) (accountState, error) {
+	var s accountState
+	if err := json.Unmarshal(record, &s); err != nil {
+		return s, dontKnow("read user", fmt.Errorf("%w: %w", errRecord, err))
 	}
-	if err := json.Unmarshal(record, &r); err != nil {
-		return "", fmt.Errorf("%w: %w", errRecord, err)
+	return s, nil
+}
+
+// suspended tells whether the user of a session is disabled: then none of its tokens is good, until the user is enabled
+// again. A subject without a record is somebody else's user.
+func suspended(user *redis.StringCmd) error {
+	if user.Err() != nil {
+		return nil //nolint:nilerr // redis.Nil: firstFailure has passed on every other error
 	}
-	return r.Revision, nil
+	s, err := decodeAccount([]byte(user.Val()))
+	if err == nil && !s.Active {
+		return fosite.ErrNotFound
+	}
+	return err
+}
+
+// firstFailure returns what went wrong in a pipeline, where a missing key is nothing wrong.
+func firstFailure(err error, commands ...redis.Cmder) error {
+	for _, c := range commands {
+		if c.Err() != nil && !errors.Is(c.Err(), redis.Nil) {
+			return c.Err()
+		}
+	}
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
 }

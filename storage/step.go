@@ -74,11 +74,11 @@ func (t *Tokens) describe(ctx context.Context, s *transition, req fosite.Request
 		s.Limit = t.db.sessionLimit(client)
 	}
 	if a := batchFrom(ctx).known(subject); a != nil && a.record != nil {
-		rev, err := accountRevision(a.record)
+		state, err := decodeAccount(a.record)
 		if err != nil {
-			return dontKnow("user record", err)
+			return err
 		}
-		s.User = rev
+		s.User = state.Revision
 	}
 	if s.Retire {
 		s.Grace = t.db.grace(client).Milliseconds()

@@ -170,6 +170,9 @@ func ignoreMissing(err error) error {
 	return err
 }
 
+// maxLife is the longest that a key is given: past it Redis takes no expiry at all.
+const maxLife = 100 * 365 * 24 * time.Hour
+
 // ttl is how long a token of the request lives from now on, in milliseconds. A session that sets no expiry means never,
 // which no key may be: fosite's own default of thirty days stands for it.
 func ttl(req fosite.Requester, kind fosite.TokenType) int64 {
@@ -177,7 +180,7 @@ func ttl(req fosite.Requester, kind fosite.TokenType) int64 {
 	if expires.IsZero() {
 		return (30 * 24 * time.Hour).Milliseconds()
 	}
-	return time.Until(expires).Milliseconds()
+	return min(time.Until(expires), maxLife).Milliseconds()
 }
 
 // SessionID returns an ID for a new session of the subject. See NewSessionID.

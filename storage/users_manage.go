@@ -176,8 +176,9 @@ func (u *Users) enlist(ctx context.Context, op string, names ...string) error {
 	})
 }
 
-// ChangeUser changes a user, or returns fosite.ErrNotFound. A new password, even one equal to the old, and a user disabled
-// end all sessions of that user before it returns.
+// ChangeUser changes a user, or returns fosite.ErrNotFound. A new password, even one equal to the old, ends all
+// sessions of that user before it returns. Those of a disabled user are suspended: none of their tokens is good until the
+// user is enabled again.
 func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error {
 	const op = "change user"
 	var hash string
@@ -208,7 +209,7 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 	if err != nil {
 		return err
 	}
-	if c.Password != nil || c.Active != nil && !*c.Active {
+	if c.Password != nil {
 		return u.db.endSubject(ctx, name)
 	}
 	return nil

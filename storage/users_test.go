@@ -161,7 +161,7 @@ func TestChangesEndSessionsBeforeTheyReturn(t *testing.T) {
 			ends bool
 		}{
 			"a new password ends them":     {change(UserChange{Password: &pass}), true},
-			"a disabled user has none":     {change(UserChange{Active: &off}), true},
+			"disabling suspends them":      {change(UserChange{Active: &off}), false},
 			"a dropped user has none":      {u.DropUser, true},
 			"a new role leaves them alone": {change(UserChange{Role: &role}), false},
 			"enabling leaves them alone":   {change(UserChange{Active: &on}), false},

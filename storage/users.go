@@ -56,9 +56,9 @@ type User struct {
 var (
 	// ErrUserDisabled is the answer to the right password of a disabled user.
 	ErrUserDisabled = errors.New("storage: user is disabled")
-	// ErrExists: there is such a user or role already.
+	// ErrExists is the answer to adding a user or a role that is there already.
 	ErrExists = errors.New("storage: already exists")
-	// ErrInUse: an active user has the role.
+	// ErrInUse is the answer to dropping a role that an active user has.
 	ErrInUse = errors.New("storage: in use")
 	// ErrName is the answer to adding a user or a role whose name is no valid UTF-8 or longer than 1024 bytes.
 	ErrName = errors.New("storage: name is not valid UTF-8 of up to 1024 bytes")

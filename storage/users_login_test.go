@@ -260,6 +260,47 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 	check("emptied")
 }
 
+func TestLostRepliesChangeNoAnswer(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		rdb := r.Client(t)
+		rdb.AddHook(repeating{})
+		u, err := NewUsers(rdb, Options{Password: cheap})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, pass, off := t.Context(), "two", false
+		mustAdd(t, u, "alice", "one", "")
+		wantErr(t, "add again", u.AddUser(ctx, User{Name: "alice"}, "one"), ErrExists)
+		if err := u.ChangeUser(ctx, "alice", UserChange{Password: &pass, Active: &off}); err != nil {
+			t.Errorf("change: %v", err)
+		}
+		if !imported(t, u, User{Name: "bob", Active: true}, harperMD5("one")) {
+			t.Error("import: no change")
+		}
+		if _, err := u.Authenticate(ctx, "bob", "one"); err != nil {
+			t.Errorf("login: %v", err)
+		}
+		if err := u.DropUser(ctx, "alice"); err != nil {
+			t.Errorf("drop: %v", err)
+		}
+		wantErr(t, "drop again", u.DropUser(ctx, "alice"), fosite.ErrNotFound)
+
+		role := Role{ID: "r", Permission: []byte(`{"super_user":true}`)}
+		if _, err := u.AddRole(ctx, role); err != nil {
+			t.Errorf("add role: %v", err)
+		}
+		_, err = u.AddRole(ctx, role)
+		wantErr(t, "add role again", err, ErrExists)
+		if _, err := u.ChangeRole(ctx, Role{ID: "r", Name: "x"}); err != nil {
+			t.Errorf("change role: %v", err)
+		}
+		if err := u.DropRole(ctx, "r"); err != nil {
+			t.Errorf("drop role: %v", err)
+		}
+		wantErr(t, "drop role again", u.DropRole(ctx, "r"), fosite.ErrNotFound)
+	})
+}
+
 func TestBrokenRecordsAreNoVerdicts(t *testing.T) {
 	u, ctx := testUsers(t, storagetest.StartMiniredis(t)), t.Context()
 	for name, raw := range map[string]string{

@@ -38,6 +38,9 @@ func (s *Server) Inspect(ctx context.Context, token string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.session == "" {
+		return s.inspectInherited(ctx, token, t)
+	}
 	return s.inspectStored(ctx, token, t.use, t)
 }
 

@@ -37,6 +37,11 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, req fos
 			return refusedRefresh(err)
 		}
 		expires = t.expires.Unix()
+		if t.session == "" {
+			if err := h.server.adopt(ctx, req, presented, t); err != nil {
+				return refusedRefresh(err)
+			}
+		}
 	}
 	asked := strings.Fields(req.GetRequestForm().Get("scope"))
 	if err := h.RefreshTokenGrantHandler.HandleTokenEndpointRequest(ctx, req); err != nil {

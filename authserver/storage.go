@@ -22,6 +22,8 @@ type Storage interface {
 
 	// SessionID returns an ID for a new session of the subject.
 	SessionID(subject string) string
+	// AdoptedSessionID returns the one ID that a session has which goes on from a token of another server.
+	AdoptedSessionID(subject, token string) string
 	// TokenSignature returns the name under which a token of the session is stored. It must not allow to find the token.
 	TokenSignature(sessionID, token string) string
 	// RefreshSession makes one refresh in one atomic step. presented, access and refresh are signatures; an empty refresh
@@ -40,6 +42,14 @@ type Users interface {
 	// Claims returns what tokens say about the subject beyond its name, read anew for every token. fosite.ErrNotFound: the
 	// subject gets no tokens any more.
 	Claims(ctx context.Context, subject string) (map[string]any, error)
+}
+
+// Inheritor is what Users may offer besides: to honour tokens that another server signed with a key that was imported,
+// until they expire. Without it such tokens are not valid.
+type Inheritor interface {
+	// Inherits returns nil if a token that was issued to the subject at that time is still to be honoured. refresh is the
+	// whole token if it is a refresh token, otherwise empty. fosite.ErrNotFound: it is not.
+	Inherits(ctx context.Context, subject string, issued time.Time, refresh string) error
 }
 
 // Throttle counts failed logins before a password is looked at. Its methods are safe for concurrent use.

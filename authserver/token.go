@@ -214,7 +214,11 @@ func sessionOf(token string) string {
 func (s *Server) signatureOf(token string) string {
 	session := sessionOf(token)
 	if session == "" {
-		return ""
+		subject := inheritedSubject(token)
+		if subject == "" {
+			return ""
+		}
+		session = s.config.Storage.AdoptedSessionID(subject, token)
 	}
 	return s.config.Storage.TokenSignature(session, token)
 }

@@ -75,6 +75,12 @@ func NewSessionID(subject string) string {
 	return tag + randomID()
 }
 
+// AdoptedSessionID returns the ID of the session that goes on from a token of another server: always the same one for the
+// same token.
+func AdoptedSessionID(subject, token string) string {
+	return subjectTag(subject) + hash("adopted\x00" + token)[:tagLength]
+}
+
 // Signature returns the signature that a fosite strategy should give for a token of the session: with it the store knows
 // the session of every token without a look-up. The token itself is only in it as a hash.
 func Signature(sessionID, token string) string { return sessionID + "." + hash(token) }

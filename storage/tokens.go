@@ -186,5 +186,10 @@ func ttl(req fosite.Requester, kind fosite.TokenType) int64 {
 // SessionID returns an ID for a new session of the subject. See NewSessionID.
 func (t *Tokens) SessionID(subject string) string { return NewSessionID(subject) }
 
+// AdoptedSessionID returns the ID of a session that goes on from another server's token. See AdoptedSessionID.
+func (t *Tokens) AdoptedSessionID(subject, token string) string {
+	return AdoptedSessionID(subject, token)
+}
+
 // TokenSignature returns the signature of a token of the session. See Signature.
 func (t *Tokens) TokenSignature(sessionID, token string) string { return Signature(sessionID, token) }

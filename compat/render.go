@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -87,4 +88,16 @@ func (h *Handler) write(w http.ResponseWriter, status int, from layer, body []by
 // millis writes times as the recorded server does: milliseconds, with a fraction where there is one.
 func millis(t time.Time) json.Number {
 	return json.Number(strconv.FormatFloat(float64(t.UnixMicro())/1000, 'f', -1, 64))
+}
+
+// encode writes v without the escapes that encoding/json adds for HTML, which JavaScript does not.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		// Everything that is encoded here is made of strings, numbers and JSON that was scanned before.
+		panic("compat: encode answer: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -1,0 +1,115 @@
+package compat_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/opgrant/opgrant/compat"
+)
+
+func TestShadow(t *testing.T) {
+	create := `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`
+	agree := func(w http.ResponseWriter, _, _ string) bool {
+		_, _ = io.WriteString(w, `{"operation_token":"theirs","refresh_token":"theirs"}`)
+		return true
+	}
+	tests := []struct {
+		name, body string
+		reply      func(http.ResponseWriter, string, string) bool
+		want       compat.Shadowed
+		logged     string
+	}{
+		{"the same status and shape", create, agree, compat.Shadowed{Outcome: "same", Ours: 200, Theirs: 200}, ""},
+		{
+			"another status", create, nil,
+			compat.Shadowed{Outcome: "differs", Ours: 200, Theirs: 401},
+			`status=200 upstream_status=401 shape={operation_token:string,refresh_token:string} upstream_shape={error:string}`,
+		},
+		{"another shape", create, func(w http.ResponseWriter, _, _ string) bool {
+			_, _ = io.WriteString(w, `{"operation_token":"theirs","`+strings.Repeat("secret", 20)+`":1}`)
+			return true
+		}, compat.Shadowed{Outcome: "differs", Ours: 200, Theirs: 200}, `upstream_shape={?:number,operation_token:string}`},
+		{"no answer", create, func(http.ResponseWriter, string, string) bool {
+			time.Sleep(time.Second)
+			return true
+		}, compat.Shadowed{Outcome: "failed", Ours: 200}, "did not answer"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			outcomes := make(chan compat.Shadowed, 1)
+			var logs lockedBuffer
+			_, h := moving(t, &oldServer{reply: test.reply}, func(c *compat.Config) {
+				c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.Shadowed) { outcomes <- s }
+				c.Log = slog.New(slog.NewTextHandler(&logs, nil))
+			})
+			if w := send(h, adminBasic, test.body); w.Code != 200 {
+				t.Fatalf("got %d %s", w.Code, w.Body)
+			}
+			test.want.Operation = "create_authentication_tokens"
+			select {
+			case got := <-outcomes:
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("outcome (-want +got):\n%s", diff)
+				}
+			case <-time.After(3 * time.Second):
+				t.Fatal("no outcome")
+			}
+			if text := logs.String(); !strings.Contains(strings.ReplaceAll(text, `"`, ""), test.logged) || test.logged == "" && text != "" {
+				t.Errorf("logged %s", text)
+			}
+			for _, secret := range []string{"theirs", "secret", ":\"password", "SERCX0"} {
+				if strings.Contains(logs.String(), secret) {
+					t.Errorf("logged %s", logs.String())
+				}
+			}
+		})
+	}
+}
+
+func TestShadowNeverWaits(t *testing.T) {
+	release := make(chan struct{})
+	outcomes := make(chan compat.Shadowed, 100)
+	_, h := moving(t, &oldServer{reply: func(http.ResponseWriter, string, string) bool { <-release; return true }}, func(c *compat.Config) {
+		c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.Shadowed) { outcomes <- s }
+		c.Upstream.Timeout = time.Minute
+	})
+	for range 20 {
+		if w := post(h, `{"operation":"refresh_operation_token","refresh_token":"x"}`); w.Code != 401 {
+			t.Fatalf("got %d %s", w.Code, w.Body)
+		}
+	}
+	close(release)
+	counts := map[string]int{}
+	for range 20 {
+		counts[(<-outcomes).Outcome]++
+	}
+	if counts["dropped"] != 4 {
+		t.Errorf("outcomes %v, want 4 dropped and 16 sent", counts)
+	}
+}
+
+// lockedBuffer is a log that a goroutine may write while the test reads.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,75 @@
+package harper
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Source is a running server, and a super user there.
+type Source struct {
+	URL, Username, Password string
+	// Client sends the requests. Default: one with a time limit of 30 s.
+	Client *http.Client
+}
+
+// maxAnswer bounds what is read of one answer.
+const maxAnswer = 1 << 30
+
+// Fetch reads all users and roles through the operations API. A row without refresh_token has none there: the server leaves
+// out what is not set.
+func (s Source) Fetch(ctx context.Context) (*Export, error) {
+	e := &Export{}
+	for _, table := range []struct{ name, attribute string }{{"hdb_role", "role"}, {"hdb_user", "username"}} {
+		body, err := s.search(ctx, table.name, table.attribute)
+		if err != nil {
+			return nil, fmt.Errorf("harper: %s: %w", table.name, err)
+		}
+		if err := e.Read(bytes.NewReader(body)); err != nil {
+			return nil, err
+		}
+	}
+	for i := range e.Users {
+		if e.Users[i].RefreshHash == nil {
+			e.Users[i].RefreshHash = new(string)
+		}
+	}
+	return e, nil
+}
+
+func (s Source) search(ctx context.Context, table, attribute string) ([]byte, error) {
+	operation, err := json.Marshal(map[string]any{
+		"operation": "search_by_value", "schema": "system", "table": table,
+		"search_attribute": attribute, "search_value": "*", "get_attributes": []string{"*"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(operation))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.SetBasicAuth(s.Username, s.Password)
+	client := s.Client
+	if client == nil {
+		client = &http.Client{Timeout: 30 * time.Second}
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answers %d: is %q a super user there?", resp.StatusCode, s.Username)
+	}
+	return body, nil
+}

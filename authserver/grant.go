@@ -22,9 +22,6 @@ func (s *Server) begin(ctx context.Context, req fosite.AccessRequester) error {
 	session.issued = now.Unix()
 	session.AccessExpires = now.Add(access).Unix()
 	session.RefreshExpires = now.Add(refresh).Unix()
-	if e, ok := client.(EndingClient); ok && e.MaxSessionLife() > 0 && e.MaxSessionLife() < refresh {
-		session.RefreshExpires = now.Add(e.MaxSessionLife()).Unix()
-	}
 	if session.Subject != "" {
 		session.LoggedIn = now.Unix()
 	}
@@ -33,6 +30,7 @@ func (s *Server) begin(ctx context.Context, req fosite.AccessRequester) error {
 			return err
 		}
 	}
+	bound(session, client)
 	scopes := []string(req.GetRequestedScopes())
 	if len(scopes) == 0 {
 		scopes = defaultScopes(client)
@@ -44,6 +42,17 @@ func (s *Server) begin(ctx context.Context, req fosite.AccessRequester) error {
 		req.GrantAudience(audience)
 	}
 	return s.hydrate(ctx, session)
+}
+
+// bound ends tokens with their session at the latest, so that one that is verified without us does too.
+func bound(session *Session, client fosite.Client) {
+	e, ok := client.(EndingClient)
+	if !ok || e.MaxSessionLife() <= 0 || session.LoggedIn == 0 {
+		return
+	}
+	end := session.LoggedIn + int64(e.MaxSessionLife()/time.Second)
+	session.AccessExpires = min(session.AccessExpires, end)
+	session.RefreshExpires = min(session.RefreshExpires, end)
 }
 
 // legacyParameters reads what a login of the legacy profile may ask for besides scopes: the life of its access token in

@@ -66,6 +66,7 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, req fos
 	} else if expires > 0 {
 		session.RefreshExpires = expires
 	}
+	bound(session, req.GetClient())
 	return h.server.hydrate(ctx, session)
 }
 

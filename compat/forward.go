@@ -86,6 +86,10 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, p *passOn) int {
 		out.Header.Set("Authorization", authorization)
 	}
 	w.Header().Del("Server")
+	// What is streamed takes as long as it takes, and its caller is known. Not every ResponseWriter has deadlines.
+	deadlines := http.NewResponseController(w)
+	_ = deadlines.SetReadDeadline(time.Time{})
+	_ = deadlines.SetWriteDeadline(time.Time{})
 	s := &statusWriter{ResponseWriter: w}
 	h.forward.ServeHTTP(s, out)
 	return s.status

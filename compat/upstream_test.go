@@ -212,3 +212,32 @@ func TestUpstreamInTrouble(t *testing.T) {
 		})
 	}
 }
+
+func TestForwardingOutlivesTheDeadlinesOfTheServer(t *testing.T) {
+	_, h := moving(t, &oldServer{reply: func(w http.ResponseWriter, _, _ string) bool {
+		for range 4 {
+			_, _ = io.WriteString(w, "a row\n")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(100 * time.Millisecond)
+		}
+		return true
+	}}, nil)
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ReadTimeout, s.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	s.Start()
+	t.Cleanup(s.Close)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL, strings.NewReader(`{"operation":"sql"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", adminBasic)
+	resp, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if body, err := io.ReadAll(resp.Body); err != nil || strings.Count(string(body), "a row") != 4 {
+		t.Errorf("got %q, %v", body, err)
+	}
+}

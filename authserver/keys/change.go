@@ -30,6 +30,9 @@ func (s *Set) List(ctx context.Context) ([]Info, error) {
 		return nil, err
 	}
 	c, now := s.current.Load(), s.config.Now()
+	if c == nil {
+		return nil, nil // a store without keys yet
+	}
 	var list []Info
 	for _, k := range slices.Backward(c.keys) {
 		info := Info{
@@ -83,7 +86,7 @@ func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.P
 	if err != nil {
 		return "", false, err
 	}
-	if id, err = thumbprint(public); err != nil {
+	if id, err = IDOf(public); err != nil {
 		return "", false, err
 	}
 	err = s.change(ctx, func(keys []*Key, now time.Time) ([]*Key, error) {

@@ -123,8 +123,8 @@ func AlgorithmOf(public crypto.PublicKey) (string, error) {
 	return "", fmt.Errorf("keys: %T is no signing key", public)
 }
 
-// thumbprint is the key's ID: RFC 7638, so that one key has one name on every server.
-func thumbprint(public crypto.PublicKey) (string, error) {
+// IDOf is the ID (kid) of a key: its thumbprint of RFC 7638, so that one key has one name on every server.
+func IDOf(public crypto.PublicKey) (string, error) {
 	jwk := jose.JSONWebKey{Key: public}
 	sum, err := jwk.Thumbprint(crypto.SHA256)
 	if err != nil {

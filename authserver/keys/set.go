@@ -117,7 +117,7 @@ func (s *Set) generate(algorithm string, now, activates time.Time) (*Key, error)
 	if err != nil {
 		return nil, err
 	}
-	id, err := thumbprint(private.Public())
+	id, err := IDOf(private.Public())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ func (p *program) commands() []*cobra.Command {
 		p.clientCommand(),
 		p.configCommand(),
 		p.healthcheckCommand(),
+		p.importCommand(),
 		p.keyCommand(),
 		p.seedCommand(),
 		p.serveCommand(),

@@ -10,7 +10,7 @@ import (
 )
 
 func (p *program) keyCommand() *cobra.Command {
-	return group("key", "Manage the signing keys", p.keyListCommand(), p.keyRotateCommand(), p.keyExportCommand())
+	return group("key", "Manage the signing keys", p.keyListCommand(), p.keyRotateCommand(), p.keyImportCommand(), p.keyExportCommand())
 }
 
 // withKeys is withState with the keys loaded, and made where there are none yet.

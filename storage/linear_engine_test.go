@@ -27,6 +27,7 @@ type sessions interface {
 	GetAccessTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error)
 	GetRefreshTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error)
 	RefreshSession(ctx context.Context, presented, access, refresh string, answer []byte, req fosite.Requester) ([]byte, error)
+	RotateRefreshToken(ctx context.Context, requestID, signature string) error
 	RevokeSession(ctx context.Context, requestID string) error
 }
 
@@ -55,8 +56,9 @@ type engine struct {
 }
 
 type family struct {
-	id  string
-	req *fosite.Request
+	id    string
+	req   *fosite.Request
+	stock bool // rotated as fosite's own handler does it
 
 	mu       sync.Mutex
 	tokens   []int // refresh tokens that a caller was told
@@ -96,8 +98,9 @@ func (e *engine) untilOps(n int) func() bool { return func() bool { return e.ops
 // live is one family from login to its last operation.
 func (e *engine) live(enough func() bool) {
 	subject := "user" + strconv.Itoa(rand.IntN(50))
-	f := &family{id: storage.NewSessionID(subject)}
+	f := &family{id: storage.NewSessionID(subject), stock: rand.IntN(4) == 0}
 	f.req = sessionRequest(f.id, subject, e.client, time.Hour, 24*time.Hour)
+	f.req.Session.(*compact).provable = rand.IntN(2) == 0
 	next, access := f.fresh(), f.fresh()
 	var r result
 	for range 10 {
@@ -173,7 +176,7 @@ func (e *engine) rotate(f *family, token int) {
 
 // do makes the call on any of the stores and records it.
 func (e *engine) do(f *family, c call) result {
-	c.strict = e.strict
+	c.strict, c.stock = e.strict, f.stock
 	which := rand.IntN(len(e.stores))
 	called := time.Since(e.begun).Nanoseconds()
 	r, err := e.send(e.stores[which], f, c)
@@ -214,13 +217,17 @@ func (e *engine) send(s sessions, f *family, c call) (result, error) {
 	case opLogin:
 		err = login(ctx, s, sig(c.access), sig(c.next), f.req)
 	case opRotate:
+		if f.stock {
+			err = rotateAsFosite(ctx, s, sig(c.token), sig(c.access), sig(c.next), f.req)
+			break
+		}
 		answer, err = s.RefreshSession(ctx, sig(c.token), sig(c.access), sig(c.next), []byte(strconv.Itoa(c.next)), f.req)
-	case opStatic:
+	case opStatic: // fosite has no such thing
 		answer, err = s.RefreshSession(ctx, sig(c.token), sig(c.access), "", nil, f.req)
 	case opReadRefresh:
-		_, err = s.GetRefreshTokenSession(ctx, sig(c.token), &fosite.DefaultSession{})
+		_, err = s.GetRefreshTokenSession(ctx, sig(c.token), &compact{})
 	case opReadAccess:
-		_, err = s.GetAccessTokenSession(ctx, sig(c.access), &fosite.DefaultSession{})
+		_, err = s.GetAccessTokenSession(ctx, sig(c.access), &compact{})
 	case opRevoke:
 		err = s.RevokeSession(ctx, f.id)
 	}
@@ -246,6 +253,24 @@ func login(ctx context.Context, s sessions, access, refresh string, req fosite.R
 	ctx, err := s.BeginTX(ctx)
 	if err != nil {
 		return err
+	}
+	if err := s.CreateAccessTokenSession(ctx, access, req); err != nil {
+		return err
+	}
+	if err := s.CreateRefreshTokenSession(ctx, refresh, access, req); err != nil {
+		return err
+	}
+	return s.Commit(ctx)
+}
+
+// rotateAsFosite does what fosite's refresh handler does.
+func rotateAsFosite(ctx context.Context, s sessions, presented, access, refresh string, req fosite.Requester) error {
+	ctx, err := s.BeginTX(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.RotateRefreshToken(ctx, req.GetID(), presented); err != nil {
+		return errors.Join(err, s.Rollback(ctx))
 	}
 	if err := s.CreateAccessTokenSession(ctx, access, req); err != nil {
 		return err
@@ -334,9 +359,8 @@ func (e *engine) settle(t *testing.T) {
 func sessionRequest(id, subject string, client fosite.Client, access, refresh time.Duration) *fosite.Request {
 	r := fosite.NewRequest()
 	r.ID, r.Client, r.GrantedScope = id, client, fosite.Arguments{"read"}
-	s := &fosite.DefaultSession{Subject: subject}
-	s.SetExpiresAt(fosite.AccessToken, time.Now().UTC().Add(access))
-	s.SetExpiresAt(fosite.RefreshToken, time.Now().UTC().Add(refresh))
+	now := time.Now()
+	s := &compact{Subject: subject, Access: now.Add(access).Unix(), Refresh: now.Add(refresh).Unix(), LoggedIn: now.Unix()}
 	r.Session = s
 	return r
 }

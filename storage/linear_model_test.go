@@ -34,11 +34,11 @@ const (
 )
 
 type call struct {
-	kind          opKind
-	token         int
-	next, access  int
-	strict        bool // no grace; otherwise a grace longer than the history
-	stockRotation bool // by fosite's three calls, which leave the answer to reuse to fosite's handler
+	kind         opKind
+	token        int
+	next, access int
+	strict       bool // no grace; otherwise a grace longer than the history
+	stock        bool // the session is rotated by fosite's three calls, which leave the answer to reuse to fosite's handler
 }
 
 type result struct {
@@ -138,10 +138,12 @@ func refresh(s state, c call, r result, alive bool) (bool, state) {
 		return r.outcome == accepted || r.outcome == unknown, s.rotated(c).with(c.access)
 	case successor == c.next && s.live == c.next && c.kind == opRotate:
 		// The very same step, sent again because its reply was lost.
-		return r.outcome == accepted || r.outcome == unknown || !c.strict && r == result{replayed, successor}, s
+		return r.outcome == accepted || r.outcome == unknown, s
+	case !c.strict && c.stock:
+		return r.outcome == unknown || r.outcome == racing, s // no answer was kept that could be given again
 	case !c.strict:
 		return r.outcome == unknown || r == result{replayed, successor}, s
-	case c.stockRotation:
+	case c.stock && c.kind == opRotate:
 		return r.outcome == used || r.outcome == unknown, s
 	}
 	return r.outcome == used || r.outcome == unknown, s.ended()

@@ -141,7 +141,7 @@ func TestLinearizable(t *testing.T) {
 type racy struct{ *storage.Store }
 
 func (r racy) RefreshSession(ctx context.Context, presented, access, refresh string, _ []byte, req fosite.Requester) ([]byte, error) {
-	if _, err := r.GetRefreshTokenSession(ctx, presented, &fosite.DefaultSession{}); err != nil {
+	if _, err := r.GetRefreshTokenSession(ctx, presented, &compact{}); err != nil {
 		return nil, err
 	}
 	if err := r.CreateAccessTokenSession(ctx, access, req); err != nil || refresh == "" {

@@ -21,8 +21,8 @@ func Default() *Config {
 			URL:         "redis://127.0.0.1:6379/0",
 			Mode:        "auto",
 			Prefix:      "opgrant:",
-			DialTimeout: time.Second,
-			Timeout:     time.Second,
+			DialTimeout: 500 * time.Millisecond,
+			Timeout:     500 * time.Millisecond,
 		},
 		Durability: Durability{Mode: "default", Timeout: 100 * time.Millisecond},
 		Keys: Keys{

@@ -12,7 +12,7 @@ import (
 	"github.com/opgrant/opgrant/config"
 )
 
-// redisOptions translates where the state is into what the client wants. Nothing is dialled.
+// redisOptions translates where the state is into what the client wants. What it leaves open storage.Connect decides.
 func redisOptions(c config.Redis) (*redis.UniversalOptions, error) {
 	e, err := c.Endpoint()
 	if err != nil {
@@ -32,8 +32,6 @@ func redisOptions(c config.Redis) (*redis.UniversalOptions, error) {
 		DialTimeout:      c.DialTimeout,
 		ReadTimeout:      c.Timeout,
 		WriteTimeout:     c.Timeout,
-		// Without it the deadline of a request would not reach the socket.
-		ContextTimeoutEnabled: true,
 	}
 	if e.TLS {
 		if options.TLSConfig, err = redisTLS(c.TLS); err != nil {

@@ -20,7 +20,7 @@ func TestRedisOptions(t *testing.T) {
 	}
 	if strings.Join(o.Addrs, " ") != "a:1 b:2" || o.MasterName != "m" || o.Username != "app" || o.Password != "pw" || o.DB != 3 ||
 		o.SentinelUsername != "s" || o.SentinelPassword != "sp" || o.PoolSize != 7 || o.TLSConfig.ServerName != "cache" ||
-		o.IsClusterMode || !o.ContextTimeoutEnabled || o.ReadOnly {
+		o.IsClusterMode || o.ReadOnly {
 		t.Errorf("%+v", o)
 	}
 	c = config.Default().Redis

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // TestAlone runs the scripts that need no Redis.
 func TestAlone(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: filepath.Join("testdata", "script", "alone"), Cmds: scriptCommands(nil, nil)})
+	testscript.Run(t, testscript.Params{Deadline: deadline(), Dir: filepath.Join("testdata", "script", "alone"), Cmds: scriptCommands(nil, nil)})
 }
 
 // TestOnRedis runs each script on a redis-server of its own that keeps what it acknowledged.
@@ -38,8 +38,9 @@ func TestOnRedis(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			server := storagetest.StartRedis(t, storagetest.Options{AOF: storagetest.AOFAlways, Password: "private"})
 			testscript.Run(t, testscript.Params{
-				Files: []string{file},
-				Cmds:  scriptCommands(t, server),
+				Files:    []string{file},
+				Deadline: deadline(),
+				Cmds:     scriptCommands(t, server),
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("OPGRANT_REDIS", server.URL())
 					return nil
@@ -48,6 +49,9 @@ func TestOnRedis(t *testing.T) {
 		})
 	}
 }
+
+// deadline ends a script whose server does not end when it should.
+func deadline() time.Time { return time.Now().Add(90 * time.Second) }
 
 type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 
@@ -65,6 +69,8 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 				server.Restart(t)
 			case "freeze":
 				server.Freeze(t)
+			case "set":
+				ts.Check(server.Client(t).ConfigSet(t.Context(), args[1], args[2]).Err())
 			case "thaw":
 				server.Thaw(t)
 			default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	var background sync.WaitGroup
 	background.Go(func() {
-		if err := boot(ctx, cfg, s, log); err != nil {
+		if err := boot(ctx, cfg, s, log, !p.dev); err != nil {
 			if ctx.Err() == nil {
 				fail(err)
 			}
@@ -117,9 +118,9 @@ func (p *program) embed(cfg *config.Config) (stop func(), err error) {
 
 // boot does what needs Redis before the first request, again and again until Redis is there. What will not mend itself
 // ends the server.
-func boot(ctx context.Context, cfg *config.Config, s *state, log *slog.Logger) error {
+func boot(ctx context.Context, cfg *config.Config, s *state, log *slog.Logger, check bool) error {
 	for attempt := 0; ; attempt++ {
-		err := bootOnce(ctx, cfg, s, log)
+		err := bootOnce(ctx, cfg, s, log, check)
 		if err == nil || !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 			return err
 		}
@@ -134,14 +135,37 @@ func boot(ctx context.Context, cfg *config.Config, s *state, log *slog.Logger) e
 	}
 }
 
-func bootOnce(ctx context.Context, cfg *config.Config, s *state, log *slog.Logger) error {
+func bootOnce(ctx context.Context, cfg *config.Config, s *state, log *slog.Logger, check bool) error {
 	if err := s.store.Ready(ctx); err != nil {
 		return err
+	}
+	if check {
+		if err := checkServer(ctx, cfg, s, log); err != nil {
+			return err
+		}
 	}
 	if err := s.keys.Open(ctx); err != nil {
 		return err
 	}
 	return seed(ctx, s, cfg, log)
+}
+
+// checkServer warns of a Redis whose settings endanger sessions, and with strict goes no further.
+func checkServer(ctx context.Context, cfg *config.Config, s *state, log *slog.Logger) error {
+	warnings, err := s.store.CheckServer(ctx)
+	if err != nil {
+		return err
+	}
+	if cfg.Secret == "" {
+		warnings = append(warnings, "the signing keys are stored unsealed: whoever can read Redis can sign tokens. Set secret or OPGRANT_SECRET_FILE")
+	}
+	if cfg.Strict && len(warnings) > 0 {
+		return fmt.Errorf("strict: %s", strings.Join(warnings, "; "))
+	}
+	for _, warning := range warnings {
+		log.Warn(warning)
+	}
+	return nil
 }
 
 // welcome tells a newcomer what to type.

@@ -24,7 +24,7 @@ func openState(cfg *config.Config) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	rdb := redis.NewUniversalClient(options)
+	rdb := storage.Connect(*options)
 	store, err := storage.New(rdb, storageOptions(cfg))
 	if err != nil {
 		_ = rdb.Close()

@@ -33,6 +33,10 @@ func Run(t *testing.T, cases []Case, start Server, publicKey []byte) map[string]
 		short := c.Sequence == 5
 		if addresses[short] == "" {
 			addresses[short] = start(t, short)
+			if short {
+				// Lives count from the whole second, and the recorded waits leave less than one to spare.
+				time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+			}
 		}
 		prepare(t, c, values, last, publicKey)
 		fill := func(s string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/ory/fosite"
 	fositestorage "github.com/ory/fosite/storage"
 )
 
@@ -59,8 +60,8 @@ func (t *Tokens) BeginTX(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, batchKey{}, &batch{depth: 1}), nil
 }
 
-// Commit sends the writes of the transaction as one atomic transition. On an error nothing of it has happened, or it is a
-// don't-know and the same transaction may be tried again.
+// Commit sends the writes of the transaction as one atomic transition, and ends it. On an error nothing of it has happened,
+// or it is a don't-know: then a transaction with the same writes may be begun again, whether this one ran or not.
 func (t *Tokens) Commit(ctx context.Context) error {
 	b := batchFrom(ctx)
 	if b == nil || b.depth == 0 {
@@ -71,7 +72,11 @@ func (t *Tokens) Commit(ctx context.Context) error {
 	}
 	pending := b.pending
 	b.pending = nil
-	_, err := t.commit(ctx, pending)
+	answer, err := t.commit(ctx, pending)
+	if err == nil && answer != nil {
+		// Somebody refreshed by RefreshSession a moment ago; the answer of then is not what this caller is about to give.
+		return fosite.ErrSerializationFailure
+	}
 	return err
 }
 

@@ -26,7 +26,10 @@ func (t *Tokens) stepAt(ctx context.Context, at location, change func(s *transit
 			return err
 		}
 		s.Rest = s.at.rest()
-		_, err := t.commit(ctx, s)
+		answer, err := t.commit(ctx, s)
+		if err == nil && answer != nil {
+			return fosite.ErrSerializationFailure // likewise for a rotation outside of a transaction
+		}
 		return err
 	}
 	s := b.pending

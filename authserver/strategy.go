@@ -13,6 +13,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
+
+	"github.com/opgrant/opgrant/authserver/keys"
 )
 
 // strategy makes and checks tokens for fosite's handlers. The client's profile decides their form.
@@ -168,11 +170,18 @@ func (s *Server) sign(ctx context.Context, algorithm, typ string, claims jwt.Map
 	}
 	t := jwt.NewWithClaims(jwt.GetSigningMethod(algorithm), claims)
 	t.Header["kid"], t.Header["typ"] = key.ID, typ
-	signed, err := t.SignedString(key.Private)
+	input, err := t.SigningString()
 	if err != nil {
 		return "", fmt.Errorf("authserver: sign: %w", err)
 	}
-	return signed, nil
+	signature, err := t.Method.Sign(input, key.Private)
+	if err != nil {
+		return "", fmt.Errorf("authserver: sign: %w", err)
+	}
+	if algorithm == keys.ES256 {
+		makeLow(signature)
+	}
+	return input + "." + t.EncodeSegment(signature), nil
 }
 
 // random returns n random bytes as base64url.

@@ -64,6 +64,9 @@ func tokenCharacters(token string) bool {
 	return token != "" && len(token) <= maxToken
 }
 
+// opaqueLength is that of an opaque refresh token behind the session's ID: 256 bits as base64url.
+const opaqueLength = 43
+
 // looksLikeJWT tells JWTs from opaque refresh tokens by their shape alone.
 func looksLikeJWT(token string) bool { return strings.Count(token, ".") == 2 }
 
@@ -81,7 +84,7 @@ func (s *Server) verify(ctx context.Context, token string) (*jwtToken, error) {
 		s.config.Keys.Refresh(ctx)
 		parsed, err = s.parse(token)
 	}
-	if err != nil {
+	if err != nil || parsed.Method.Alg() == keys.ES256 && !isLow(parsed.Signature) {
 		return nil, ErrTokenInvalid
 	}
 	t, err := s.classify(parsed)
@@ -144,7 +147,11 @@ func (s *Server) classify(parsed *jwt.Token) (*jwtToken, error) {
 		return nil, ErrTokenInvalid
 	}
 	t := &jwtToken{claims: claims, expires: expires.Time}
-	t.session, _ = claims["sid"].(string)
+	if sid, present := claims["sid"]; present {
+		if t.session, _ = sid.(string); t.session == "" {
+			return nil, ErrTokenInvalid
+		}
+	}
 	subject, err := claims.GetSubject()
 	if err != nil {
 		return nil, ErrTokenInvalid
@@ -193,10 +200,13 @@ func sessionOf(token string) string {
 	if !ok {
 		return ""
 	}
-	payload, _, isJWT := strings.Cut(rest, ".")
-	if !isJWT {
+	if !looksLikeJWT(token) {
+		if len(rest) != opaqueLength || strings.Contains(rest, ".") {
+			return ""
+		}
 		return first
 	}
+	payload, _, _ := strings.Cut(rest, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil {
 		return ""

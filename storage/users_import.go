@@ -14,6 +14,9 @@ type Import struct {
 	// Hash of the password in its stored form, which User.Scheme names (see SchemeMD5 and the others), or that is recognised:
 	// HarperDB's three, and argon2id, bcrypt, scrypt and PBKDF2 as $-strings. Empty: no password opens the account.
 	Hash string
+	// RefreshHash is the stored form of the one refresh token that the user has at the source, in one of HarperDB's three
+	// forms. Nil: the source does not tell. Empty: the user has none. See Inherits.
+	RefreshHash *string
 }
 
 // ImportResult is what became of one user, or would become of it.
@@ -49,8 +52,8 @@ func (u *Users) ImportUser(ctx context.Context, user User, storedHash string) (c
 // ImportUsers stores imported users, some hundreds in each round trip, and tells for each what became of it. A row that is
 // refused does not stop the others. With dryRun it tells what would become of them, and changes nothing.
 //
-// On an error the import may have happened in part, and can be repeated. A user whose password or state changed, and who
-// was imported before, loses all sessions.
+// On an error the import may have happened in part, and can be repeated. A user who was imported before, and whose password
+// has changed at the source since, loses all sessions.
 func (u *Users) ImportUsers(ctx context.Context, users []Import, dryRun bool) ([]ImportResult, error) {
 	results := make([]ImportResult, 0, len(users))
 	for chunk := range slices.Chunk(users, 300) {
@@ -146,42 +149,74 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite, enlist [
 
 // planImport decides about one user. found is the record that is there.
 func planImport(c Import, found string) (*importWrite, ImportOutcome, error) {
-	if err := checkName(c.User.Name); err != nil {
+	r, err := importRecord(c)
+	if err != nil {
 		return nil, ImportRefused, err
+	}
+	w, outcome := &importWrite{name: r.Name, from: found}, ImportAdded
+	if found != "" {
+		before, err := decodeUser([]byte(found))
+		if err != nil {
+			return nil, ImportRefused, err
+		}
+		if before.Imported == "" {
+			return nil, ImportKept, nil
+		}
+		after := before.follow(r)
+		if *after == *before {
+			return nil, ImportUnchanged, nil
+		}
+		w.ends, outcome = after.Imported != before.Imported, ImportUpdated
+		after.Updated = now()
+		r = after
+	}
+	if w.to, err = r.encode(); err != nil {
+		return nil, ImportRefused, err
+	}
+	return w, outcome, nil
+}
+
+// importRecord makes the record of a user who is not there yet.
+func importRecord(c Import) (*userRecord, error) {
+	if err := checkName(c.User.Name); err != nil {
+		return nil, err
 	}
 	scheme := ""
 	if c.Hash != "" {
 		var err error
 		if scheme, err = schemeOf(strings.ToLower(c.User.Scheme), c.Hash); err != nil {
-			return nil, ImportRefused, err
+			return nil, err
+		}
+	}
+	if c.RefreshHash != nil && *c.RefreshHash != "" {
+		if _, err := schemeOf("", *c.RefreshHash); err != nil {
+			return nil, fmt.Errorf("refresh token: %w", err)
 		}
 	}
 	at := now()
-	r := userRecord{
-		Name: c.User.Name, Hash: c.Hash, Scheme: scheme, Role: c.User.Role, Active: c.User.Active, Revision: randomID(),
-		Created: timeOr(c.User.Created, at), Updated: timeOr(c.User.Updated, at),
+	return &userRecord{
+		Version: recordVersion, Name: c.User.Name, Hash: c.Hash, Scheme: scheme, Role: c.User.Role, Active: c.User.Active,
+		Revision: randomID(), Refresh: c.RefreshHash,
+		// Of the old hash only 64 bits remain once a login has replaced it: too few to find its salt and try passwords against.
+		Imported: hash(fmt.Sprintf("%q %q", scheme, c.Hash))[:11],
+		Created:  timeOr(c.User.Created, at), Updated: timeOr(c.User.Updated, at),
+	}, nil
+}
+
+// follow returns the record as a later import would have it. The very same record: nothing has changed at the source.
+func (r *userRecord) follow(source *userRecord) *userRecord {
+	after := *r
+	after.Role, after.Active = source.Role, source.Active
+	if source.Imported != r.Imported {
+		after.Hash, after.Scheme, after.Imported, after.NotBefore = source.Hash, source.Scheme, source.Imported, now()
 	}
-	// Of the old hash only 64 bits remain once a login has replaced it: too few to find its salt and try passwords against.
-	r.Imported = hash(fmt.Sprintf("%q %q %q %t", scheme, c.Hash, r.Role, r.Active))[:11]
-	w, outcome := &importWrite{name: r.Name, from: found}, ImportAdded
-	if found != "" {
-		before, err := decodeUser([]byte(found))
-		switch {
-		case err != nil:
-			return nil, ImportRefused, err
-		case before.Imported == "":
-			return nil, ImportKept, nil
-		case before.Imported == r.Imported:
-			return nil, ImportUnchanged, nil
-		}
-		w.ends, outcome = true, ImportUpdated
+	if source.Imported != r.Imported || source.Active != r.Active {
+		after.Revision = source.Revision
 	}
-	raw, err := r.encode()
-	if err != nil {
-		return nil, ImportRefused, err
+	if source.Refresh != nil && (r.Refresh == nil || *source.Refresh != *r.Refresh) {
+		after.Refresh = source.Refresh
 	}
-	w.to = raw
-	return w, outcome, nil
+	return &after
 }
 
 func timeOr(t time.Time, otherwise int64) int64 {

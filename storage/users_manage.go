@@ -144,7 +144,8 @@ func (u *Users) AddUser(ctx context.Context, user User, password string) error {
 	}
 	at := now()
 	r := userRecord{
-		Name: user.Name, Hash: hash, Role: user.Role, Active: user.Active, Revision: randomID(), Created: at, Updated: at,
+		Name: user.Name, Hash: hash, Role: user.Role, Active: user.Active, Revision: randomID(),
+		NotBefore: at, Created: at, Updated: at,
 	}
 	raw, err := r.encode()
 	if err != nil {
@@ -196,6 +197,7 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 	_, _, err := u.edit(ctx, op, name, func(r *userRecord) error {
 		if c.Password != nil {
 			r.Hash, r.Scheme, r.Revision = hash, "", revision
+			r.NotBefore = now()
 		}
 		if c.Active != nil && *c.Active != r.Active {
 			r.Active, r.Revision = *c.Active, revision

@@ -24,9 +24,15 @@ type userRecord struct {
 	// such a change, nor is the same password under a better hash.
 	Revision string `json:"rev"`
 
-	// Imported is a fingerprint of the row that this record was imported from. A change made here empties it: from then on
-	// the user is ours, and imports leave it alone.
+	// Imported is a fingerprint of the password that this record was imported with. A change made here empties it: from then
+	// on the user is ours, and imports leave it alone.
 	Imported string `json:"imported,omitempty"`
+
+	// NotBefore, in milliseconds, is when tokens that another server issued to this name stopped to count. See Inherits.
+	NotBefore int64 `json:"nb,omitempty"`
+	// Refresh is the stored form of the one refresh token that was good at the server the user was imported from. Nil: that
+	// is not known. Empty: there was none.
+	Refresh *string `json:"refresh,omitempty"`
 
 	Created int64 `json:"created"` // milliseconds
 	Updated int64 `json:"updated"`

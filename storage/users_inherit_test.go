@@ -1,0 +1,129 @@
+package storage
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+func TestTokensOfAnotherServerAreHonouredUntilSomethingEndsThem(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		u, ctx := testUsers(t, r), t.Context()
+		off, on, pass := false, true, "two"
+		for _, c := range []struct {
+			what string
+			do   func(name string) error
+			want error // for a token issued before
+		}{
+			{"nothing happened", func(string) error { return nil }, nil},
+			{"a login that replaced the hash", func(n string) error { _, err := u.Authenticate(ctx, n, "one"); return err }, nil},
+			{"a new role", func(n string) error { return u.ChangeUser(ctx, n, UserChange{Role: &pass}) }, nil},
+			{"disabled", func(n string) error { return u.ChangeUser(ctx, n, UserChange{Active: &off}) }, fosite.ErrNotFound},
+			{"disabled and enabled", func(n string) error {
+				if err := u.ChangeUser(ctx, n, UserChange{Active: &off}); err != nil {
+					return err
+				}
+				return u.ChangeUser(ctx, n, UserChange{Active: &on})
+			}, nil},
+			{"a new password", func(n string) error { return u.ChangeUser(ctx, n, UserChange{Password: &pass}) }, fosite.ErrNotFound},
+			{"all revoked", func(n string) error { return u.RevokeAll(ctx, n) }, fosite.ErrNotFound},
+			{"dropped", func(n string) error { return u.DropUser(ctx, n) }, fosite.ErrNotFound},
+			{"dropped and added again", func(n string) error {
+				if err := u.DropUser(ctx, n); err != nil {
+					return err
+				}
+				return u.AddUser(ctx, User{Name: n, Active: true}, "one")
+			}, fosite.ErrNotFound},
+			{"a password changed at the source", func(n string) error {
+				_, err := u.ImportUser(ctx, User{Name: n, Active: true}, harperSHA256("two"))
+				return err
+			}, fosite.ErrNotFound},
+			{"a role changed at the source", func(n string) error {
+				_, err := u.ImportUser(ctx, User{Name: n, Role: "other", Active: true}, harperMD5("one"))
+				return err
+			}, nil},
+		} {
+			imported(t, u, User{Name: c.what, Active: true}, harperMD5("one"))
+			issued := time.Now().Add(-time.Minute)
+			if err := u.Inherits(ctx, c.what, issued, ""); err != nil {
+				t.Fatalf("%s: before: %v", c.what, err)
+			}
+			if err := c.do(c.what); err != nil {
+				t.Fatalf("%s: %v", c.what, err)
+			}
+			for _, refresh := range []string{"", "any"} { // which one was good there is not known
+				wantErr(t, c.what, u.Inherits(ctx, c.what, issued, refresh), c.want)
+			}
+		}
+		wantErr(t, "nobody", u.Inherits(ctx, "nobody", time.Now(), ""), fosite.ErrNotFound)
+	})
+}
+
+func TestOnlyTheLastRefreshTokenIsInherited(t *testing.T) {
+	u, ctx := testUsers(t, storagetest.StartMiniredis(t)), t.Context()
+	issued := time.Now().Add(-time.Minute)
+	none := ""
+	stored := harperHashes("the token")
+	for name, hash := range map[string]*string{
+		"md5": ptr(stored[SchemeMD5]), "sha256": ptr(stored[SchemeSHA256]), "argon2id": ptr(stored[SchemeArgon2id]), "none": &none, "not told": nil,
+	} {
+		row := []Import{{User: User{Name: name, Active: true}, Hash: harperMD5("one"), RefreshHash: hash}}
+		importOne(t, u, row, ImportAdded)
+		importOne(t, u, row, ImportUnchanged)
+		want := map[string]error{"the token": nil, "another": fosite.ErrNotFound, "": nil}
+		switch name {
+		case "none":
+			want["the token"] = fosite.ErrNotFound
+		case "not told":
+			want["another"] = nil
+		}
+		for token, err := range want {
+			wantErr(t, name+": "+token, u.Inherits(ctx, name, issued, token), err)
+		}
+	}
+
+	// A login at the source replaces its refresh token there. Nothing else of the user is touched by that.
+	if _, err := u.Authenticate(ctx, "md5", "one"); err != nil {
+		t.Fatal(err)
+	}
+	before, alive := record(t, u, "md5"), openSession(t, u, "md5")
+	row := []Import{{User: User{Name: "md5", Active: true}, Hash: harperMD5("one"), RefreshHash: ptr(harperSHA256("another"))}}
+	importOne(t, u, row, ImportUpdated)
+	wantErr(t, "the token before", u.Inherits(ctx, "md5", issued, "the token"), fosite.ErrNotFound)
+	wantErr(t, "the token now", u.Inherits(ctx, "md5", issued, "another"), nil)
+	if after := record(t, u, "md5"); after.Hash != before.Hash || after.Revision != before.Revision || !alive() {
+		t.Errorf("the import touched more: %+v", after)
+	}
+	row[0].RefreshHash = nil
+	importOne(t, u, row, ImportUnchanged)
+
+	row[0].User.Name, row[0].RefreshHash = "bad", ptr("in the clear")
+	importOne(t, u, row, ImportRefused)
+}
+
+func TestRevokeAllEndsSessionsOfSubjectsWithoutAnAccount(t *testing.T) {
+	u := testUsers(t, storagetest.StartMiniredis(t))
+	mustAdd(t, u, "alice", "one", "")
+	for _, subject := range []string{"alice", "kept elsewhere"} {
+		alive := openSession(t, u, subject)
+		if err := u.RevokeAll(t.Context(), subject); err != nil || alive() {
+			t.Errorf("%s: %v, session alive: %v", subject, err, alive())
+		}
+	}
+	if _, err := u.Authenticate(t.Context(), "alice", "one"); err != nil {
+		t.Errorf("login afterwards: %v", err)
+	}
+}
+
+func importOne(t *testing.T, u *Users, row []Import, want ImportOutcome) {
+	t.Helper()
+	results, err := u.ImportUsers(t.Context(), row, false)
+	if err != nil || results[0].Outcome != want {
+		t.Errorf("import of %s: %+v, %v, want %s", row[0].User.Name, results, err, want)
+	}
+}
+
+func ptr(s string) *string { return &s }

@@ -12,6 +12,7 @@ func (p *program) commands() []*cobra.Command {
 		p.seedCommand(),
 		p.serveCommand(),
 		p.sessionCommand(),
+		p.tokenCommand(),
 		p.userCommand(),
 		p.versionCommand(),
 	}

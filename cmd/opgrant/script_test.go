@@ -61,6 +61,14 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 		"await":     await,
 		"remember":  remember,
 		"terminate": terminate,
+		"save": func(ts *testscript.TestScript, _ bool, args []string) {
+			ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
+		},
+		"sleep": func(ts *testscript.TestScript, _ bool, args []string) {
+			d, err := time.ParseDuration(args[0])
+			ts.Check(err)
+			time.Sleep(d)
+		},
 		"redis": func(ts *testscript.TestScript, _ bool, args []string) {
 			switch args[0] {
 			case "kill":

@@ -48,10 +48,11 @@ func (s *state) close() { _ = s.rdb.Close() }
 
 func storageOptions(cfg *config.Config) storage.Options {
 	return storage.Options{
-		Prefix:         cfg.Redis.Prefix,
-		Secret:         []byte(cfg.Secret),
-		Replicas:       cfg.Durability.Replicas,
-		ReplicaTimeout: cfg.Durability.Timeout,
+		Prefix:          cfg.Redis.Prefix,
+		Secret:          []byte(cfg.Secret),
+		Replicas:        cfg.Durability.Replicas,
+		ReplicaTimeout:  cfg.Durability.Timeout,
+		CredentialCache: cfg.Compat.BasicCacheTTL,
 		Password: storage.PasswordParams{
 			Memory:      cfg.Passwords.MemoryKiB,
 			Iterations:  cfg.Passwords.Iterations,

@@ -81,6 +81,7 @@ var expiryCases = []testCase{
 		c.wantAlive("a refresh token with a longer life", req, err)
 		req, err = c.getAccess(stays)
 		c.wantAlive("an access token with a longer life", req, err)
+		c.wantNoSuccessor(l)
 	}},
 	{"the refresh token outlives its access token", func(c *check) {
 		l := c.loginFor(c.request("alice", briefly, time.Hour))
@@ -98,6 +99,7 @@ var expiryCases = []testCase{
 		c.wantOver("the refresh token", fosite.RefreshToken, req, err)
 		req, err = c.getAccess(l)
 		c.wantAlive("the access token", req, err)
+		c.wantNoSuccessor(l)
 	}},
 	{"rotation gives the session a new life", func(c *check) {
 		old := c.loginFor(c.request("alice", briefly, briefly))
@@ -155,6 +157,18 @@ var expiryCases = []testCase{
 		c.advance(2100 * time.Millisecond)
 		c.must(m.ClientAssertionJWTValid(c.ctx, "assertion-1"), "the assertion after its life")
 	}},
+}
+
+// wantNoSuccessor rotates a token that has expired. fosite looks at the expiry before, with a clock of its own: the store
+// is the second line of defence.
+func (c *check) wantNoSuccessor(expired login) {
+	next, err := c.rotate(expired)
+	if err == nil {
+		c.errorf("an expired refresh token can be rotated")
+		return
+	}
+	req, err := c.getRefresh(next)
+	c.wantDead("a token rotated out of one that has expired", req, err)
 }
 
 func (c *check) wantNothingLeft() {

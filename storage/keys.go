@@ -21,6 +21,7 @@ import (
 //	t:hash           failed logins (redis_rate)                          TTL: the window
 //	clients users keys epoch   registries                                none
 //	{roles} {roles}:supers     roles, and which make super users           none
+//	meter                      who still uses which door                   180 days
 //
 // {tag} is a Redis Cluster hash tag made of the subject, so that all of one user is in one slot and a login can end
 // other sessions of that user in the very same script.
@@ -44,6 +45,7 @@ func (k keys) users() string                    { return k.prefix + "users" }
 func (k keys) roles() string                    { return k.prefix + "{roles}" }
 func (k keys) supers() string                   { return k.prefix + "{roles}:supers" }
 func (k keys) signing() string                  { return k.prefix + "keys" }
+func (k keys) meter() string                    { return k.prefix + "meter" }
 func (k keys) epoch() string                    { return k.prefix + "epoch" }
 func (k keys) probe() string                    { return k.prefix + "probe" }
 

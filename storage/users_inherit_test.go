@@ -58,6 +58,14 @@ func TestTokensOfAnotherServerAreHonouredUntilSomethingEndsThem(t *testing.T) {
 				wantErr(t, c.what, u.Inherits(ctx, c.what, issued, refresh), c.want)
 			}
 		}
+		issued := time.Now().Add(-time.Minute)
+		mustAdd(t, u, "added", "one", "")
+		wantErr(t, "added here", u.Inherits(ctx, "added", issued, ""), fosite.ErrNotFound)
+		if err := u.AdoptUser(ctx, User{Name: "adopted", Active: true}, "one"); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, "adopted", u.Inherits(ctx, "adopted", issued, ""), nil)
+		wantErr(t, "adopt again", u.AdoptUser(ctx, User{Name: "adopted"}, "one"), ErrExists)
 		wantErr(t, "nobody", u.Inherits(ctx, "nobody", time.Now(), ""), fosite.ErrNotFound)
 	})
 }

@@ -132,8 +132,19 @@ func (u *Users) readAll(ctx context.Context, op string, names []string) (raws, s
 	return raws, superUser.Val(), nil
 }
 
-// AddUser stores a new user with the name, the role and the state given, or returns ErrExists.
+// AddUser stores a new user with the name, the role and the state given, or returns ErrExists. Tokens that another server
+// issued to that name before are not honoured: they belong to somebody else.
 func (u *Users) AddUser(ctx context.Context, user User, password string) error {
+	return u.add(ctx, user, password, now())
+}
+
+// AdoptUser is AddUser for a user whose password another server has just verified, and who holds tokens of that server: see
+// Inherits.
+func (u *Users) AdoptUser(ctx context.Context, user User, password string) error {
+	return u.add(ctx, user, password, 0)
+}
+
+func (u *Users) add(ctx context.Context, user User, password string, notBefore int64) error {
 	const op = "add user"
 	if err := checkName(user.Name); err != nil {
 		return err
@@ -145,7 +156,7 @@ func (u *Users) AddUser(ctx context.Context, user User, password string) error {
 	at := now()
 	r := userRecord{
 		Name: user.Name, Hash: hash, Role: user.Role, Active: user.Active, Revision: randomID(),
-		NotBefore: at, Created: at, Updated: at,
+		NotBefore: notBefore, Created: at, Updated: at,
 	}
 	raw, err := r.encode()
 	if err != nil {

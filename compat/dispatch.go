@@ -3,6 +3,7 @@ package compat
 import (
 	"io"
 	"net/http"
+	"strings"
 )
 
 // The operations that are tokens.
@@ -70,7 +71,7 @@ func (h *Handler) dispatch(c *call) (any, error) {
 	case refreshToken:
 		return h.refresh(c)
 	}
-	if h.forward != nil && withoutCaller[name] {
+	if h.forward != nil && (withoutCaller[name] || !h.ours(name) && c.byCookie()) {
 		return &passOn{}, nil
 	}
 	if err := c.identify(h); err != nil {
@@ -92,6 +93,12 @@ func (h *Handler) dispatch(c *call) (any, error) {
 		return nil, notAuthorized("Operation '" + o.internal + "' is restricted to 'super_user' roles")
 	}
 	return o.run(h, c)
+}
+
+// byCookie tells whether nothing but a cookie of the upstream says who calls. Only the upstream can check it, and it does:
+// nothing of ours is added to such a request.
+func (c *call) byCookie() bool {
+	return c.by.scheme == noScheme && c.anonymous() && strings.Contains(c.r.Header.Get("Cookie"), "hdb-session=")
 }
 
 // describe says what an operation was, for the meter. Names that nobody knows are left out: they are the caller's to choose.

@@ -28,7 +28,8 @@
 //	list_roles, add_role,         super users                    [Roles]
 //	alter_role, drop_role
 //	describe_all                  everybody with a role          nothing: {} unless there is an upstream
-//	login, logout                 everybody                      the upstream, if there is one
+//	login, logout                 everybody                      the upstream, if there is one; so does what comes with
+//	                                                             a cookie of it alone
 //	any other                     everybody who is known         the upstream, or 400 Operation '…' not found
 //
 // An Authorization header that is there and wrong ends the request, whatever its body says. An expired operation token, a

@@ -183,12 +183,22 @@ func TestObserveTellsWhoStillCalls(t *testing.T) {
 	send(h, adminBasic, `{"operation":"describe_all"}`)
 	send(h, adminBasic, `{"operation":"`+strings.Repeat("x", 100)+`"}`)
 	send(h, "", `no JSON`)
+	var login struct {
+		Refresh string `json:"refresh_token"`
+	}
+	w := send(h, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`)
+	if err := json.Unmarshal(w.Body.Bytes(), &login); err != nil {
+		t.Fatal(err)
+	}
+	send(h, "", `{"operation":"refresh_operation_token","refresh_token":"`+login.Refresh+`"}`)
 	want := []compat.Use{
 		{Operation: "user_info", User: "HDB_ADMIN", Status: 200},
 		{Operation: "create_authentication_tokens", Client: "operations", User: "HDB_ADMIN", Status: 401},
 		{Operation: "describe_all", User: "HDB_ADMIN", Status: 200, Forwarded: true},
 		{User: "HDB_ADMIN", Status: 400, Forwarded: true},
 		{Status: 400},
+		{Operation: "create_authentication_tokens", Client: "operations", User: "HDB_ADMIN", Status: 200},
+		{Operation: "refresh_operation_token", Client: "operations", User: "HDB_ADMIN", Status: 200},
 	}
 	if diff := cmp.Diff(want, uses); diff != "" {
 		t.Errorf("uses (-want +got):\n%s", diff)

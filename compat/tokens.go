@@ -142,6 +142,9 @@ func (h *Handler) renew(c *call, token string) (tokens, error) {
 	if answer.RefreshToken == token {
 		answer.RefreshToken = ""
 	}
+	if name, _, ok := claims(answer.AccessToken); ok && c.user == "" {
+		c.user = name // a refresh token in the body names nobody; the token made of it may
+	}
 	return tokens{answer.AccessToken, answer.RefreshToken}, nil
 }
 
@@ -174,7 +177,7 @@ func checkCreate(o *Operation) string {
 
 // call is one operation on its way.
 type call struct {
-	ctx context.Context //nolint:containedctx // the call ends with the request
+	ctx context.Context // of the request, with which the call ends
 	r   *http.Request
 	op  *Operation
 	by  presented

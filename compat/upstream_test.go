@@ -241,3 +241,23 @@ func TestForwardingOutlivesTheDeadlinesOfTheServer(t *testing.T) {
 		t.Errorf("got %q, %v", body, err)
 	}
 }
+
+func TestCookiesAreForTheUpstream(t *testing.T) {
+	o := &oldServer{}
+	_, h := moving(t, o, func(c *compat.Config) {
+		c.Upstream.Authorization = func(context.Context, compat.Caller) (string, error) { return "Basic of-ours", nil }
+	})
+	for body, want := range map[string]int{`{"operation":"describe_all"}`: 200, `{"operation":"user_info"}`: 401} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Cookie", "127_0.0.1:9925-hdb-session=1b671a64-40d5-491e-99b0-da01ff1f3341")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+	if diff := cmp.Diff([]string{"describe_all"}, o.requests()); diff != "" {
+		t.Errorf("the old server saw (-want +got):\n%s", diff)
+	}
+}

@@ -79,3 +79,134 @@ func raceForOneToken(t *testing.T, client func() redis.UniversalClient, grace ti
 	}
 	t.Logf("%d rounds of %d callers: one rotation and one pair each", rounds, callers)
 }
+
+// One session per user: of a hundred logins at once exactly one keeps a refresh token, as the legacy server has it.
+func TestRaceOfLoginsPastTheLimit(t *testing.T) {
+	srv := storagetest.StartRedis(t, storagetest.Options{})
+	ctx := context.Background()
+	client := standalone(t, srv.Addr)
+	var stores []*storage.Store
+	for range 3 {
+		stores = append(stores, newStore(t, client(), storage.Options{Timeout: 10 * time.Second}))
+	}
+	c := &storage.Client{ID: "one", Public: true, Grants: []string{"password"}, SessionsPerUser: 1}
+	if err := stores[0].PutClient(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	for round := range scale(5, 20, 200) {
+		subject := fmt.Sprint("user", round)
+		ids := make([]string, 100)
+		var all sync.WaitGroup
+		start := make(chan struct{})
+		for i := range ids {
+			ids[i] = storage.NewSessionID(subject)
+			all.Go(func() {
+				<-start
+				req := sessionRequest(ids[i], subject, c, time.Hour, time.Hour)
+				sig := func(name string) string { return storage.Signature(ids[i], name) }
+				if err := login(ctx, stores[i%3], sig("a"), sig("r"), req); err != nil {
+					t.Errorf("login: %v", err)
+				}
+			})
+		}
+		close(start)
+		all.Wait()
+		good := 0
+		for _, id := range ids {
+			req := sessionRequest(id, subject, c, time.Hour, time.Hour)
+			_, read := stores[0].GetRefreshTokenSession(ctx, storage.Signature(id, "r"), &compact{})
+			_, refreshed := stores[1].RefreshSession(ctx, storage.Signature(id, "r"), storage.Signature(id, "b"), "", nil, req)
+			if (read == nil) != (refreshed == nil) {
+				t.Errorf("the look-up says %v and the refresh %v", read, refreshed)
+			}
+			if refreshed == nil {
+				good++
+			}
+			if _, err := stores[2].GetAccessTokenSession(ctx, storage.Signature(id, "a"), &compact{}); err != nil {
+				t.Errorf("an access token ended with the refresh token: %v", err)
+			}
+		}
+		if good != 1 {
+			t.Fatalf("%d of %d refresh tokens are good, want one", good, len(ids))
+		}
+	}
+}
+
+// A new password ends what the old one opened, also what was being opened or refreshed at that moment.
+func TestRaceOfANewPasswordWithLoginsAndRefreshes(t *testing.T) {
+	srv := storagetest.StartRedis(t, storagetest.Options{})
+	ctx := context.Background()
+	s := newStore(t, standalone(t, srv.Addr)(), storage.Options{
+		Timeout: 10 * time.Second, Password: storage.PasswordParams{Memory: 64, Iterations: 1},
+	})
+	c := &storage.Client{ID: "race", Public: true, Grants: []string{"password"}}
+	if err := s.PutClient(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	for round := range scale(10, 40, 400) {
+		name := fmt.Sprint("user", round)
+		if err := s.AddUser(ctx, storage.User{Name: name, Active: true}, "old"); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var ids []string
+		open := func() {
+			id := storage.NewSessionID(name)
+			mu.Lock()
+			ids = append(ids, id)
+			mu.Unlock()
+			tx, err := s.BeginTX(ctx)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := s.Authenticate(tx, name, "old"); err == nil {
+				_ = login(tx, s, storage.Signature(id, "a"), storage.Signature(id, "r"), sessionRequest(id, name, c, time.Hour, time.Hour))
+				_ = s.Commit(tx)
+			}
+		}
+		for range 4 {
+			open()
+		}
+		old := ids[:4]
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(open)
+		}
+		for _, id := range old {
+			all.Go(func() {
+				for n := range 3 {
+					sig := func(kind string, n int) string { return storage.Signature(id, fmt.Sprint(kind, n)) }
+					first := sig("r", n)
+					if n == 0 {
+						first = storage.Signature(id, "r")
+					}
+					req := sessionRequest(id, name, c, time.Hour, time.Hour)
+					_ = refreshOnce(ctx, s, first, sig("a", n+1), sig("r", n+1), req)
+				}
+			})
+		}
+		all.Go(func() {
+			password := "new"
+			if err := s.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
+				t.Errorf("change: %v", err)
+			}
+		})
+		all.Wait()
+		for _, id := range ids {
+			for _, token := range []string{"r", "r1", "r2", "r3"} {
+				if _, err := s.GetRefreshTokenSession(ctx, storage.Signature(id, token), &compact{}); err == nil {
+					t.Errorf("round %d: a refresh token that the old password opened is good", round)
+				}
+			}
+			for _, token := range []string{"a", "a1", "a2", "a3"} {
+				if _, err := s.GetAccessTokenSession(ctx, storage.Signature(id, token), &compact{}); err == nil {
+					t.Errorf("round %d: an access token that the old password opened is good", round)
+				}
+			}
+		}
+		if list, err := s.SessionsOf(ctx, name); err != nil || len(list) > 0 {
+			t.Errorf("round %d: sessions %v, error %v; want none", round, list, err)
+		}
+	}
+}

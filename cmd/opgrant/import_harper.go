@@ -179,7 +179,7 @@ func (s *state) importUsers(ctx context.Context, users []harper.User, dryRun boo
 	for _, u := range users {
 		list = append(list, storage.Import{
 			User: storage.User{Name: u.Name, Role: u.Role, Active: u.Active, Scheme: u.Function, Created: u.Created, Updated: u.Updated},
-			Hash: u.Hash,
+			Hash: u.Hash, RefreshHash: u.RefreshHash,
 		})
 	}
 	results, err := s.store.ImportUsers(ctx, list, dryRun)

@@ -59,6 +59,12 @@ func startLegacy(t *testing.T, client string) string {
 			t.Errorf("serve: %v", err)
 		}
 	})
+	return awaitReady(t, logs)
+}
+
+// awaitReady returns the address at which a program that logs there has got ready.
+func awaitReady(t *testing.T, logs io.Reader) string {
+	t.Helper()
 	ready := make(chan string, 1)
 	go func() {
 		for s := bufio.NewScanner(logs); s.Scan(); {

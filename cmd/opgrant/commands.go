@@ -9,6 +9,7 @@ func (p *program) commands() []*cobra.Command {
 		p.healthcheckCommand(),
 		p.importCommand(),
 		p.keyCommand(),
+		p.migrationCommand(),
 		p.seedCommand(),
 		p.serveCommand(),
 		p.sessionCommand(),

@@ -14,7 +14,7 @@ import (
 )
 
 // newStandardDoor is the OAuth 2.0 server.
-func newStandardDoor(cfg *config.Config, s *state, log *slog.Logger) (*authserver.Server, error) {
+func newStandardDoor(cfg *config.Config, s *state, used func(authserver.Use), log *slog.Logger) (*authserver.Server, error) {
 	c := authserver.Config{
 		Issuer:      cfg.Issuer,
 		Storage:     s.store,
@@ -23,6 +23,7 @@ func newStandardDoor(cfg *config.Config, s *state, log *slog.Logger) (*authserve
 		AccessLife:  cfg.Tokens.AccessTTL,
 		RefreshLife: cfg.Tokens.RefreshTTL,
 		Audience:    cfg.Tokens.Audience,
+		Used:        used,
 		Log:         log,
 	}
 	if !cfg.Throttle.Disabled {
@@ -47,10 +48,15 @@ func (t throttle) Take(ctx context.Context, username, address string) (time.Dura
 }
 
 // newLegacyDoor puts operations in front of the token endpoint.
-func newLegacyDoor(cfg *config.Config, s *state, standard *authserver.Server, log *slog.Logger) (http.Handler, error) {
+func newLegacyDoor(cfg *config.Config, s *state, standard *authserver.Server, m doorMeter, log *slog.Logger) (http.Handler, error) {
 	c, err := operationsConfig(cfg, s, standard, log)
 	if err != nil {
 		return nil, err
+	}
+	c.Notice = cfg.Compat.Notice
+	c.Observe = m.operation
+	if c.Upstream != nil {
+		c.Upstream.OnShadow = m.shadow
 	}
 	return compat.New(c)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,6 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/compat"
 )
 
 // metrics is what /metrics shows. Labels have few values: nothing that a caller chooses becomes one.
@@ -16,6 +20,11 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
+
+	// The migration meter: who uses which door.
+	tokens     *prometheus.CounterVec
+	operations *prometheus.CounterVec
+	shadowed   *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -30,9 +39,21 @@ func newMetrics() *metrics {
 			Help:    "Time from the header of a request to the end of its answer.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 1.5, 2.5, 5},
 		}, []string{"path"}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opgrant_tokens_issued_total",
+			Help: "Token responses by client and grant; those of the legacy door are in the name of compat.client.",
+		}, []string{"client", "grant"}),
+		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opgrant_operations_total",
+			Help: "Operations of the legacy door; those that an upstream answered, and unknown ones, are \"other\".",
+		}, []string{"operation", "status"}),
+		shadowed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opgrant_shadowed_total",
+			Help: "Operations that the old server was asked too, by how its answer compares.",
+		}, []string{"operation", "outcome"}),
 	}
 	m.registry.MustRegister(
-		m.requests, m.took,
+		m.requests, m.took, m.tokens, m.operations, m.shadowed,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -69,6 +90,28 @@ func knownMethod(method string) string {
 		return method
 	}
 	return "other"
+}
+
+// issued counts a token response.
+func (m *metrics) issued(u authserver.Use) { m.tokens.WithLabelValues(u.Client, u.Grant).Inc() }
+
+// operation counts an operation of the legacy door.
+func (m *metrics) operation(_ context.Context, u compat.Use) {
+	name := u.Operation
+	if u.Forwarded || !knownOperations[name] {
+		name = "other"
+	}
+	m.operations.WithLabelValues(name, strconv.Itoa(u.Status)).Inc()
+}
+
+// shadow counts a comparison with the old server.
+func (m *metrics) shadow(s compat.Shadowed) { m.shadowed.WithLabelValues(s.Operation, s.Outcome).Inc() }
+
+// knownOperations are the values of the label operation; everything else is "other".
+var knownOperations = map[string]bool{
+	"create_authentication_tokens": true, "refresh_operation_token": true, "user_info": true,
+	"add_user": true, "alter_user": true, "drop_user": true, "list_users": true,
+	"add_role": true, "alter_role": true, "drop_role": true, "list_roles": true,
 }
 
 // watchPool shows how busy the connections to Redis are.

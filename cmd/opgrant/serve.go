@@ -93,6 +93,11 @@ func (p *program) serve(ctx context.Context, cfg *config.Config) error {
 		}
 		s.keys.Run(ctx, log)
 	})
+	background.Go(func() {
+		if err := s.meter.Run(ctx); err != nil {
+			log.Warn("the last numbers of the migration meter are lost", "error", err)
+		}
+	})
 	if doors.admin != nil {
 		log.Info("admin listener: keep it to yourself", "listen", doors.admin.Addr().String())
 	}
@@ -206,7 +211,8 @@ func newPublic(cfg *config.Config, s *state, h *health, m *metrics, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	standard, err := newStandardDoor(cfg, s, log)
+	meter := doorMeter{metrics: m, meter: s.meter, legacy: cfg.Compat.Client}
+	standard, err := newStandardDoor(cfg, s, meter.issued, log)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +226,7 @@ func newPublic(cfg *config.Config, s *state, h *health, m *metrics, log *slog.Lo
 	if cfg.Compat.Disabled {
 		mux.Handle("/", standard)
 	} else {
-		legacy, err := newLegacyDoor(cfg, s, standard, log)
+		legacy, err := newLegacyDoor(cfg, s, standard, meter, log)
 		if err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ type state struct {
 	rdb   redis.UniversalClient
 	store *storage.Store
 	keys  *keys.Set // not loaded yet
+	meter *storage.Meter
 }
 
 // openState does not talk to Redis: a server may start before Redis does.
@@ -41,7 +42,7 @@ func openState(cfg *config.Config) (*state, error) {
 		_ = rdb.Close()
 		return nil, err
 	}
-	return &state{rdb: rdb, store: store, keys: set}, nil
+	return &state{rdb: rdb, store: store, keys: set, meter: store.NewMeter()}, nil
 }
 
 func (s *state) close() { _ = s.rdb.Close() }

@@ -80,7 +80,7 @@ func inspect(ctx context.Context, cfg *config.Config, s *state, token string) (*
 	if cfg.Issuer == "" {
 		cfg.Issuer = "http://" + cfg.Listen
 	}
-	server, err := newStandardDoor(cfg, s, slog.New(slog.DiscardHandler))
+	server, err := newStandardDoor(cfg, s, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,10 +170,15 @@ func TestRaceOfANewPasswordWithLoginsAndRefreshes(t *testing.T) {
 		for range 4 {
 			open()
 		}
-		old := ids[:4]
+		old := slices.Clone(ids)
 		var all sync.WaitGroup
+		var changed atomic.Bool
 		for range 6 {
-			all.Go(open)
+			all.Go(func() {
+				for !changed.Load() {
+					open()
+				}
+			})
 		}
 		for _, id := range old {
 			all.Go(func() {
@@ -187,6 +194,8 @@ func TestRaceOfANewPasswordWithLoginsAndRefreshes(t *testing.T) {
 			})
 		}
 		all.Go(func() {
+			defer changed.Store(true)
+			time.Sleep(2 * time.Millisecond)
 			password := "new"
 			if err := s.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
 				t.Errorf("change: %v", err)

@@ -166,6 +166,9 @@ func (u *Users) AddRole(ctx context.Context, role Role) (Role, error) {
 	if err != nil {
 		return Role{}, err
 	}
+	if err := u.db.checkEpoch(ctx); err != nil {
+		return Role{}, dontKnow(op, err)
+	}
 	added, err := u.swapRole(ctx, op, role.ID, "", raw, super)
 	if err != nil {
 		return Role{}, err

@@ -149,6 +149,9 @@ func (u *Users) add(ctx context.Context, user User, password string, notBefore i
 	if err := checkName(user.Name); err != nil {
 		return err
 	}
+	if err := u.db.checkEpoch(ctx); err != nil {
+		return dontKnow(op, err)
+	}
 	hash, err := u.hasher.hash(ctx, password)
 	if err != nil {
 		return err

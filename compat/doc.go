@@ -108,5 +108,6 @@
 //
 // [Config].Observe tells who still calls, and Deprecation and Sunset headers tell them since when and until when. A client
 // moves by exchanging its token at the standard door (RFC 8693). With an [Upstream], users move when they log in: a password
-// that is wrong for want of a user is tried there once, and the user is handed to an [Importer].
+// that is wrong for want of a user is tried there once, and the user is handed to an [Importer]. Until then alter_user and
+// drop_user of that user go to the upstream, and list_users leaves the user out.
 package compat

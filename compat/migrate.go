@@ -13,7 +13,8 @@ import (
 // Importer stores users whose password the upstream has verified.
 type Importer interface {
 	// ImportUser stores the user, and the role unless there is one of that id. Afterwards the password verifies here.
-	// ErrExists says that somebody else has just done so, which is as good.
+	// ErrExists says that somebody else has just done so, which is as good. ErrInvalid refuses the user, who was dropped
+	// here for example and is not to come back this way.
 	ImportUser(ctx context.Context, u ImportedUser) error
 }
 
@@ -48,7 +49,10 @@ func (h *Handler) migrate(ctx context.Context, name, password string) (imported 
 	if err != nil || user == nil {
 		return false, err
 	}
-	if err := h.peer.Importer.ImportUser(ctx, *user); err != nil && !errors.Is(err, ErrExists) {
+	switch err := h.peer.Importer.ImportUser(ctx, *user); {
+	case errors.Is(err, ErrInvalid):
+		return false, nil
+	case err != nil && !errors.Is(err, ErrExists):
 		return false, fmt.Errorf("compat: import user: %w", err)
 	}
 	h.log.InfoContext(ctx, "user imported from upstream", "user", name, "role", user.Role.ID)

@@ -1,9 +1,11 @@
 package compat_test
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,5 +81,31 @@ func TestMigratedUsersAreAskedForOnce(t *testing.T) {
 	role, err := d.Role(t.Context(), "keeper")
 	if err != nil || string(role.Permission) != `{"super_user":false,"dog":{"tables":{}}}` {
 		t.Errorf("role %s, %v", role.Permission, err)
+	}
+}
+
+// refusing is an Importer that takes nobody.
+type refusing struct{}
+
+func (refusing) ImportUser(context.Context, compat.ImportedUser) error { return compat.ErrInvalid }
+
+func TestWhoIsNotToComeBackDoesNot(t *testing.T) {
+	_, h := moving(t, &oldServer{}, func(c *compat.Config) { c.Upstream.Importer = refusing{} })
+	if w := post(h, `{"operation":"create_authentication_tokens","username":"olga","password":"olgapw"}`); w.Code != 401 {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestUsersWhoHaveNotMovedAreManagedThere(t *testing.T) {
+	for _, body := range []string{
+		`{"operation":"alter_user","username":"olga","active":false}`,
+		`{"operation":"drop_user","username":"olga"}`,
+	} {
+		o := &oldServer{}
+		_, h := moving(t, o, nil)
+		send(h, adminBasic, body)
+		if seen := o.requests(); len(seen) != 1 || !strings.HasSuffix(seen[0], "_user "+adminBasic) {
+			t.Errorf("%s: the old server saw %v", body, seen)
+		}
 	}
 }

@@ -121,6 +121,8 @@ func (h *Handler) alterUser(c *call) (any, error) {
 	hash := []json.RawMessage{json.RawMessage(user.raw)}
 	err := h.cfg.Users.ChangeUser(c.ctx, name, change)
 	switch {
+	case errors.Is(err, ErrNotFound) && h.moving():
+		return &passOn{caller: *c.caller}, nil
 	case errors.Is(err, ErrNotFound):
 		return changed{Message: "updated 0 of 1 records", Updated: []json.RawMessage{}, Skipped: hash}, nil
 	case errors.Is(err, ErrRefused):
@@ -140,6 +142,9 @@ func (h *Handler) dropUser(c *call) (any, error) {
 		return nil, badRequest(problem)
 	}
 	err := h.cfg.Users.DropUser(c.ctx, name)
+	if errors.Is(err, ErrNotFound) && h.moving() {
+		return &passOn{caller: *c.caller}, nil
+	}
 	if errors.Is(err, ErrNotFound) {
 		return nil, notFound("User " + name + " does not exist")
 	}
@@ -148,6 +153,9 @@ func (h *Handler) dropUser(c *call) (any, error) {
 	}
 	return message{name + " successfully deleted"}, nil
 }
+
+// moving tells that users who are unknown here may not have moved yet: what changes them is for the upstream.
+func (h *Handler) moving() bool { return h.peer != nil && h.peer.Importer != nil }
 
 // scalars reads a name and a password, which may be numbers or booleans too.
 func scalars(user, password value) (name, word, problem string) {

@@ -89,5 +89,5 @@ func (a *accounts) ImportUser(ctx context.Context, u compat.ImportedUser) error 
 			return verdict(err)
 		}
 	}
-	return verdict(a.store.AddUser(ctx, storage.User{Name: u.Name, Role: u.Role.ID, Active: u.Active}, u.Password))
+	return verdict(a.store.AdoptUser(ctx, storage.User{Name: u.Name, Role: u.Role.ID, Active: u.Active}, u.Password))
 }

@@ -33,6 +33,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	if h.renewAtOnce(w, r) {
+		return
+	}
 	by, f := h.header(r)
 	if f != nil {
 		if f.layer == outer && !acceptable(r) {
@@ -138,9 +141,14 @@ func (h *Handler) operation(w http.ResponseWriter, r *http.Request, by presented
 	if by.caller != nil {
 		c.user = by.caller.Name
 	}
-	use := Use{UserAgent: r.UserAgent()}
 	result, body, err := h.run(c)
-	use.Status = h.finish(w, r, result, err)
+	h.conclude(w, c, result, body, err)
+}
+
+// conclude answers an operation and tells who wants to know.
+func (h *Handler) conclude(w http.ResponseWriter, c *call, result any, body []byte, err error) {
+	r := c.r
+	use := Use{UserAgent: r.UserAgent(), Status: h.finish(w, r, result, err)}
 	if h.cfg.Observe != nil {
 		use.User = c.user
 		use.Operation, use.Client, use.Forwarded = h.describe(c, result)

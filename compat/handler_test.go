@@ -237,3 +237,44 @@ func TestHugeHeadersAreRefusedWithoutWords(t *testing.T) {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }
+
+// counting counts how often callers are looked up.
+type counting struct {
+	*directory
+	tokens *int
+}
+
+func (c counting) Token(ctx context.Context, token string) (compat.Caller, compat.TokenKind, error) {
+	*c.tokens++
+	return c.directory.Token(ctx, token)
+}
+
+func TestRefreshAsBearerAsksTheEndpointAlone(t *testing.T) {
+	d := newDirectory(t)
+	lookups := 0
+	h := d.handler(t, func(c *compat.Config) { c.Authenticator = counting{d, &lookups} })
+	var login struct {
+		Operation string `json:"operation_token"`
+		Refresh   string `json:"refresh_token"`
+	}
+	w := send(h, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`)
+	if err := json.Unmarshal(w.Body.Bytes(), &login); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, token, body string
+		status, lookups   int
+	}{
+		{"a refresh token", login.Refresh, `{"operation":"refresh_operation_token"}`, 200, 0},
+		{"an operation token", login.Operation, `{"operation":"refresh_operation_token"}`, 400, 1},
+		{"a wrong token", "x", `{"operation":"refresh_operation_token"}`, 401, 1},
+		{"a wrong token and a body that is none", "x", `{"operation":`, 401, 1},
+		{"another operation", login.Operation, `{"operation":"user_info"}`, 200, 1},
+	}
+	for _, test := range tests {
+		lookups = 0
+		if w := send(h, "Bearer "+test.token, test.body); w.Code != test.status || lookups != test.lookups {
+			t.Errorf("%s: %d %s after %d lookups, want %d after %d", test.name, w.Code, w.Body, lookups, test.status, test.lookups)
+		}
+	}
+}

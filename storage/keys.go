@@ -14,6 +14,7 @@ import (
 //	i:{tag}          sessions of a subject: rest:client → expiry (ZSET)  TTL: the last session
 //	e:{tag}          evicted sessions of a subject: rest → expiry (ZSET) TTL: the last session
 //	u:{tag}          user record                                         none: accounts stay
+//	d:{tag}          mark of a user who was dropped                      TTL: a year
 //	p:hash, r:hash   foreign signature or request ID → session           TTL: as the token
 //	n:hash           sessions of a client: tag+rest → expiry (ZSET)      TTL: the last session
 //	c:hash           client record                                       none
@@ -34,6 +35,7 @@ func (k keys) answer(l location, used string) string {
 func (k keys) index(tag string) string          { return k.prefix + "i:{" + tag + "}" }
 func (k keys) evicted(tag string) string        { return k.prefix + "e:{" + tag + "}" }
 func (k keys) user(tag string) string           { return k.prefix + "u:{" + tag + "}" }
+func (k keys) dropped(tag string) string        { return k.prefix + "d:{" + tag + "}" }
 func (k keys) signature(sig string) string      { return k.prefix + "p:" + hash(sig) }
 func (k keys) request(id string) string         { return k.prefix + "r:" + hash(id) }
 func (k keys) clientIndex(client string) string { return k.prefix + "n:" + hash(client)[:22] }

@@ -58,6 +58,8 @@ var (
 	ErrUserDisabled = errors.New("storage: user is disabled")
 	// ErrExists is the answer to adding a user or a role that is there already.
 	ErrExists = errors.New("storage: already exists")
+	// ErrDropped is the answer to adopting a user who was dropped here.
+	ErrDropped = errors.New("storage: user was dropped")
 	// ErrInUse is the answer to dropping a role that an active user has.
 	ErrInUse = errors.New("storage: in use")
 	// ErrName is the answer to adding a user or a role whose name is no valid UTF-8 or longer than 1024 bytes.

@@ -36,12 +36,14 @@ func TestUsersOnCluster(t *testing.T) {
 			t.Errorf("%s waits %v", name, retry)
 		}
 		alive := openSession(t, u, name)
-		hook.set(-1)
-		user, err := u.VerifyPassword(ctx, name, "one")
-		if err != nil || !user.SuperUser {
-			t.Errorf("%s: %+v, %v", name, user, err)
+		for range 2 { // the first login stores a better hash
+			hook.set(-1)
+			user, err := u.VerifyPassword(ctx, name, "one")
+			if err != nil || !user.SuperUser {
+				t.Errorf("%s: %+v, %v", name, user, err)
+			}
 		}
-		if trips := hook.count(); trips > 2 { // the second one stores the better hash
+		if trips := hook.count(); trips != 1 {
 			t.Errorf("%s: %d round trips", name, trips)
 		}
 		succeeded(t, th, name, "192.0.2.1")

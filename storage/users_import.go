@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Import is a user as another server stored it.
@@ -34,7 +36,7 @@ const (
 	ImportAdded     ImportOutcome = "added"
 	ImportUpdated   ImportOutcome = "updated"   // the row has changed at its source since the import before
 	ImportUnchanged ImportOutcome = "unchanged" // imported before, and the source has not changed
-	ImportKept      ImportOutcome = "kept"      // added or changed here: imports leave it alone
+	ImportKept      ImportOutcome = "kept"      // added, changed or dropped here: imports leave it alone
 	ImportRefused   ImportOutcome = "refused"
 )
 
@@ -83,6 +85,10 @@ func (u *Users) importChunk(ctx context.Context, chunk []Import, dryRun bool) ([
 			return nil, dontKnow(opImport, err)
 		}
 	}
+	dropped, err := u.dropped(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]ImportResult, len(chunk))
 	var (
 		writes []importWrite
@@ -96,7 +102,7 @@ func (u *Users) importChunk(ctx context.Context, chunk []Import, dryRun bool) ([
 			continue
 		}
 		seen[c.User.Name] = true
-		w, outcome, err := planImport(c, found[i])
+		w, outcome, err := planImport(c, found[i], dropped[i])
 		results[i].Outcome, results[i].Err = outcome, err
 		if w != nil {
 			w.result = &results[i]
@@ -128,6 +134,9 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite, enlist [
 	calls := make([]call, len(writes))
 	for i, w := range writes {
 		calls[i] = u.swapCall(w.name, w.from, w.to)
+		if w.from == "" {
+			calls[i] = u.addCall(w.name, w.to, true)
+		}
 	}
 	replies, err := u.db.evalAll(ctx, opImport, calls)
 	if err != nil {
@@ -147,11 +156,33 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite, enlist [
 	return nil
 }
 
+// dropped tells which users were dropped here.
+func (u *Users) dropped(ctx context.Context, names []string) ([]bool, error) {
+	marks := make([]*redis.IntCmd, len(names))
+	err := u.db.do(ctx, opImport, func(ctx context.Context) error {
+		_, err := u.db.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, name := range names {
+				marks[i] = p.Exists(ctx, u.db.keys.dropped(subjectTag(name)))
+			}
+			return nil
+		})
+		return err
+	})
+	list := make([]bool, len(names))
+	for i, m := range marks {
+		list[i] = m.Val() > 0
+	}
+	return list, err
+}
+
 // planImport decides about one user. found is the record that is there.
-func planImport(c Import, found string) (*importWrite, ImportOutcome, error) {
+func planImport(c Import, found string, dropped bool) (*importWrite, ImportOutcome, error) {
 	r, err := importRecord(c)
 	if err != nil {
 		return nil, ImportRefused, err
+	}
+	if found == "" && dropped {
+		return nil, ImportKept, nil
 	}
 	w, outcome := &importWrite{name: r.Name, from: found}, ImportAdded
 	if found != "" {

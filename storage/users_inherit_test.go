@@ -112,6 +112,36 @@ func TestOnlyTheLastRefreshTokenIsInherited(t *testing.T) {
 	importOne(t, u, row, ImportRefused)
 }
 
+func TestADroppedUserIsBroughtBackByAddUserAlone(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		u, ctx := testUsers(t, r), t.Context()
+		alice := User{Name: "alice", Active: true}
+		row := []Import{{User: alice, Hash: harperMD5("one")}}
+		importOne(t, u, row, ImportAdded)
+		if err := u.DropUser(ctx, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, "adopt", u.AdoptUser(ctx, alice, "one"), ErrDropped)
+		for _, dry := range []bool{true, false} {
+			results, err := u.ImportUsers(ctx, row, dry)
+			if err != nil || results[0].Outcome != ImportKept {
+				t.Errorf("import, dry %v: %+v, %v", dry, results, err)
+			}
+		}
+		_, err := u.User(ctx, "alice")
+		wantErr(t, "after adoption and import", err, fosite.ErrNotFound)
+		if ttl := u.db.rdb.TTL(ctx, u.db.keys.dropped(subjectTag("alice"))).Val(); ttl < 364*24*time.Hour || ttl > markLife {
+			t.Errorf("the mark expires in %v", ttl)
+		}
+
+		mustAdd(t, u, "alice", "one", "")
+		if n := u.db.rdb.Exists(ctx, u.db.keys.dropped(subjectTag("alice"))).Val(); n != 0 {
+			t.Error("the mark outlives the new user")
+		}
+		wantErr(t, "adopt one who is there", u.AdoptUser(ctx, alice, "one"), ErrExists)
+	})
+}
+
 func TestRevokeAllEndsSessionsOfSubjectsWithoutAnAccount(t *testing.T) {
 	u := testUsers(t, storagetest.StartMiniredis(t))
 	mustAdd(t, u, "alice", "one", "")

@@ -219,6 +219,7 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 		"ListUsers":         func() error { _, err := u.ListUsers(ctx); return err },
 		"AddUser":           func() error { return u.AddUser(ctx, User{Name: "alice"}, "one") },
 		"ChangeUser":        func() error { return u.ChangeUser(ctx, "alice", UserChange{Password: &pass}) },
+		"AdoptUser":         func() error { return u.AdoptUser(ctx, User{Name: "alice"}, "one") },
 		"DropUser":          func() error { return u.DropUser(ctx, "alice") },
 		"ImportUser":        func() error { _, err := u.ImportUser(ctx, User{Name: "bob"}, ""); return err },
 		"Inherits":          func() error { return u.Inherits(ctx, "alice", time.Now(), "") },

@@ -135,16 +135,16 @@ func (u *Users) readAll(ctx context.Context, op string, names []string) (raws, s
 // AddUser stores a new user with the name, the role and the state given, or returns ErrExists. Tokens that another server
 // issued to that name before are not honoured: they belong to somebody else.
 func (u *Users) AddUser(ctx context.Context, user User, password string) error {
-	return u.add(ctx, user, password, now())
+	return u.add(ctx, user, password, false)
 }
 
 // AdoptUser is AddUser for a user whose password another server has just verified, and who holds tokens of that server: see
-// Inherits.
+// Inherits. It returns ErrDropped for one who was dropped here: that the other server still knows the user must not undo it.
 func (u *Users) AdoptUser(ctx context.Context, user User, password string) error {
-	return u.add(ctx, user, password, 0)
+	return u.add(ctx, user, password, true)
 }
 
-func (u *Users) add(ctx context.Context, user User, password string, notBefore int64) error {
+func (u *Users) add(ctx context.Context, user User, password string, adopted bool) error {
 	const op = "add user"
 	if err := checkName(user.Name); err != nil {
 		return err
@@ -159,7 +159,10 @@ func (u *Users) add(ctx context.Context, user User, password string, notBefore i
 	at := now()
 	r := userRecord{
 		Name: user.Name, Hash: hash, Role: user.Role, Active: user.Active, Revision: randomID(),
-		NotBefore: notBefore, Created: at, Updated: at,
+		NotBefore: at, Created: at, Updated: at,
+	}
+	if adopted {
+		r.NotBefore = 0
 	}
 	raw, err := r.encode()
 	if err != nil {
@@ -168,11 +171,13 @@ func (u *Users) add(ctx context.Context, user User, password string, notBefore i
 	if err := u.enlist(ctx, op, user.Name); err != nil {
 		return err
 	}
-	added, err := u.swap(ctx, op, user.Name, "", raw)
-	if err != nil {
+	verdict, err := u.db.eval(ctx, op, u.addCall(user.Name, raw, adopted))
+	switch {
+	case err != nil:
 		return err
-	}
-	if !added {
+	case verdict == int64(2):
+		return ErrDropped
+	case verdict != int64(1):
 		return ErrExists
 	}
 	// Once more: a DropUser of the same name may have struck it off the list just before the record was written.
@@ -232,7 +237,8 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 }
 
 // DropUser removes a user and all sessions of that user, or returns fosite.ErrNotFound. It disables the user first: at
-// whatever point it is cut off, nobody can log in, and dropping again completes it.
+// whatever point it is cut off, nobody can log in, and dropping again completes it. For a year only AddUser brings a user of
+// that name back, not AdoptUser and not an import.
 func (u *Users) DropUser(ctx context.Context, name string) error {
 	const op = "drop user"
 	for range 10 {
@@ -249,11 +255,11 @@ func (u *Users) DropUser(ctx context.Context, name string) error {
 		if err := u.db.endSubject(ctx, name); err != nil {
 			return err
 		}
-		dropped, err := u.swap(ctx, op, name, raw, "")
+		dropped, err := u.db.eval(ctx, op, u.dropCall(name, raw))
 		if err != nil {
 			return err
 		}
-		if dropped {
+		if dropped == int64(1) {
 			return u.strike(ctx, op, name)
 		}
 	}

@@ -72,17 +72,55 @@ func (r *userRecord) user(supers []string) User {
 	return u
 }
 
-// swapScript replaces a value, but only the one that its caller read: KEYS[1], from ARGV[1] to ARGV[2], where empty means
-// no key. A second run, after a lost reply, finds its own work and agrees.
+// swapScript replaces a value, but only the one that its caller read: KEYS[1], from ARGV[1] to ARGV[2]. A second run, after
+// a lost reply, finds its own work and agrees.
 var swapScript = redis.NewScript(`
-local found = redis.call('GET', KEYS[1]) or ''
+local found = redis.call('GET', KEYS[1])
 if found == ARGV[2] then return 1 end
 if found ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
+redis.call('SET', KEYS[1], ARGV[2])
 return 1`)
+
+// addScript stores a record where there is none. KEYS: record, mark of a user who was dropped. ARGV: the record, and 1 where
+// the mark forbids it. It answers 1, or 0 where there is a record, or 2 where there is a mark. A second run agrees.
+var addScript = redis.NewScript(`
+local found = redis.call('GET', KEYS[1])
+if found == ARGV[1] then return 1 end
+if found then return 0 end
+if ARGV[2] == '1' and redis.call('EXISTS', KEYS[2]) == 1 then return 2 end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2])
+return 1`)
+
+// dropScript removes the record that its caller read, and leaves a mark. KEYS: as above. ARGV: the record, the life of the
+// mark in milliseconds. A second run finds the mark and agrees.
+var dropScript = redis.NewScript(`
+local found = redis.call('GET', KEYS[1])
+if not found and redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
+if found ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[2])
+redis.call('DEL', KEYS[1])
+return 1`)
+
+// markLife is how long it is remembered that a user was dropped.
+const markLife = 365 * 24 * time.Hour
 
 func (u *Users) swapCall(name, from, to string) call {
 	return call{script: swapScript, keys: []string{u.db.keys.user(subjectTag(name))}, args: []any{from, to}}
+}
+
+func (u *Users) addCall(name, raw string, mindful bool) call {
+	tag, flag := subjectTag(name), "0"
+	if mindful {
+		flag = "1"
+	}
+	return call{script: addScript, keys: []string{u.db.keys.user(tag), u.db.keys.dropped(tag)}, args: []any{raw, flag}}
+}
+
+func (u *Users) dropCall(name, raw string) call {
+	tag := subjectTag(name)
+	keys := []string{u.db.keys.user(tag), u.db.keys.dropped(tag)}
+	return call{script: dropScript, keys: keys, args: []any{raw, markLife.Milliseconds()}}
 }
 
 // swap replaces a user record, or answers false when it is not what the caller read.

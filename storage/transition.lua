@@ -62,10 +62,10 @@ if step.ip then s.ip = step.ip end
 if step.ua then s.ua = step.ua end
 s.l = now
 
--- retire moves the current refresh token to the used ones, of which the newest 1024 are remembered.
+-- retire moves the current refresh token to the used ones, of which the newest 256 are remembered.
 local function retire()
   if s.p then
-    s.u = string.sub((s.u or '') .. string.sub(s.p, 1, 12), -1024 * 12)
+    s.u = string.sub((s.u or '') .. string.sub(s.p, 1, 12), -256 * 12)
   end
   s.p, s.pe = s.c, s.ce
   s.c, s.ce = nil, nil

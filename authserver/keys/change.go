@@ -62,13 +62,13 @@ func (s *Set) Rotate(ctx context.Context, algorithm string, immediately bool) (i
 				}
 			}
 		}
-		activates := now
-		if !immediately {
-			activates = now.Add(s.config.Lead)
-		}
-		k, err := s.generate(algorithm, now, activates)
+		k, err := s.generate(algorithm, now, now)
 		if err != nil {
 			return nil, err
+		}
+		if !immediately {
+			// Counted from here: on a busy machine it takes seconds to make an RSA key.
+			k.Activates = s.config.Now().Add(s.config.Lead).UTC()
 		}
 		id = k.ID
 		return append(keys, k), nil

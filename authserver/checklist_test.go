@@ -80,7 +80,7 @@ var checklist = [61]item{
 	48: {what: "a wrong token_type_hint is ignored", source: "RFC 7009 2.1", test: hintsAreIgnored},
 	49: {what: "metadata is what works, whatever Host says", source: "RFC 8414 2, 3.3", test: metadataIsTrue},
 	50: {what: "the JWKS has public members alone", source: "RFC 7517 4", test: keySetIsPublic},
-	51: {what: "keys rotate and no token fails", source: "RFC 7517, RFC 9068 4", proof: "authserver.TestAnotherReplicaServesTheSameSessionsAndKeys"},
+	51: {what: "keys rotate and no token fails", source: "RFC 7517, RFC 9068 4", proof: "authserver/resource.TestRotationUnderLoad"},
 	52: {what: "algorithms are ours to choose", source: "RFC 8725 3.1, 3.2", proof: "authserver.TestForgedTokensAreInactive"},
 	53: {what: "headers choose no key", source: "RFC 8725 3.10, RFC 7515 4.1.11", proof: "authserver.TestForgedTokensAreInactive"},
 	54: {what: "a kid reaches no file and no Redis key", source: "RFC 8725 3.10", proof: "authserver.TestForgedTokensAreInactive"},

@@ -1,0 +1,165 @@
+package resource_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
+
+	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/resource"
+)
+
+// Item 51 of the checklist: keys rotate ten times while clients log in, refresh and verify at full speed, at two replicas
+// that follow each other, with key set caches of several kinds. No token fails, from its issue until it expires. Old keys
+// leave the key set on the way.
+func TestRotationUnderLoad(t *testing.T) {
+	const rotations = 10
+	config := keys.Config{Lead: time.Second, MaxTokenLife: 2500 * time.Millisecond, Reload: 50 * time.Millisecond}
+	i := newIssuer(t, config)
+	config.Store = i.store
+	other, err := keys.New(config)
+	check(t, err)
+	check(t, other.Open(t.Context()))
+	replicas := []string{i.url, i.serve(other)}
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var all sync.WaitGroup
+	for _, set := range []*keys.Set{i.keys, other} {
+		all.Go(func() { set.Run(ctx, slog.New(slog.DiscardHandler)) })
+	}
+	load := &load{t: t, issuer: i, replicas: replicas, seen: map[any]bool{}}
+	for name, v := range verifiers(t, i, &load.seen, &load.mutex) {
+		load.names, load.verifiers = append(load.names, name), append(load.verifiers, v)
+	}
+	for n := range 4 {
+		all.Go(func() { load.client(ctx, n) })
+	}
+	for n := range rotations {
+		algorithm := []string{keys.RS256, keys.ES256}[n%2]
+		_, err := i.keys.Rotate(ctx, algorithm, false)
+		check(t, err)
+		time.Sleep(700 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
+	stop()
+	all.Wait()
+	load.late.Wait()
+
+	list, err := i.keys.List(context.Background())
+	check(t, err)
+	t.Logf("%d logins and refreshes, %d verifications, %d keys signed, %d are left, %d failures",
+		load.issued.Load(), load.verified.Load(), len(load.seen), len(list), load.failures.Load())
+	if load.failures.Load() > 0 || load.issued.Load() < 50 || len(load.seen) < rotations || len(list) >= rotations+3 {
+		t.Error("see above")
+	}
+}
+
+// verifier is one way to check a token by the key set alone.
+type verifier func(ctx context.Context, token string) error
+
+// verifiers are caches of different makes. The one that only polls is what the lead is for: it never looks again because of a
+// token, so every key must have been published before it signed.
+func verifiers(t *testing.T, i *issuer, seen *map[any]bool, mutex *sync.Mutex) map[string]verifier {
+	t.Helper()
+	guard := newGuard(t, i, nil)
+	eager := newGuard(t, i, func(c *resource.Config) { c.KeysFresh = 100 * time.Millisecond; c.KeysEvery = 50 * time.Millisecond })
+	library := func(interval time.Duration, limit *rate.Limiter) verifier {
+		set, err := keyfunc.NewDefaultOverrideCtx(t.Context(), []string{i.url + "/.well-known/jwks.json"}, keyfunc.Override{RefreshInterval: interval, RefreshUnknownKID: limit, RateLimitWaitMax: time.Second})
+		check(t, err)
+		return func(_ context.Context, token string) error {
+			parsed, err := jwt.Parse(token, set.Keyfunc, jwt.WithIssuer(i.url), jwt.WithExpirationRequired())
+			if err == nil {
+				mutex.Lock()
+				(*seen)[parsed.Header["kid"]] = true
+				mutex.Unlock()
+			}
+			return err
+		}
+	}
+	return map[string]verifier{
+		"guard":                   func(ctx context.Context, token string) error { _, err := guard.Verify(ctx, token); return err },
+		"guard that polls":        func(ctx context.Context, token string) error { _, err := eager.Verify(ctx, token); return err },
+		"keyfunc":                 library(time.Hour, rate.NewLimiter(rate.Every(50*time.Millisecond), 1)),
+		"keyfunc that only polls": library(100*time.Millisecond, rate.NewLimiter(0, 0)),
+	}
+}
+
+// load is clients at full speed.
+type load struct {
+	t         *testing.T
+	issuer    *issuer
+	replicas  []string
+	names     []string
+	verifiers []verifier
+
+	late                       sync.WaitGroup
+	issued, verified, failures atomic.Int64
+	mutex                      sync.Mutex
+	seen                       map[any]bool // kid → a token of it was verified
+}
+
+func (l *load) fail(format string, args ...any) {
+	if l.failures.Add(1) <= 5 {
+		l.t.Errorf(format, args...)
+	}
+}
+
+// client logs in and refreshes, at one replica after the other, until the context ends.
+func (l *load) client(ctx context.Context, n int) {
+	id := []string{"brief", "brief-es"}[n%2]
+	for round := 0; ctx.Err() == nil; round++ {
+		got, ok := l.token(round, id, "grant_type", "password", "username", "alice", "password", "wonder land")
+		for range 5 {
+			if !ok || ctx.Err() != nil {
+				break
+			}
+			got, ok = l.token(round+1, id, "grant_type", "refresh_token", "refresh_token", got.Refresh)
+		}
+	}
+}
+
+func (l *load) token(replica int, client string, form ...string) (tokens, bool) {
+	status, raw := l.issuer.post(l.replicas[replica%len(l.replicas)], "/oauth2/token", client, form...)
+	var got tokens
+	if status != http.StatusOK || json.Unmarshal(raw, &got) != nil {
+		l.fail("%v: %d %s", form[1], status, raw)
+		return got, false
+	}
+	l.issued.Add(1)
+	claims := jwt.MapClaims{}
+	if _, _, err := jwt.NewParser().ParseUnverified(got.Access, claims); err != nil {
+		l.fail("%v", err)
+		return got, false
+	}
+	end, _ := claims.GetExpirationTime()
+	l.check("at once", got.Access, end.Time)
+	l.late.Go(func() {
+		time.Sleep(time.Until(end.Add(-300 * time.Millisecond)))
+		l.check("just before it expires", got.Access, end.Time)
+	})
+	return got, true
+}
+
+func (l *load) check(when, token string, end time.Time) {
+	for n, verify := range l.verifiers {
+		err := verify(context.Background(), token)
+		if !time.Now().Before(end) {
+			return // a busy machine, and no verdict on a key
+		}
+		l.verified.Add(1)
+		if err != nil {
+			l.fail("%s, %s: %v", l.names[n], when, fmt.Errorf("%w", err))
+		}
+	}
+}

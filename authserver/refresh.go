@@ -15,7 +15,8 @@ import (
 // fosite's; what is then written is one atomic step of the store, by the client's policy.
 type refreshHandler struct {
 	*oauth2.RefreshTokenGrantHandler
-	server *Server
+	server    *Server
+	undecided undecided
 }
 
 var _ fosite.TokenEndpointHandler = (*refreshHandler)(nil)
@@ -123,37 +124,30 @@ func (h *refreshHandler) PopulateTokenEndpointResponse(ctx context.Context, req 
 		return err
 	}
 	presented := req.GetRequestForm().Get("refresh_token")
-	access, accessSignature, err := h.AccessTokenStrategy.GenerateAccessToken(ctx, req)
+	given, sealed, err := h.offer(ctx, req, session, presented)
 	if err != nil {
 		return err
 	}
-	given := answer{Access: access, Expires: session.AccessExpires, Scopes: req.GetGrantedScopes()}
-	if session.scopes != nil {
-		given.Scopes = session.scopes
+	refreshSignature := ""
+	if given.Refresh != "" {
+		refreshSignature = h.server.signatureOf(given.Refresh)
 	}
-	var refreshSignature string
-	var sealed []byte
-	if !staticRefresh(req.GetClient()) {
-		if given.Refresh, refreshSignature, err = h.RefreshTokenStrategy.GenerateRefreshToken(ctx, req); err != nil {
-			return err
+	earlier, err := h.server.config.Storage.RefreshSession(
+		ctx, h.server.signatureOf(presented), h.server.signatureOf(given.Access), refreshSignature, sealed, stored(req))
+	if err != nil && !verdict(err) {
+		if sealed != nil {
+			h.undecided.remember(presented, sealed, h.server.config.Now())
 		}
-		if sealed, err = seal(presented, given); err != nil {
-			return err
-		}
-	}
-	signature := h.RefreshTokenStrategy.RefreshTokenSignature(ctx, presented)
-	earlier, err := h.server.config.Storage.RefreshSession(ctx, signature, accessSignature, refreshSignature, sealed, stored(req))
-	switch {
-	case errors.Is(err, fosite.ErrTemporarilyUnavailable):
 		return err
+	}
+	h.undecided.decided(presented)
+	switch {
 	case errors.Is(err, fosite.ErrInactiveToken):
 		h.server.config.Log.WarnContext(ctx, "a used refresh token came back: session ended",
 			"session", req.GetID(), "client", req.GetClient().GetID(), "subject", session.Subject)
 		return fosite.ErrInvalidGrant.WithWrap(err)
-	case errors.Is(err, fosite.ErrNotFound), errors.Is(err, fosite.ErrSerializationFailure):
-		return fosite.ErrInvalidGrant.WithWrap(err)
 	case err != nil:
-		return err
+		return fosite.ErrInvalidGrant.WithWrap(err)
 	}
 	if earlier != nil {
 		if given, err = open(presented, earlier); err != nil {
@@ -162,6 +156,36 @@ func (h *refreshHandler) PopulateTokenEndpointResponse(ctx context.Context, req 
 	}
 	h.server.respond(resp, given)
 	return nil
+}
+
+// verdict tells whether the store has judged the token.
+func verdict(err error) bool {
+	return !errors.Is(err, fosite.ErrTemporarilyUnavailable) && (errors.Is(err, fosite.ErrInactiveToken) ||
+		errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrSerializationFailure))
+}
+
+// offer makes the tokens that this refresh is to give, and seals them where they replace the one that was presented. After a
+// refresh without a verdict they are the same again.
+func (h *refreshHandler) offer(ctx context.Context, req fosite.AccessRequester, session *Session, presented string) (given answer, sealed []byte, err error) {
+	rotating := !staticRefresh(req.GetClient())
+	if rotating {
+		if before, ok := h.undecided.recall(presented, h.server.config.Now()); ok {
+			sealed, err = seal(presented, before)
+			return before, sealed, err
+		}
+	}
+	given = answer{Expires: session.AccessExpires, Scopes: req.GetGrantedScopes()}
+	if session.scopes != nil {
+		given.Scopes = session.scopes
+	}
+	if given.Access, _, err = h.AccessTokenStrategy.GenerateAccessToken(ctx, req); err != nil || !rotating {
+		return given, nil, err
+	}
+	if given.Refresh, _, err = h.RefreshTokenStrategy.GenerateRefreshToken(ctx, req); err != nil {
+		return given, nil, err
+	}
+	sealed, err = seal(presented, given)
+	return given, sealed, err
 }
 
 // stored is the request as the store keeps it: nothing of the form, which the session makes up for.

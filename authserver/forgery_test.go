@@ -250,6 +250,9 @@ func (c *commands) note(cmds ...redis.Cmder) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	for _, cmd := range cmds {
+		if name := cmd.Name(); name == "client" || name == "hello" {
+			continue // a new connection introduces itself
+		}
 		c.sent = append(c.sent, strings.TrimSpace(fmt.Sprintln(cmd.Args()...)))
 	}
 }

@@ -79,9 +79,11 @@ func (s *Server) verify(ctx context.Context, token string) (*jwtToken, error) {
 		return nil, keys.ErrNoKey
 	}
 	parsed, err := s.parse(token)
-	if err != nil && errors.Is(err, jwt.ErrTokenUnverifiable) {
-		// A kid that is not known may be another replica's newest key.
-		s.config.Keys.Refresh(ctx)
+	if errors.Is(err, errNoKey) {
+		// It may be another replica's newest key, which is a verdict only when the store says so.
+		if err := s.config.Keys.Refresh(ctx); err != nil {
+			return nil, err
+		}
 		parsed, err = s.parse(token)
 	}
 	if err != nil || parsed.Method.Alg() == keys.ES256 && !isLow(parsed.Signature) {
@@ -96,6 +98,8 @@ func (s *Server) verify(ctx context.Context, token string) (*jwtToken, error) {
 	}
 	return t, nil
 }
+
+var errNoKey = errors.New("authserver: no key of that name")
 
 // parser checks no times: classify does, because an expired token must still be told from a forged one.
 var parser = jwt.NewParser(
@@ -123,7 +127,7 @@ func (s *Server) parse(token string) (*jwt.Token, error) {
 			}
 		}
 		if len(set.Keys) == 0 {
-			return nil, errors.New("no key")
+			return nil, errNoKey
 		}
 		return set, nil
 	})

@@ -132,7 +132,6 @@ func (s *Set) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.lastReload.Store(s.config.Now().UnixNano())
 	if c := s.current.Load(); c != nil && c.revision == revision {
 		return nil
 	}

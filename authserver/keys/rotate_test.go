@@ -59,7 +59,7 @@ func open(t *testing.T, config keys.Config) *keys.Set {
 func TestLeadBeginsWhenTheKeyIsThere(t *testing.T) {
 	const lead = time.Minute
 	store := &memory{}
-	set := open(t, keys.Config{Store: store, Lead: lead, RSABits: 4096})
+	set := open(t, keys.Config{Store: store, Lead: lead, RSABits: 3072})
 	var published time.Time
 	store.saved = func() { published = time.Now() }
 	if _, err := set.Rotate(t.Context(), keys.RS256, false); err != nil {

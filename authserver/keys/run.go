@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/ory/fosite"
 )
 
 // Run keeps the set up to date until the context ends: it opens it as soon as the store can be reached, follows what other
@@ -48,12 +50,41 @@ func (s *Set) maintain(ctx context.Context) error {
 	return nil
 }
 
-// Refresh asks the store once more for a kid that is not known, at most once a second however many tokens carry one.
-func (s *Set) Refresh(ctx context.Context) {
-	last := s.lastReload.Load()
-	now := s.config.Now().UnixNano()
-	if now-last < int64(time.Second) || !s.lastReload.CompareAndSwap(last, now) {
-		return
+// refreshDistance is kept between two refreshes, so that made-up kids cost the store little.
+const refreshDistance = 100 * time.Millisecond
+
+// refresh is one look at the store, with all who wait for it.
+type refresh struct {
+	done chan struct{}
+	err  error
+}
+
+// Refresh asks the store once more, for a kid that is not known. It returns when a look has ended that began after the call:
+// only then is it a verdict that there is no such key. However many ask, the store is looked at ten times a second at most.
+func (s *Set) Refresh(ctx context.Context) error {
+	s.refreshing.Lock()
+	r := s.refresh
+	if r == nil {
+		r = &refresh{done: make(chan struct{})}
+		s.refresh = r
+		time.AfterFunc(max(0, refreshDistance-time.Since(s.refreshed)), s.runRefresh)
 	}
-	_ = s.Load(ctx) // what is known stays known
+	s.refreshing.Unlock()
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return fosite.ErrTemporarilyUnavailable.WithWrap(ctx.Err())
+	}
+}
+
+func (s *Set) runRefresh() {
+	s.refreshing.Lock()
+	r := s.refresh
+	s.refresh, s.refreshed = nil, time.Now()
+	s.refreshing.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // those who wait come and go
+	defer cancel()
+	r.err = s.Load(ctx)
+	close(r.done)
 }

@@ -73,8 +73,11 @@ type Set struct {
 	config  Config
 	current atomic.Pointer[snapshot]
 
-	reload     sync.Mutex // one load at a time
-	lastReload atomic.Int64
+	reload sync.Mutex // one load at a time
+
+	refreshing sync.Mutex
+	refresh    *refresh  // the look at the store that is about to begin
+	refreshed  time.Time // when the last one began
 }
 
 type snapshot struct {

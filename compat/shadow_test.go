@@ -48,6 +48,9 @@ func TestShadow(t *testing.T) {
 			var logs lockedBuffer
 			_, h := moving(t, &oldServer{reply: test.reply}, func(c *compat.Config) {
 				c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.Shadowed) { outcomes <- s }
+				if test.want.Outcome == "failed" {
+					c.Upstream.Timeout = 300 * time.Millisecond
+				}
 				c.Log = slog.New(slog.NewTextHandler(&logs, nil))
 			})
 			if w := send(h, adminBasic, test.body); w.Code != 200 {
@@ -59,7 +62,7 @@ func TestShadow(t *testing.T) {
 				if diff := cmp.Diff(test.want, got); diff != "" {
 					t.Errorf("outcome (-want +got):\n%s", diff)
 				}
-			case <-time.After(3 * time.Second):
+			case <-time.After(10 * time.Second):
 				t.Fatal("no outcome")
 			}
 			if text := logs.String(); !strings.Contains(strings.ReplaceAll(text, `"`, ""), test.logged) || test.logged == "" && text != "" {

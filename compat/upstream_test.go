@@ -82,7 +82,7 @@ func moving(t *testing.T, o *oldServer, change func(*compat.Config)) (*directory
 	t.Cleanup(s.Close)
 	d := newDirectory(t)
 	return d, d.handler(t, func(c *compat.Config) {
-		c.Upstream = &compat.Upstream{URL: s.URL, Importer: d, Timeout: 300 * time.Millisecond}
+		c.Upstream = &compat.Upstream{URL: s.URL, Importer: d, Timeout: 10 * time.Second}
 		if change != nil {
 			change(c)
 		}
@@ -191,6 +191,7 @@ func TestUpstreamInTrouble(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, h := moving(t, &oldServer{reply: test.reply}, func(c *compat.Config) {
+				c.Upstream.Timeout = 300 * time.Millisecond
 				if test.url != "" {
 					c.Upstream.URL = test.url
 				}

@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // the old server's hash
+	"crypto/md5"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
@@ -43,7 +43,7 @@ func newOldServer(t *testing.T) *oldServer {
 	private := filepath.Join(o.dir, ".jwtPrivate.key")
 	openssl(t, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096", "-aes-256-cbc", "-pass", "file:"+pass, "-out", private)
 	openssl(t, "pkey", "-in", private, "-passin", "file:"+pass, "-pubout", "-out", filepath.Join(o.dir, ".jwtPublic.key"))
-	text, err := os.ReadFile(private) //nolint:gosec // our own folder
+	text, err := os.ReadFile(private)
 	if err != nil || !bytes.Contains(text, []byte("BEGIN ENCRYPTED PRIVATE KEY")) {
 		t.Fatalf("openssl wrote another form: %v", err)
 	}
@@ -58,7 +58,7 @@ func newOldServer(t *testing.T) *oldServer {
 
 func openssl(t *testing.T, args ...string) {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), "openssl", args...).CombinedOutput(); err != nil { //nolint:gosec // a fixed command
+	if out, err := exec.CommandContext(t.Context(), "openssl", args...).CombinedOutput(); err != nil {
 		t.Fatalf("openssl %s: %v\n%s", args[0], err, out)
 	}
 }
@@ -81,7 +81,7 @@ func sha256Form(text string) string {
 }
 
 func md5Form(text string) string {
-	sum := md5.Sum([]byte(text + "saltsalts")) //nolint:gosec // the old server's hash
+	sum := md5.Sum([]byte(text + "saltsalts"))
 	return "saltsalts" + hex.EncodeToString(sum[:])
 }
 

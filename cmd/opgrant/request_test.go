@@ -12,7 +12,7 @@ import (
 )
 
 // requestMain is the scripts' HTTP client. It prints the body on standard output, status and headers on standard error,
-// and fails when the status is not the one asked for, at once or after asking again and again.
+// and fails when the status is not the one asked for within the time given, at once or after asking again and again.
 //
 //	request [-status N] [-within D] [-until D] [-user ID:SECRET] [-bearer TOKEN] [-json BODY | -form KEY=VALUE…] URL
 func requestMain() {
@@ -55,7 +55,7 @@ func requestMain() {
 		start := time.Now()
 		response, answer = do(r)
 		took = time.Since(start)
-		if response.StatusCode == *status || !time.Now().Before(end) {
+		if response.StatusCode == *status && took <= *within || !time.Now().Before(end) {
 			break
 		}
 	}

@@ -88,6 +88,7 @@ var verdicts = []struct{ from, to error }{
 	{storage.ErrName, compat.ErrRefused},
 	{storage.ErrPasswordTooLong, compat.ErrRefused},
 	{storage.ErrPermission, compat.ErrRefused},
+	{storage.ErrDropped, compat.ErrInvalid}, // an administrator's drop stays a drop
 }
 
 func verdict(err error) error {

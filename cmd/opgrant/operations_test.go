@@ -224,8 +224,25 @@ func TestFailuresAreThrottledForBothDoorsTogether(t *testing.T) {
 	}
 }
 
-func TestUsersMoveWhenTheyLogIn(t *testing.T) {
+func TestWhoWasDroppedDoesNotMoveAgain(t *testing.T) {
 	var asked atomic.Int32
+	old := oldDoor(t, &asked)
+	_, server := bothDoors(t, func(c *config.Config) { c.Compat.Upstream, c.Compat.UpstreamTimeout = old.URL, time.Second })
+	create := `{"operation":"create_authentication_tokens","username":"olga","password":"olgapw"}`
+	if status, members := operate(t, server, "", create); status != 200 {
+		t.Fatalf("the first login: %d %v", status, members)
+	}
+	if status, members := operate(t, server, admin, `{"operation":"drop_user","username":"olga"}`); status != 200 {
+		t.Fatalf("drop: %d %v", status, members)
+	}
+	if status, members := operate(t, server, "", create); status != 401 {
+		t.Errorf("after the drop: %d %v", status, members)
+	}
+}
+
+// oldDoor is an old server that knows olga.
+func oldDoor(t *testing.T, asked *atomic.Int32) *httptest.Server {
+	t.Helper()
 	payload := base64.RawURLEncoding.EncodeToString([]byte(`{"username":"olga","super_user":false,"sub":"operation"}`))
 	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -241,6 +258,13 @@ func TestUsersMoveWhenTheyLogIn(t *testing.T) {
 			_, _ = io.WriteString(w, `{"error":"invalid credentials"}`)
 		}
 	}))
+	t.Cleanup(old.Close)
+	return old
+}
+
+func TestUsersMoveWhenTheyLogIn(t *testing.T) {
+	var asked atomic.Int32
+	old := oldDoor(t, &asked)
 	s, server := bothDoors(t, func(c *config.Config) { c.Compat.Upstream, c.Compat.UpstreamTimeout = old.URL, time.Second })
 	create := `{"operation":"create_authentication_tokens","username":"olga","password":"olgapw"}`
 	if status, members := operate(t, server, "", create); status != 200 {

@@ -18,6 +18,7 @@ import (
 // prepared is a server, an engine on it and a client for the hand that breaks things.
 func prepared(t *testing.T, strict bool, o storagetest.Options) (*storagetest.Server, *engine, *redis.Client) {
 	t.Helper()
+	skipShort(t)
 	srv := storagetest.StartRedis(t, o)
 	e := newEngine(strict, directly(t, 2, storage.Options{}, standalone(t, srv.Addr))...)
 	e.register(t, srv.Addr)
@@ -176,13 +177,13 @@ func TestFaultClientRepeatsWhatRan(t *testing.T) {
 	if err := s.PutClient(ctx, e.client); err != nil {
 		t.Fatal(err)
 	}
-	p.Set(storagetest.Faults{CutAfter: 0.3})
 	id := storage.NewSessionID("alice")
 	req := sessionRequest(id, "alice", e.client, time.Hour, time.Hour)
 	sig := func(kind string, n int) string { return storage.Signature(id, fmt.Sprint(kind, n)) }
 	if err := login(ctx, s, sig("a", 0), sig("r", 0), req); err != nil {
 		t.Fatal(err)
 	}
+	p.Set(storagetest.Faults{CutAfter: 0.3})
 	for n := range 60 {
 		answer, err := s.RefreshSession(ctx, sig("r", n), sig("a", n+1), sig("r", n+1), nil, req)
 		for tries := 0; errors.Is(err, fosite.ErrTemporarilyUnavailable) && tries < 20; tries++ {

@@ -13,10 +13,10 @@ import (
 	"github.com/opgrant/opgrant/storage"
 )
 
-// How much the fault tests do is said by OPGRANT_TEST_FAULTS:
+// How much the fault tests do is said by OPGRANT_TEST_FAULTS. With -short they are left out.
 //
 //	unset   what a developer's go test ./... can afford
-//	short   each scenario once, for .ci/run: about three minutes
+//	short   each scenario once, for .ci/run
 //	full    repetitions, 10^6 operations, long silences
 const (
 	effortQuick = iota
@@ -39,6 +39,14 @@ func needs(t *testing.T, least int) {
 	t.Helper()
 	if effort() < least {
 		t.Skip("set OPGRANT_TEST_FAULTS=short or full")
+	}
+}
+
+// skipShort leaves out what needs a quiet machine or much time.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("left out with -short")
 	}
 }
 

@@ -108,6 +108,9 @@ func (e *engine) register(t *testing.T, addr string) {
 // off after it ran and some before.
 func TestLinearizable(t *testing.T) {
 	total := scale(12_000, 100_000, 1_000_000)
+	if testing.Short() {
+		total = 4_000
+	}
 	for name, strict := range map[string]bool{"strict": true, "grace": false} {
 		t.Run(name, func(t *testing.T) {
 			srv := storagetest.StartRedis(t, storagetest.Options{})

@@ -14,7 +14,7 @@ import (
 
 func clusterStores(t *testing.T, g *storagetest.Cluster, o storage.Options) []sessions {
 	t.Helper()
-	return directly(t, 2, o, func() redis.UniversalClient { return g.Client(t, nil) })
+	return directly(t, 2, o, connect(t, redis.UniversalOptions{Addrs: g.Addrs()}))
 }
 
 func TestFaultClusterKilledPrimary(t *testing.T) {

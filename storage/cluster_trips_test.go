@@ -22,7 +22,7 @@ func TestRoundTrips(t *testing.T) {
 	t.Run("cluster", func(t *testing.T) {
 		needs(t, effortShort)
 		t.Parallel()
-		countTrips(t, storagetest.StartCluster(t, storagetest.Options{}).Client(t, nil))
+		countTrips(t, connect(t, redis.UniversalOptions{Addrs: storagetest.StartCluster(t, storagetest.Options{}).Addrs()})())
 	})
 }
 

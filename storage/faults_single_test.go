@@ -20,7 +20,11 @@ func prepared(t *testing.T, strict bool, o storagetest.Options) (*storagetest.Se
 	t.Helper()
 	skipShort(t)
 	srv := storagetest.StartRedis(t, o)
-	e := newEngine(strict, directly(t, 2, storage.Options{}, standalone(t, srv.Addr))...)
+	client := standalone(t, srv.Addr)
+	if strict {
+		client = once(t, srv.Addr)
+	}
+	e := newEngine(strict, directly(t, 2, storage.Options{}, client)...)
 	e.register(t, srv.Addr)
 	return srv, e, srv.Client(t)
 }
@@ -170,8 +174,7 @@ func TestFaultClientRepeatsWhatRan(t *testing.T) {
 	ctx := context.Background()
 	srv := storagetest.StartRedis(t, storagetest.Options{})
 	p := storagetest.StartProxy(t, srv.Addr)
-	c := redis.NewClient(&redis.Options{Addr: p.Addr}) // three retries, go-redis's default
-	defer func() { _ = c.Close() }()
+	c := standalone(t, p.Addr)()
 	s := newStore(t, c, storage.Options{})
 	e := newEngine(true)
 	if err := s.PutClient(ctx, e.client); err != nil {

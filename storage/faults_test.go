@@ -162,9 +162,20 @@ func directly(t *testing.T, n int, o storage.Options, client func() redis.Univer
 	return stores
 }
 
+// standalone makes the client that a server makes, which sends again what was not answered.
 func standalone(t *testing.T, addr string) func() redis.UniversalClient {
+	return connect(t, redis.UniversalOptions{Addrs: []string{addr}})
+}
+
+// once makes a client that sends everything once. Where there is no grace the model needs it: a refresh that ran, was not
+// answered and is sent again behind somebody's replay is a rotation for the one and a refusal for the other.
+func once(t *testing.T, addr string) func() redis.UniversalClient {
+	return connect(t, redis.UniversalOptions{Addrs: []string{addr}, MaxRetries: -1})
+}
+
+func connect(t *testing.T, o redis.UniversalOptions) func() redis.UniversalClient {
 	return func() redis.UniversalClient {
-		c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, PoolSize: 30})
+		c := storage.Connect(o)
 		t.Cleanup(func() { _ = c.Close() })
 		return c
 	}

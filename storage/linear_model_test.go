@@ -135,7 +135,9 @@ func refresh(s state, c call, r result, alive bool) (bool, state) {
 	case s.live == c.token && c.kind == opStatic:
 		return r.outcome == accepted || r.outcome == unknown, s.with(c.access)
 	case s.live == c.token:
-		return r.outcome == accepted || r.outcome == unknown, s.rotated(c).with(c.access)
+		// The caller's own answer as an earlier one: its first attempt was done, its reply lost, and others have gone on.
+		own := !c.strict && r == result{replayed, c.next}
+		return r.outcome == accepted || r.outcome == unknown || own, s.rotated(c).with(c.access)
 	case successor == c.next && s.live == c.next && c.kind == opRotate:
 		// The very same step, sent again because its reply was lost.
 		return r.outcome == accepted || r.outcome == unknown, s

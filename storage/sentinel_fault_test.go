@@ -27,7 +27,7 @@ func TestFaultSentinelFailover(t *testing.T) {
 	needs(t, effortShort)
 	bothDurabilities(t, func(t *testing.T, o storage.Options, loss time.Duration) {
 		g := storagetest.StartSentinel(t, storagetest.Options{})
-		stores := directly(t, 2, o, func() redis.UniversalClient { return g.Client(t, nil) })
+		stores := directly(t, 2, o, connect(t, redis.UniversalOptions{Addrs: g.Addrs(), MasterName: storagetest.MasterName}))
 		for range scale(1, 1, 10) {
 			e := newEngine(false, stores...)
 			if err := stores[0].(*storage.Store).PutClient(t.Context(), e.client); err != nil {
@@ -48,7 +48,7 @@ func TestFaultSentinelDeposedPrimary(t *testing.T) {
 	needs(t, effortFull)
 	o := storage.Options{Replicas: 1, ReplicaTimeout: 500 * time.Millisecond}
 	g := storagetest.StartSentinel(t, storagetest.Options{Config: []string{"min-replicas-to-write 1", "min-replicas-max-lag 2"}})
-	stores := directly(t, 2, o, func() redis.UniversalClient { return g.Client(t, nil) })
+	stores := directly(t, 2, o, connect(t, redis.UniversalOptions{Addrs: g.Addrs(), MasterName: storagetest.MasterName}))
 	e := newEngine(false, stores...)
 	if err := stores[0].(*storage.Store).PutClient(t.Context(), e.client); err != nil {
 		t.Fatal(err)

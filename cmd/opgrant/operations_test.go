@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -81,7 +82,7 @@ func answered(t *testing.T, server *httptest.Server, r *http.Request) (int, map[
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var members map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&members); err != nil && err != io.EOF { //nolint:errorlint // Decode returns it bare
+	if err := json.NewDecoder(resp.Body).Decode(&members); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, members

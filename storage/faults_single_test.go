@@ -134,39 +134,49 @@ func TestFaultReadOnlyReplica(t *testing.T) {
 }
 
 // An emptied Redis knows nothing, and must not say no: a fleet would throw its tokens away.
-func TestFaultFlushAll(t *testing.T) {
-	bothWays(t, func(t *testing.T, strict bool) {
-		ctx := context.Background()
-		_, e, admin := prepared(t, strict, storagetest.Options{})
-		first := e.stores[0].(*storage.Store)
-		id := storage.NewSessionID("alice")
-		access, refresh := storage.Signature(id, "a"), storage.Signature(id, "r")
-		req := sessionRequest(id, "alice", e.client, time.Hour, time.Hour)
-		if err := login(ctx, first, access, refresh, req); err != nil {
+func TestFaultEmptied(t *testing.T) {
+	for name, empty := range map[string]func(t *testing.T, srv *storagetest.Server){
+		"FLUSHALL":                    func(t *testing.T, srv *storagetest.Server) { srv.Client(t).FlushAll(context.Background()) },
+		"kill -9 without persistence": func(t *testing.T, srv *storagetest.Server) { srv.Kill(); srv.Restart(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, strict bool) { emptied(t, strict, empty) })
+		})
+	}
+}
+
+func emptied(t *testing.T, strict bool, empty func(t *testing.T, srv *storagetest.Server)) {
+	t.Helper()
+	ctx := context.Background()
+	srv, e, _ := prepared(t, strict, storagetest.Options{})
+	first := e.stores[0].(*storage.Store)
+	id := storage.NewSessionID("alice")
+	access, refresh := storage.Signature(id, "a"), storage.Signature(id, "r")
+	req := sessionRequest(id, "alice", e.client, time.Hour, time.Hour)
+	if err := login(ctx, first, access, refresh, req); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range e.stores { // both have seen what Redis held
+		if err := s.(*storage.Store).Ready(ctx); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range e.stores { // both have seen what Redis held
-			if err := s.(*storage.Store).Ready(ctx); err != nil {
-				t.Fatal(err)
-			}
+	}
+	e.under(t, fault{inject: func() { empty(t, srv) }, heal: func() {}, lasts: 500 * time.Millisecond})
+	for name, ask := range map[string]func() error{
+		"access token":  func() error { _, err := first.GetAccessTokenSession(ctx, access, nil); return err },
+		"refresh token": func() error { _, err := first.GetRefreshTokenSession(ctx, refresh, nil); return err },
+		"refresh": func() error {
+			_, err := first.RefreshSession(ctx, refresh, storage.Signature(id, "a2"), storage.Signature(id, "r2"), nil, req)
+			return err
+		},
+		"client":    func() error { _, err := first.GetClient(ctx, "someone"); return err },
+		"password":  func() error { _, err := first.Authenticate(ctx, "alice", "secret"); return err },
+		"readiness": func() error { return first.Ready(ctx) },
+	} {
+		if err := ask(); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+			t.Errorf("%s of an emptied Redis: %v, want a don't-know", name, err)
 		}
-		e.under(t, fault{inject: func() { admin.FlushAll(ctx) }, heal: func() {}, lasts: 500 * time.Millisecond})
-		for name, ask := range map[string]func() error{
-			"access token":  func() error { _, err := first.GetAccessTokenSession(ctx, access, nil); return err },
-			"refresh token": func() error { _, err := first.GetRefreshTokenSession(ctx, refresh, nil); return err },
-			"refresh": func() error {
-				_, err := first.RefreshSession(ctx, refresh, storage.Signature(id, "a2"), storage.Signature(id, "r2"), nil, req)
-				return err
-			},
-			"client":    func() error { _, err := first.GetClient(ctx, "someone"); return err },
-			"password":  func() error { _, err := first.Authenticate(ctx, "alice", "secret"); return err },
-			"readiness": func() error { return first.Ready(ctx) },
-		} {
-			if err := ask(); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
-				t.Errorf("%s after FLUSHALL: %v, want a don't-know", name, err)
-			}
-		}
-	})
+	}
 }
 
 // go-redis sends a command again when its reply was lost. A store whose steps are not safe to repeat then reports theft.

@@ -50,6 +50,7 @@ func (d *db) missing(ctx context.Context, op string) error {
 }
 
 func (d *db) checkEpoch(ctx context.Context) error {
+	seen := d.epoch.Load() // before Redis is asked: another call may open the epoch meanwhile
 	var found string
 	err := d.do(ctx, "epoch", func(ctx context.Context) error {
 		var err error
@@ -62,7 +63,6 @@ func (d *db) checkEpoch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen := d.epoch.Load()
 	switch {
 	case seen == nil && found == "":
 		return d.openEpoch(ctx)

@@ -103,8 +103,12 @@ func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.P
 	return id, added, err
 }
 
-// Note tells the set that a token of the key lives until expires. Only one that outlives MaxTokenLife costs a write.
+// Note tells the set that a token of the key lives until expires. Only one that outlives MaxTokenLife costs a write, and
+// one that outlives it by less than the one before costs none: what is noted is rounded up to a month.
 func (s *Set) Note(ctx context.Context, k *Key, expires time.Time) error {
+	if expires.After(endOfTime) {
+		expires = endOfTime
+	}
 	if !expires.After(s.config.Now().Add(s.config.MaxTokenLife)) || !expires.After(k.LastExpiry) {
 		return nil
 	}
@@ -112,12 +116,23 @@ func (s *Set) Note(ctx context.Context, k *Key, expires time.Time) error {
 		for i, found := range keys {
 			if found.ID == k.ID && expires.After(found.LastExpiry) {
 				noted := *found
-				noted.LastExpiry = expires.UTC()
+				noted.LastExpiry = monthAfter(expires)
 				keys[i] = &noted
 			}
 		}
 		return keys, nil
 	})
+}
+
+// endOfTime is the last moment that can be written as JSON (RFC 3339 has four digits for the year).
+var endOfTime = time.Date(9999, time.December, 1, 0, 0, 0, 0, time.UTC)
+
+func monthAfter(t time.Time) time.Time {
+	t = t.UTC()
+	if !t.Before(endOfTime) {
+		return endOfTime
+	}
+	return time.Date(t.Year(), t.Month()+1, 1, 0, 0, 0, 0, time.UTC)
 }
 
 // Load asks the store for the keys once.

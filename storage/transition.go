@@ -18,7 +18,6 @@ var transitionSource string
 // Times to live are relative, so that Redis's clock alone decides what has expired.
 type transition struct {
 	at     location
-	tag    string // of the subject; another slot's tag never gets here
 	sealed []byte // the answer to keep for the grace
 	used   string // names the answer key: the presented token
 	client string

@@ -55,6 +55,8 @@ func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public http.Hand
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
 		ErrorLog:          quiet,
+		// "OPTIONS *" is answered like any other request, not by net/http.
+		DisableGeneralOptionsHandler: true,
 	}: l.public}
 	if l.admin != nil {
 		servers[&http.Server{

@@ -1,6 +1,6 @@
 // Clients of the operations API for Node: tokens created, used and refreshed through the legacy door.
 import { createRequire } from 'node:module'
-import { expect, introspect, password, run, url, user } from './report.mjs'
+import { expect, introspect, password, run, url, use, user } from './report.mjs'
 
 process.removeAllListeners('warning') // their dependencies are as old as they are
 process.noDeprecation = true
@@ -21,6 +21,8 @@ await run('harperive', async (did) => {
     expect('user', (await renewed.userInfo()).data.username === user)
   }
   did('refresh_operation_token twice, each used')
+  await use(tokens.operation_token, user)
+  did('operation token at the example service')
 })
 
 await run('harperdb-connect', async (did) => {

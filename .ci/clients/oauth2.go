@@ -17,7 +17,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-var base, user, password, client, secret = os.Getenv("url"), os.Getenv("user"), os.Getenv("password"), os.Getenv("client"), os.Getenv("secret")
+var base, service, user, password, client, secret = os.Getenv("url"), os.Getenv("service"), os.Getenv("user"), os.Getenv("password"), os.Getenv("client"), os.Getenv("secret")
 
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -85,28 +85,41 @@ func machine(ctx context.Context, did func(string)) error {
 	return nil
 }
 
+// look uses the token at the example service, by the client that the library makes of it, and asks for it at the server.
 func look(ctx context.Context, token *oauth2.Token, subject string) error {
-	body := strings.NewReader(url.Values{"token": {token.AccessToken}}.Encode())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/oauth2/introspect", body)
-	if err != nil {
+	var served struct {
+		Subject string `json:"subject"`
+	}
+	if err := send(oauth2.NewClient(ctx, oauth2.StaticTokenSource(token)), ctx, http.MethodGet, service+"/me", nil, &served); err != nil {
 		return err
 	}
-	req.SetBasicAuth(client, secret)
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
 	var seen struct {
 		Active  bool   `json:"active"`
 		Subject string `json:"sub"`
 	}
-	if err := json.NewDecoder(answer.Body).Decode(&seen); err != nil {
+	form := url.Values{"token": {token.AccessToken}, "client_id": {client}, "client_secret": {secret}}
+	if err := send(&http.Client{Timeout: 10 * time.Second}, ctx, http.MethodPost, base+"/oauth2/introspect", form, &seen); err != nil {
 		return err
 	}
-	if !seen.Active || seen.Subject != subject {
-		return fmt.Errorf("introspection says %+v", seen)
+	if !seen.Active || seen.Subject != subject || served.Subject != subject {
+		return fmt.Errorf("introspection says %+v, the example service %+v", seen, served)
 	}
 	return nil
+}
+
+func send(c *http.Client, ctx context.Context, method, at string, form url.Values, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", at, answer.Status)
+	}
+	return json.NewDecoder(answer.Body).Decode(into)
 }

@@ -1,7 +1,7 @@
 // What the Node clients share: who they log in as, the line that each prints, and a look at tokens that is no client's own.
 import { readFileSync } from 'node:fs'
 
-export const { url, user, password, client, secret } = process.env
+export const { url, service, user, password, client, secret } = process.env
 
 export function expect(what, ok, detail = '') {
   if (!ok) throw new Error(`${what} ${detail}`.trim())
@@ -28,4 +28,18 @@ export async function introspect(token) {
   })
   expect('introspection', response.status === 200, String(response.status))
   return response.json()
+}
+
+// me is where the example service says who a token speaks for.
+export const me = `${service}/me`
+
+// served checks its answer.
+export async function served(response, subject) {
+  const body = await response.json()
+  expect('served', response.status === 200 && body.subject === subject, `${response.status} ${JSON.stringify(body)}`)
+}
+
+// use sends a token there with fetch, for clients that make no requests of their own.
+export async function use(token, subject) {
+  await served(await fetch(me, { headers: { authorization: `Bearer ${token}` } }), subject)
 }

@@ -1,11 +1,11 @@
 // OAuth 2.0 clients for Node: each logs in, refreshes twice, has its token looked at, and revokes it where it can.
-import { OAuth2Client } from '@badgateway/oauth2-client'
+import { OAuth2Client, OAuth2Fetch } from '@badgateway/oauth2-client'
 import ClientOAuth2 from 'client-oauth2'
 import * as jose from 'jose'
 import * as oauth from 'oauth4webapi'
 import * as openid from 'openid-client'
 import simple from 'simple-oauth2'
-import { client, expect, introspect, password, run, secret, url, user } from './report.mjs'
+import { client, expect, introspect, me, password, run, secret, served, url, use, user } from './report.mjs'
 
 for (const [how, auth] of [['post', openid.ClientSecretPost], ['basic', openid.ClientSecretBasic]]) {
   await run('openid-client', async (did) => {
@@ -25,6 +25,8 @@ for (const [how, auth] of [['post', openid.ClientSecretPost], ['basic', openid.C
     const seen = await openid.tokenIntrospection(config, token.access_token)
     expect('active', seen.active === true && seen.sub === user, JSON.stringify(seen))
     did('introspection')
+    await served(await openid.fetchProtectedResource(config, token.access_token, new URL(me), 'GET'), user)
+    did('token in use')
     await openid.tokenRevocation(config, token.refresh_token)
     expect('inactive', (await openid.tokenIntrospection(config, token.access_token)).active === false)
     did('revocation')
@@ -39,23 +41,25 @@ await run('oauth4webapi', async (did) => {
   const issuer = new URL(url)
   const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure }))
   did('discovery')
-  const me = { client_id: client }
+  const self = { client_id: client }
   const auth = oauth.ClientSecretBasic(secret)
-  let token = await oauth.processGenericTokenEndpointResponse(as, me,
-    await oauth.genericTokenEndpointRequest(as, me, auth, 'password', { username: user, password }, insecure))
+  let token = await oauth.processGenericTokenEndpointResponse(as, self,
+    await oauth.genericTokenEndpointRequest(as, self, auth, 'password', { username: user, password }, insecure))
   did('password')
   for (let i = 0; i < 2; i++) {
-    token = await oauth.processRefreshTokenResponse(as, me, await oauth.refreshTokenGrantRequest(as, me, auth, token.refresh_token, insecure))
+    token = await oauth.processRefreshTokenResponse(as, self, await oauth.refreshTokenGrantRequest(as, self, auth, token.refresh_token, insecure))
   }
   did('refresh twice')
   const request = new Request('http://resource.example', { headers: { authorization: `Bearer ${token.access_token}` } })
   const claims = await oauth.validateJwtAccessToken(as, request, url, insecure)
   expect('subject', claims.sub === user, JSON.stringify(claims))
   did('RFC 9068 validation by JWKS')
-  const look = async () => oauth.processIntrospectionResponse(as, me, await oauth.introspectionRequest(as, me, auth, token.access_token, insecure))
+  const look = async () => oauth.processIntrospectionResponse(as, self, await oauth.introspectionRequest(as, self, auth, token.access_token, insecure))
   expect('active', (await look()).active === true)
   did('introspection')
-  await oauth.processRevocationResponse(await oauth.revocationRequest(as, me, auth, token.refresh_token, insecure))
+  await served(await oauth.protectedResourceRequest(token.access_token, 'GET', new URL(me), undefined, undefined, insecure), user)
+  did('token in use')
+  await oauth.processRevocationResponse(await oauth.revocationRequest(as, self, auth, token.refresh_token, insecure))
   expect('inactive', (await look()).active === false)
   did('revocation')
 })
@@ -69,7 +73,7 @@ await run('simple-oauth2', async (did) => {
   did('password')
   token = await (await token.refresh()).refresh()
   did('refresh twice')
-  expect('active', (await introspect(token.token.access_token)).active === true)
+  await use(token.token.access_token, user)
   did('token in use')
   await token.revokeAll()
   expect('inactive', (await introspect(token.token.access_token)).active === false)
@@ -85,7 +89,8 @@ await run('client-oauth2', async (did) => {
   did('password')
   token = await (await token.refresh()).refresh()
   did('refresh twice')
-  expect('active', (await introspect(token.accessToken)).active === true)
+  const signed = token.sign({ method: 'GET', url: me })
+  await served(await fetch(signed.url, signed), user)
   did('token in use')
   const machine = await config.credentials.getToken()
   expect('machine token', (await introspect(machine.accessToken)).sub === client)
@@ -100,6 +105,9 @@ await run('@badgateway/oauth2-client', async (did) => {
   did('refresh twice')
   expect('active', (await discovering.introspect({ accessToken: token.accessToken })).active === true)
   did('introspection')
+  const wrapper = new OAuth2Fetch({ client: discovering, getNewToken: () => token, scheduleRefresh: false })
+  await served(await wrapper.fetch(me), user)
+  did('token in use')
   await discovering.revoke(token, 'refresh_token')
   expect('inactive', (await discovering.introspect({ accessToken: token.accessToken })).active === false)
   did('revocation')

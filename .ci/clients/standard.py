@@ -17,7 +17,7 @@ from authlib.jose import JsonWebKey, jwt  # noqa: E402
 from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient  # noqa: E402
 from requests.auth import HTTPBasicAuth  # noqa: E402
 
-url, user, password, client, secret = (os.environ[k] for k in ("url", "user", "password", "client", "secret"))
+url, service, user, password, client, secret = (os.environ[k] for k in ("url", "service", "user", "password", "client", "secret"))
 token_url, revoke_url, look_url = url + "/oauth2/token", url + "/oauth2/revoke", url + "/oauth2/introspect"
 
 
@@ -47,6 +47,9 @@ def run_authlib(did):
         answer = session.introspect_token(look_url, token=token["access_token"])
         assert answer.status_code == 200 and answer.json()["active"] is True, answer.text
         did("introspection")
+        answer = session.get(service + "/me")
+        assert answer.status_code == 200 and answer.json()["subject"] == user, answer.text
+        did("token in use")
         answer = session.revoke_token(revoke_url, token=token["refresh_token"], token_type_hint="refresh_token")
         assert answer.status_code == 200, answer.text
         assert session.introspect_token(look_url, token=token["access_token"]).json() == {"active": False}
@@ -63,7 +66,8 @@ def run_requests_oauthlib(did):
     for _ in range(2):
         token = session.refresh_token(token_url, refresh_token=token["refresh_token"], auth=HTTPBasicAuth(client, secret))
     did("refresh twice")
-    assert introspect(token["access_token"])["active"] is True
+    answer = session.get(service + "/me")
+    assert answer.status_code == 200 and answer.json()["subject"] == user, answer.text
     did("token in use")
     machine = requests_oauthlib.OAuth2Session(client=BackendApplicationClient(client_id=client))
     token = machine.fetch_token(token_url, client_id=client, client_secret=secret)

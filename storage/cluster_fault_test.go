@@ -29,7 +29,7 @@ func TestFaultClusterKilledPrimary(t *testing.T) {
 			}
 			old := g.Primaries(t)[0]
 			f := fault{
-				inject: old.Kill, heal: func() {}, recoverWithin: 5 * time.Second, lossWindow: loss,
+				inject: old.Kill, heal: func() {}, failover: true, recoverWithin: 5 * time.Second, lossWindow: loss,
 				probe: loginsOn(t, g, old, e, stores),
 			}
 			if o.Replicas > 0 {

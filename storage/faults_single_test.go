@@ -47,7 +47,7 @@ func TestFaultKillNine(t *testing.T) {
 }
 
 func TestFaultFrozen(t *testing.T) {
-	for _, silence := range scale([]int{1}, []int{1, 3, 10}, []int{1, 3, 10, 60}) {
+	for _, silence := range scale([]int{1}, []int{1, 3, 10}, []int{1, 3, 10, 30} /* a grace lasts a minute */) {
 		t.Run(fmt.Sprint(silence, "s"), func(t *testing.T) {
 			bothWays(t, func(t *testing.T, strict bool) {
 				srv, e, _ := prepared(t, strict, storagetest.Options{})

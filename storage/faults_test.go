@@ -59,6 +59,7 @@ type fault struct {
 	lasts         time.Duration
 	recoverWithin time.Duration // 0: it does not recover by itself
 	probe         func() error  // a write that the fault stops; nil: any write of the load
+	failover      bool          // a replica takes over, which may lack writes that were not acknowledged
 	lossWindow    time.Duration // acknowledged writes this long before the fault may be lost; 0: none
 }
 
@@ -93,6 +94,9 @@ func (e *engine) under(t *testing.T, f fault) {
 	if f.recoverWithin > 0 {
 		e.settle(t)
 	}
+	if f.failover {
+		e.forgetReads(injected-500*time.Millisecond, injected+500*time.Millisecond)
+	}
 	if f.lossWindow > 0 {
 		e.countLoss(t, injected, f.lossWindow)
 	} else {
@@ -103,6 +107,17 @@ func (e *engine) under(t *testing.T, f fault) {
 	}
 	if e.ops.Load() < 100 {
 		t.Errorf("only %d operations: the test tested nothing", e.ops.Load())
+	}
+}
+
+// forgetReads drops look-ups that were answered in that time from the histories. The primary that dies may have shown them
+// a write that it had not acknowledged yet, and that died with it.
+func (e *engine) forgetReads(from, to time.Duration) {
+	for _, f := range e.families {
+		f.history = slices.DeleteFunc(f.history, func(op porcupine.Operation) bool {
+			kind, at := op.Input.(call).kind, time.Duration(op.Return)
+			return (kind == opReadRefresh || kind == opReadAccess) && from < at && at < to
+		})
 	}
 }
 

@@ -35,7 +35,7 @@ func TestFaultSentinelFailover(t *testing.T) {
 			}
 			old := g.Primary(t)
 			e.under(t, fault{
-				inject: old.Kill, heal: func() {}, recoverWithin: 10 * time.Second, lossWindow: loss,
+				inject: old.Kill, heal: func() {}, failover: true, recoverWithin: 10 * time.Second, lossWindow: loss,
 			})
 			old.Restart(t)
 			g.WaitHealthy(t, 30*time.Second)
@@ -55,6 +55,7 @@ func TestFaultSentinelDeposedPrimary(t *testing.T) {
 	}
 	old := g.Primary(t)
 	e.under(t, fault{
-		inject: func() { old.Freeze(t) }, heal: func() { old.Thaw(t) }, lasts: 8 * time.Second, recoverWithin: 10 * time.Second,
+		inject: func() { old.Freeze(t) }, heal: func() { old.Thaw(t) }, failover: true,
+		lasts: 8 * time.Second, recoverWithin: 10 * time.Second,
 	})
 }

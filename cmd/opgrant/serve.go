@@ -222,6 +222,7 @@ func newPublic(cfg *config.Config, s *state, h *health, m *metrics, log *slog.Lo
 	mux.HandleFunc("GET /readyz", h.readiness)
 	mux.Handle("/oauth2/", standard)
 	mux.Handle("/.well-known/", standard)
+	mux.Handle("GET /openapi.yaml", openAPI())
 	front := http.Handler(mux)
 	if cfg.Compat.Disabled {
 		mux.Handle("/", standard)

@@ -72,7 +72,7 @@ func (m *metrics) request(r *http.Request, status int, took time.Duration) {
 
 // knownPaths are the values of the label path; everything else is "other".
 var knownPaths = map[string]bool{
-	"/": true, "/livez": true, "/readyz": true, "/health": true,
+	"/": true, "/livez": true, "/readyz": true, "/health": true, "/openapi.yaml": true,
 	"/oauth2/token": true, "/oauth2/introspect": true, "/oauth2/revoke": true,
 	"/.well-known/oauth-authorization-server": true, "/.well-known/jwks.json": true,
 }

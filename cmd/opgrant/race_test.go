@@ -30,7 +30,7 @@ func TestAHundredCallersOneTokenThreeProcesses(t *testing.T) {
 	redis := "redis://" + storagetest.StartInstance(t).Addr
 	dir := t.TempDir()
 	program := filepath.Join(dir, "opgrant")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil { //nolint:gosec // ourselves
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	file := filepath.Join(dir, "opgrant.yaml")
@@ -107,7 +107,7 @@ func tokenRequest(t *testing.T, client *http.Client, server string, form url.Val
 // startProcess starts the program as a process of its own and returns the URL of its public listener.
 func startProcess(t *testing.T, program, redis, config string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "serve", "--redis", redis, "--config", config, "--listen", "127.0.0.1:0", "--admin-listen", "off") //nolint:gosec // ourselves
+	cmd := exec.CommandContext(t.Context(), program, "serve", "--redis", redis, "--config", config, "--listen", "127.0.0.1:0", "--admin-listen", "off")
 	logs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func TestFaultRepeated(t *testing.T) {
 				var stop func()
 				e.under(t, fault{
 					inject: func() { stop = repeat(50*time.Millisecond, func() { what(admin) }) }, heal: func() { stop() },
-					lasts: scale(time.Second, 2*time.Second, 20*time.Second), recoverWithin: 5 * time.Second,
+					lasts: scale(500*time.Millisecond, 2*time.Second, 20*time.Second), recoverWithin: 5 * time.Second,
 				})
 				if name == "SCRIPT FLUSH" && e.unknowns.Load() > 0 {
 					t.Errorf("%d answers are don't-knows, but a script that was flushed can be sent again", e.unknowns.Load())
@@ -106,7 +106,7 @@ func TestFaultOutOfMemory(t *testing.T) {
 		e.under(t, fault{
 			inject: func() { admin.ConfigSet(ctx, "maxmemory", "1mb") },
 			heal:   func() { admin.ConfigSet(ctx, "maxmemory", "0") },
-			lasts:  scale(500*time.Millisecond, time.Second, 5*time.Second), recoverWithin: 5 * time.Second,
+			lasts:  scale(300*time.Millisecond, time.Second, 5*time.Second), recoverWithin: 5 * time.Second,
 		})
 		if e.unknowns.Load() == 0 {
 			t.Error("no don't-know at all: memory was never full")
@@ -123,7 +123,7 @@ func TestFaultReadOnlyReplica(t *testing.T) {
 				e.under(t, fault{
 					inject: func() { admin.Do(ctx, "REPLICAOF", "127.0.0.1", "1") },
 					heal:   func() { admin.Do(ctx, "REPLICAOF", "NO", "ONE") },
-					lasts:  scale(500*time.Millisecond, time.Second, 5*time.Second), recoverWithin: 5 * time.Second,
+					lasts:  scale(300*time.Millisecond, time.Second, 5*time.Second), recoverWithin: 5 * time.Second,
 				})
 				if e.unknowns.Load() == 0 {
 					t.Error("no don't-know at all: the server was never read-only")

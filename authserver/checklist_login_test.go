@@ -97,8 +97,8 @@ func refusalsTakeTheSameTime(t *testing.T) {
 		if worst < 0.05 && worst > -0.05 {
 			return
 		}
-		if attempt == 3 {
-			t.Fatalf("refusals differ by %.1f%%, thrice", 100*worst)
+		if attempt == 6 {
+			t.Fatalf("refusals differ by %.1f%%, six times", 100*worst)
 		}
 	}
 }

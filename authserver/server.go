@@ -29,7 +29,7 @@ func New(config Config) (*Server, error) {
 	if s.metadataDocument, err = s.metadata(); err != nil {
 		return nil, fmt.Errorf("authserver: %w", err)
 	}
-	s.router = mux.NewRouter().SkipClean(true) // a cleaned path would redirect, and a redirect drops the body
+	s.router = mux.NewRouter().SkipClean(true).UseEncodedPath() // one spelling of each path: a redirect drops the body, %2f fools proxies
 	s.Register(s.router)
 	return s, nil
 }

@@ -50,9 +50,6 @@ func (s *Set) maintain(ctx context.Context) error {
 	return nil
 }
 
-// refreshDistance is kept between two refreshes, so that made-up kids cost the store little.
-const refreshDistance = 100 * time.Millisecond
-
 // refresh is one look at the store, with all who wait for it.
 type refresh struct {
 	done chan struct{}
@@ -60,14 +57,14 @@ type refresh struct {
 }
 
 // Refresh asks the store once more, for a kid that is not known. It returns when a look has ended that began after the call:
-// only then is it a verdict that there is no such key. However many ask, the store is looked at ten times a second at most.
+// only then is it a verdict that there is no such key. However many ask, there is one look every RefreshEvery.
 func (s *Set) Refresh(ctx context.Context) error {
 	s.refreshing.Lock()
 	r := s.refresh
 	if r == nil {
 		r = &refresh{done: make(chan struct{})}
 		s.refresh = r
-		time.AfterFunc(max(0, refreshDistance-time.Since(s.refreshed)), s.runRefresh)
+		time.AfterFunc(max(0, s.config.RefreshEvery-time.Since(s.refreshed)), s.runRefresh)
 	}
 	s.refreshing.Unlock()
 	select {

@@ -45,6 +45,10 @@ type Config struct {
 	// Reload is how often Run asks the store for news. Default 10 s.
 	Reload time.Duration
 
+	// RefreshEvery is the distance between two looks at the store for kids that are not known, which whoever sends such a
+	// token waits for. Default 100 ms: made-up kids cost the store no more than ten reads a second.
+	RefreshEvery time.Duration
+
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -61,6 +65,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Reload == 0 {
 		c.Reload = 10 * time.Second
+	}
+	if c.RefreshEvery == 0 {
+		c.RefreshEvery = 100 * time.Millisecond
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -3,6 +3,7 @@ package resource_test
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,9 +38,9 @@ func TestOutageIs503NotALogout(t *testing.T) {
 			t.Errorf("%s: %v", what, took)
 		}
 	}
-	shift := time.Duration(0)
+	var shift atomic.Int64 // read by what renews keys in the background
 	clock := func(c *resource.Config) {
-		c.Now = func() time.Time { return time.Now().Add(shift) }
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
 		c.KeysEvery = 50 * time.Millisecond
 		c.KeysStale = 20 * time.Minute
 	}
@@ -58,10 +59,10 @@ func TestOutageIs503NotALogout(t *testing.T) {
 	want("answer at hand", asking, good, 200)
 	want("another token, introspected", asking, "Bearer "+i2(t, i), 503)
 	want("nonsense is nonsense in an outage too", guard, "Bearer x", 401)
-	shift = 10 * time.Minute
+	shift.Store(int64(10 * time.Minute))
 	want("keys no longer fresh", guard, good, 200)
 	want("answer too old", asking, good, 503)
-	shift = 25 * time.Minute
+	shift.Store(int64(25 * time.Minute))
 	want("keys too old", guard, good, 503)
 
 	i.down.Store(false)
@@ -131,11 +132,11 @@ func TestNewKeyIsFoundAtOnce(t *testing.T) {
 
 func TestIntrospectionIsCachedForABoundedTime(t *testing.T) {
 	i := newIssuer(t, keys.Config{})
-	shift := time.Duration(0)
+	var shift atomic.Int64 // read by what renews keys in the background
 	caching := func(cache time.Duration) *resource.Guard {
 		return newGuard(t, i, func(c *resource.Config) {
 			c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "secret", Cache: cache}
-			c.Now = func() time.Time { return time.Now().Add(shift) }
+			c.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
 		})
 	}
 	guard, eager := caching(10*time.Second), caching(-1)
@@ -159,7 +160,7 @@ func TestIntrospectionIsCachedForABoundedTime(t *testing.T) {
 	if w := ask(eager, nil, token); w.Code != 401 {
 		t.Errorf("revoked, without a cache: %d", w.Code)
 	}
-	shift = 11 * time.Second
+	shift.Store(int64(11 * time.Second))
 	if w := ask(guard, nil, token); w.Code != 401 {
 		t.Errorf("revoked, past the cache's time: %d", w.Code)
 	}

@@ -77,19 +77,23 @@ func (g *Sentinel) WaitHealthy(t testing.TB, within time.Duration) {
 // Addrs are the addresses of the sentinels.
 func (g *Sentinel) Addrs() []string { return addrs(g.Sentinels) }
 
-// Primary returns the server that the sentinels take for the primary now.
+// Primary returns the server that the sentinels take for the primary. During a failover it waits until they agree.
 func (g *Sentinel) Primary(t testing.TB) *Server {
 	t.Helper()
-	for _, sentinel := range g.Sentinels {
-		port := masterOf(t, sentinel)["port"]
+	var primary *Server
+	eventually(t, 15*time.Second, "the sentinels agree on a primary", func() bool {
+		ports := map[string]bool{}
+		for _, sentinel := range g.Sentinels {
+			ports[masterOf(t, sentinel)["port"]] = true
+		}
 		for _, s := range g.Servers {
-			if port == strconv.Itoa(s.port) {
-				return s
+			if len(ports) == 1 && ports[strconv.Itoa(s.port)] {
+				primary = s
 			}
 		}
-	}
-	t.Fatal("no sentinel names a primary")
-	return nil
+		return primary != nil
+	})
+	return primary
 }
 
 // Client returns a client that follows failovers. A nil change is allowed.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,13 +21,15 @@ type state struct {
 }
 
 // openState does not talk to Redis: a server may start before Redis does.
-func openState(cfg *config.Config) (*state, error) {
+func openState(cfg *config.Config) (*state, error) { return openStateWith(cfg, storageOptions(cfg)) }
+
+func openStateWith(cfg *config.Config, stored storage.Options) (*state, error) {
 	options, err := redisOptions(cfg.Redis)
 	if err != nil {
 		return nil, err
 	}
 	rdb := storage.Connect(*options)
-	store, err := storage.New(rdb, storageOptions(cfg))
+	store, err := storage.New(rdb, stored)
 	if err != nil {
 		_ = rdb.Close()
 		return nil, err
@@ -62,13 +65,21 @@ func storageOptions(cfg *config.Config) storage.Options {
 	}
 }
 
+// patience is how long a command waits for Redis.
+const patience = 10 * time.Second
+
 // withState runs a command that needs the state, and tells people what to do when Redis is not there.
 func (p *program) withState(ctx context.Context, run func(context.Context, *state) error) error {
 	cfg, err := p.load()
 	if err != nil {
 		return err
 	}
-	s, err := openState(cfg)
+	// Nobody's request hangs on a command, so it may wait for a slow Redis where a server would rather say so.
+	cfg.Redis.DialTimeout = max(cfg.Redis.DialTimeout, patience/2)
+	cfg.Redis.Timeout = max(cfg.Redis.Timeout, patience/2)
+	options := storageOptions(cfg)
+	options.Timeout = patience
+	s, err := openStateWith(cfg, options)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ func Default() *Config {
 		Log:         Log{Level: "info", Format: "json"},
 		HTTP: HTTP{
 			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       15 * time.Second,
+			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       time.Minute,
 			ShutdownTimeout:   15 * time.Second,

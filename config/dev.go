@@ -5,6 +5,7 @@ package config
 func Dev() *Config {
 	cfg := Default()
 	cfg.Log.Format = "text"
+	cfg.Throttle.PerUser, cfg.Throttle.PerAddress = 100, 1000 // it is there to try things, wrong passwords included
 	cfg.Users = []User{{Username: "HDB_ADMIN", Password: "password", Role: "super_user"}}
 	cfg.Clients = []Client{
 		{
@@ -20,6 +21,7 @@ func Dev() *Config {
 			Secret:     "demo-secret",
 			Profile:    "standard",
 			Grants:     []string{"password", "refresh_token", "client_credentials", grantExchange},
+			Scopes:     []string{"things:read"},
 			Refresh:    "rotate",
 			Introspect: true,
 		},

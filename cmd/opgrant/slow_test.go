@@ -13,7 +13,7 @@ import (
 
 // Who sends a request letter by letter is cut off, and others are served all the while.
 func TestSlowSendersAreCutOff(t *testing.T) {
-	if d := config.Default().HTTP; d.ReadHeaderTimeout <= 0 || d.ReadHeaderTimeout > 10*time.Second || d.ReadTimeout <= 0 || d.ReadTimeout > 15*time.Second {
+	if d := config.Default().HTTP; d.ReadHeaderTimeout <= 0 || d.ReadHeaderTimeout > 10*time.Second || d.ReadTimeout <= 0 || d.ReadTimeout > 10*time.Second {
 		t.Errorf("defaults %v and %v", d.ReadHeaderTimeout, d.ReadTimeout)
 	}
 	cfg := config.Default()

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"math"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -94,11 +95,12 @@ func (e *engine) under(t *testing.T, f fault) {
 	time.Sleep(calm)
 	close(stop)
 	<-done
+	settled := time.Since(e.begun)
 	if f.recoverWithin > 0 {
 		e.settle(t)
 	}
 	if f.failover {
-		e.forgetReads(injected-500*time.Millisecond, injected+500*time.Millisecond)
+		e.forgetDirtyReads(settled)
 	}
 	if f.lossWindow > 0 {
 		e.countLoss(t, injected, f.lossWindow)
@@ -134,13 +136,20 @@ func measureLag() func() time.Duration {
 	return func() time.Duration { stop(); return time.Duration(worst.Load()) }
 }
 
-// forgetReads drops look-ups that were answered in that time from the histories. The primary that dies may have shown them
-// a write that it had not acknowledged yet, and that died with it.
-func (e *engine) forgetReads(from, to time.Duration) {
+// forgetDirtyReads drops look-ups from the histories that may have seen a write which was not acknowledged, and which the
+// replica that took over never had. until is when the last failover was over.
+func (e *engine) forgetDirtyReads(until time.Duration) {
 	for _, f := range e.families {
+		first := time.Duration(math.MaxInt64) // when the first write was sent that was not acknowledged
+		for _, op := range f.history {
+			if op.Return == math.MaxInt64 {
+				first = min(first, time.Duration(op.Call))
+			}
+		}
 		f.history = slices.DeleteFunc(f.history, func(op porcupine.Operation) bool {
-			kind, at := op.Input.(call).kind, time.Duration(op.Return)
-			return (kind == opReadRefresh || kind == opReadAccess) && from < at && at < to
+			kind := op.Input.(call).kind
+			dirty := time.Duration(op.Return) > first && time.Duration(op.Call) < until
+			return dirty && (kind == opReadRefresh || kind == opReadAccess)
 		})
 	}
 }

@@ -17,6 +17,9 @@ import (
 // TestRecordedExchanges replays the recorded exchanges against the program as it is started, with its own throttle and
 // limits.
 func TestRecordedExchanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some hundred passwords are hashed, which takes minutes under the race detector")
+	}
 	f, err := os.Open(filepath.FromSlash("../../compat/testdata/wire-cases.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -121,8 +121,24 @@ func (c *Cluster) primary(shard redis.ClusterShard, slot int64) *Server {
 // Reshard moves n slots with their keys from one primary to another while the cluster serves.
 func (c *Cluster) Reshard(t testing.TB, from, to *Server, n int) {
 	t.Helper()
+	c.waitAgreed(t, from)
 	c.cli(t, "--cluster", "reshard", from.Addr, "--cluster-from", nodeID(t, from), "--cluster-to", nodeID(t, to),
 		"--cluster-slots", strconv.Itoa(n), "--cluster-yes")
+}
+
+// waitAgreed waits until all nodes tell of the same slots: after a move that takes a moment, in which redis-cli refuses the
+// next one.
+func (c *Cluster) waitAgreed(t testing.TB, node *Server) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		err := tryCLI("--cluster", "check", node.Addr)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Primaries are the nodes that serve slots now.
@@ -157,10 +173,17 @@ func nodeID(t testing.TB, s *Server) string {
 
 func (c *Cluster) cli(t testing.TB, args ...string) {
 	t.Helper()
+	if err := tryCLI(args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryCLI(args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput()
 	if err != nil {
-		t.Fatal(fmt.Errorf("redis-cli %s: %w\n%s", strings.Join(args, " "), err, out))
+		return fmt.Errorf("redis-cli %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
+	return nil
 }

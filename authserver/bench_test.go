@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -27,30 +26,11 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// roundTrips counts what a client sends: a command or a pipeline is one round trip.
-type roundTrips struct{ n atomic.Int64 }
-
-func (c *roundTrips) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (c *roundTrips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		c.n.Add(1)
-		return next(ctx, cmd)
-	}
-}
-
-func (c *roundTrips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		c.n.Add(1)
-		return next(ctx, cmds)
-	}
-}
-
 // bench serves requests in-process, without a socket, so that what is measured is ours and Redis's.
 type bench struct {
 	b      *testing.B
 	server http.Handler
-	trips  *roundTrips
+	trips  *storagetest.Trips
 }
 
 func newBench(b *testing.B) *bench {
@@ -63,7 +43,7 @@ func newBench(b *testing.B) *bench {
 	}
 	rdb := storage.Connect(redis.UniversalOptions{Addrs: []string{addr}})
 	b.Cleanup(func() { _ = rdb.Close() })
-	trips := &roundTrips{}
+	trips := &storagetest.Trips{}
 	rdb.AddHook(trips)
 	store, err := storage.New(rdb, storage.Options{Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}, ClientCache: time.Hour})
 	must(b, err)
@@ -110,13 +90,15 @@ func (s *bench) login(client string) map[string]any {
 // be a server that costs nothing else, whatever else the machine is doing. Redis's own time is not in it.
 func (s *bench) measure(sign func(), request func()) {
 	before := processor(200, sign)
-	trips, start, n := s.trips.n.Load(), used(), 0
+	s.trips.Take()
+	start, n := used(), 0
 	for s.b.Loop() {
 		request()
 		n++
 	}
 	perRequest := float64(used()-start) / float64(n)
-	s.b.ReportMetric(float64(s.trips.n.Load()-trips)/float64(n), "roundtrips/op")
+	trips, _ := s.trips.Take()
+	s.b.ReportMetric(float64(trips)/float64(n), "roundtrips/op")
 	s.b.ReportMetric(perRequest/1000, "cpu-µs/op")
 	s.b.ReportMetric((before+processor(200, sign))/2/perRequest, "signature-share")
 }

@@ -49,13 +49,13 @@ func (c *check) addClient(id string) {
 	}
 }
 
-// login is what one login left: the request as fosite stored it and the signatures of its tokens.
+// login is one login: the request as fosite stored it and the signatures of its tokens.
 type login struct {
 	req             fosite.Requester
 	access, refresh string
 }
 
-// request is a request as fosite hands it to a store after a password grant, for tokens of the given life.
+// request is what fosite passes to a store after a password grant, for tokens with the given TTLs.
 func (c *check) request(subject string, access, refresh time.Duration) *fosite.Request {
 	s := c.NewSession()
 	if own, ok := s.(*Session); ok {
@@ -136,14 +136,14 @@ func (c *check) getRefresh(l login) (fosite.Requester, error) {
 	return c.Storage.GetRefreshTokenSession(c.ctx, l.refresh, c.NewSession())
 }
 
-// verdict tells a no from a don't-know.
-func verdict(err error) bool {
+// isRefusal reports whether the error says that a token is not valid. Any other error means that the store is unavailable.
+func isRefusal(err error) bool {
 	return errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrInactiveToken) ||
 		errors.Is(err, fosite.ErrSerializationFailure)
 }
 
-// wantDead checks that a token is answered with a no, of whichever kind.
-func (c *check) wantDead(what string, req fosite.Requester, err error) {
+// wantRefused checks that a token is refused: not found or inactive.
+func (c *check) wantRefused(what string, req fosite.Requester, err error) {
 	switch {
 	case err == nil:
 		c.errorf("%s is still accepted", what)
@@ -154,13 +154,13 @@ func (c *check) wantDead(what string, req fosite.Requester, err error) {
 	}
 }
 
-func (c *check) wantAlive(what string, _ fosite.Requester, err error) {
+func (c *check) wantAccepted(what string, _ fosite.Requester, err error) {
 	if err != nil {
 		c.errorf("%s is not accepted: %v", what, err)
 	}
 }
 
-// wantInactive checks for the answer that lets fosite see reuse.
+// wantInactive checks for the error by which fosite detects reuse.
 func (c *check) wantInactive(what string, l login) {
 	req, err := c.getRefresh(l)
 	if !errors.Is(err, fosite.ErrInactiveToken) {
@@ -176,14 +176,14 @@ func (c *check) wantInactive(what string, l login) {
 	}
 }
 
-// outliveGrace lets the grace of tokens that were rotated away run out.
-func (c *check) outliveGrace() {
+// passGrace waits until the grace of rotated tokens has ended.
+func (c *check) passGrace() {
 	if c.Grace > 0 {
 		c.advance(c.Grace + c.graceMargin())
 	}
 }
 
-// graceMargin is how late a store may be in ending a grace.
+// graceMargin is how late a store may end the grace.
 func (c *check) graceMargin() time.Duration { return min(c.Grace, time.Second) }
 
 func (c *check) advance(d time.Duration) {

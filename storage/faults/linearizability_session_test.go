@@ -1,4 +1,4 @@
-package storage_test
+package faults_test
 
 import (
 	"math"
@@ -11,28 +11,28 @@ import (
 	"github.com/ory/fosite"
 )
 
-// family is one login with all that follows, and what its callers were told.
-type family struct {
+// session is one login with everything that follows, and what its callers know.
+type session struct {
 	id    string
 	req   *fosite.Request
-	stock bool // rotated as fosite's own handler does it
+	stock bool // rotated with the calls of fosite's handler
 
 	mu       sync.Mutex
-	tokens   []int // refresh tokens that a caller was told
+	tokens   []int // refresh tokens that a caller has
 	access   []int
 	number   int
 	unknowns int
 	history  []porcupine.Operation
 }
 
-func (f *family) fresh() int {
+func (f *session) fresh() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.number++
 	return f.number
 }
 
-func (f *family) learn(token, access int) {
+func (f *session) learn(token, access int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if token > 0 {
@@ -43,14 +43,14 @@ func (f *family) learn(token, access int) {
 	}
 }
 
-func (f *family) pick() (newest, old, access int) {
+func (f *session) pick() (newest, old, access int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := len(f.tokens)
 	return f.tokens[n-1], f.tokens[max(0, n-2-rand.IntN(min(n, 4)))], f.access[rand.IntN(len(f.access))]
 }
 
-func (f *family) record(op porcupine.Operation) {
+func (f *session) record(op porcupine.Operation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if op.Return == math.MaxInt64 {
@@ -59,16 +59,16 @@ func (f *family) record(op porcupine.Operation) {
 	f.history = append(f.history, op)
 }
 
-func (f *family) doubts() int {
+func (f *session) inDoubt() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.unknowns
 }
 
-// settle reads every session once more when all is well again: what was answered must still be true.
+// settle reads every session again after the recovery: acknowledged writes must be there.
 func (e *engine) settle(t *testing.T) {
 	t.Helper()
-	work := make(chan *family)
+	work := make(chan *session)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -83,9 +83,9 @@ func (e *engine) settle(t *testing.T) {
 					{kind: opReadRefresh, token: old},
 					{kind: opReadRefresh, token: newest},
 				} {
-					for end := time.Now().Add(10 * time.Second); e.do(f, c).outcome == unknown; {
+					for end := time.Now().Add(30 * time.Second); e.do(f, c).outcome == unknown; {
 						if time.Now().After(end) {
-							t.Errorf("still no answer 10s after all faults have ended")
+							t.Errorf("still unavailable 30s after the fault has ended")
 							return
 						}
 					}
@@ -93,7 +93,7 @@ func (e *engine) settle(t *testing.T) {
 			}
 		})
 	}
-	for _, f := range e.families {
+	for _, f := range e.sessions {
 		work <- f
 	}
 	close(work)

@@ -1,4 +1,4 @@
-package storage_test
+package faults_test
 
 import (
 	"fmt"
@@ -7,14 +7,13 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// The model of one session for the linearizability checker. A token is a number that is unique in its session. An
-// operation whose outcome the caller was not told may take effect at any time after its call, or never: it stays open to
-// the end of the history.
+// The model of one session for the linearizability checker. A token is a number that is unique in its session. An operation
+// whose outcome is unknown may take effect at any time after its call, or never: it is open to the end of the history.
 
 type opKind int
 
 const (
-	opLogin  opKind = iota // brings next and access
+	opLogin  opKind = iota // creates next and access
 	opRotate               // token → next, access
 	opStatic               // token stays, access
 	opReadRefresh
@@ -25,12 +24,12 @@ const (
 type outcome int
 
 const (
-	unknown  outcome = iota // a don't-know
-	accepted                // done, or the token is good
-	replayed                // the answer of an earlier refresh: result.next
-	used                    // ErrInactiveToken
-	refused                 // ErrNotFound
-	racing                  // ErrSerializationFailure
+	unknown  outcome = iota // the store was unavailable
+	accepted                // done, or the token is valid
+	replayed                // the result of an earlier refresh: result.next
+	inactive                // ErrInactiveToken
+	notFound                // ErrNotFound
+	raceLost                // ErrSerializationFailure
 )
 
 type call struct {
@@ -38,7 +37,7 @@ type call struct {
 	token        int
 	next, access int
 	strict       bool // no grace; otherwise a grace longer than the history
-	stock        bool // the session is rotated by fosite's three calls, which leave the answer to reuse to fosite's handler
+	stock        bool // the session is rotated by fosite's three calls, where fosite's handler reacts to reuse
 }
 
 type result struct {
@@ -92,7 +91,7 @@ var sessionModel = porcupine.Model{
 	DescribeState:     func(st any) string { return fmt.Sprintf("%+v", st.(state)) },
 }
 
-// step says whether the outcome is legal in the state, and what the state is then.
+// step returns whether the outcome is legal in the state, and the state after it.
 func step(s state, c call, r result) (bool, state) {
 	alive := s.born && !s.dead
 	switch c.kind {
@@ -100,7 +99,7 @@ func step(s state, c call, r result) (bool, state) {
 		if !s.born && (r.outcome == accepted || r.outcome == unknown) {
 			return true, state{born: true, live: c.next, access: []int{c.access}}
 		}
-		// Sent again: no second effect, and no resurrection.
+		// Sent again: it has no second effect, and a revoked session stays revoked.
 		return r.outcome == accepted && alive || r.outcome == unknown, s
 	case opRevoke:
 		if !s.born {
@@ -109,7 +108,7 @@ func step(s state, c call, r result) (bool, state) {
 		return r.outcome == accepted || r.outcome == unknown, s.ended()
 	case opReadAccess:
 		good := alive && slices.Contains(s.access, c.access)
-		return r.outcome == accepted && good || r.outcome == refused && !good, s
+		return r.outcome == accepted && good || r.outcome == notFound && !good, s
 	case opReadRefresh:
 		return readRefresh(s, c, r, alive), s
 	}
@@ -120,35 +119,35 @@ func readRefresh(s state, c call, r result, alive bool) bool {
 	_, wasUsed := s.successor(c.token)
 	switch {
 	case !alive || s.live != c.token && !wasUsed:
-		return r.outcome == refused
+		return r.outcome == notFound
 	case s.live == c.token || !c.strict:
 		return r.outcome == accepted
 	}
-	return r.outcome == used
+	return r.outcome == inactive
 }
 
 func refresh(s state, c call, r result, alive bool) (bool, state) {
 	successor, wasUsed := s.successor(c.token)
 	switch {
 	case !alive || s.live != c.token && !wasUsed:
-		return r.outcome == refused || r.outcome == unknown, s
+		return r.outcome == notFound || r.outcome == unknown, s
 	case s.live == c.token && c.kind == opStatic:
 		return r.outcome == accepted || r.outcome == unknown, s.with(c.access)
 	case s.live == c.token:
-		// The caller's own answer as an earlier one: its first attempt was done, its reply lost, and others have gone on.
+		// The caller's own tokens as those of an earlier refresh: its first attempt was executed and its reply lost.
 		own := !c.strict && r == result{replayed, c.next}
 		return r.outcome == accepted || r.outcome == unknown || own, s.rotated(c).with(c.access)
 	case successor == c.next && s.live == c.next && c.kind == opRotate:
-		// The very same step, sent again because its reply was lost.
+		// The same step, sent again because its reply was lost.
 		return r.outcome == accepted || r.outcome == unknown, s
 	case !c.strict && c.stock:
-		return r.outcome == unknown || r.outcome == racing, s // no answer was kept that could be given again
+		return r.outcome == unknown || r.outcome == raceLost, s // no tokens were kept that could be returned again
 	case !c.strict:
 		return r.outcome == unknown || r == result{replayed, successor}, s
 	case c.stock && c.kind == opRotate:
-		return r.outcome == used || r.outcome == unknown, s
+		return r.outcome == inactive || r.outcome == unknown, s
 	}
-	return r.outcome == used || r.outcome == unknown, s.ended()
+	return r.outcome == inactive || r.outcome == unknown, s.ended()
 }
 
 func describe(c call, r result) string {

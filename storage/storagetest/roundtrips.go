@@ -10,7 +10,7 @@ import (
 )
 
 // Trips is a go-redis hook that counts round trips: a command is one, and so is a pipeline. On a cluster client a pipeline
-// to several nodes is one too, because the nodes are asked side by side.
+// to several nodes is one too, because the nodes are asked in parallel.
 //
 //	var trips storagetest.Trips
 //	client.AddHook(&trips)
@@ -22,7 +22,7 @@ type Trips struct {
 
 var _ redis.Hook = (*Trips)(nil)
 
-// Take returns the round trips since the last call, with the names of their commands, and starts anew.
+// Take returns the round trips since the last call, with the names of their commands, and resets the count.
 func (h *Trips) Take() (count int, commands []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// fosite's own store is the proof that the suite is fair: what it fails is listed, and each has its line in fosite.
+// fosite's own store passes the suite except for the listed tests. The reason names the line of fosite's code.
 func TestFositeMemoryStore(t *testing.T) {
 	storagetest.Run(t, storagetest.Harness{
 		New: func(*testing.T) storagetest.Fixture {
@@ -31,14 +31,14 @@ func TestFositeMemoryStore(t *testing.T) {
 			"access/what is returned is a copy":  "the stored object is returned (memory.go:314)",
 			"refresh/what is returned is a copy": "the stored object is returned (memory.go:349)",
 
-			"refresh/rotating a token that is not there brings none":                             "RotateRefreshToken ignores the signature (memory.go:497)",
-			"refresh/rotating a used token brings none":                                          "RotateRefreshToken ignores the signature (memory.go:497)",
-			"refresh/rotating with the session's ID and another session's token uses up neither": "it revokes the newest token of the request, whichever is shown (memory.go:497)",
+			"refresh/rotating an unknown token creates none":                             "RotateRefreshToken ignores the signature (memory.go:497)",
+			"refresh/rotating an inactive token creates none":                            "RotateRefreshToken ignores the signature (memory.go:497)",
+			"refresh/rotating an unknown token with the ID of a session changes nothing": "it revokes the newest token of the request, whichever is shown (memory.go:497)",
 
 			"revocation/by request ID ends every access token of the session": "only the newest access token of a request is remembered (memory.go:302)",
-			"revocation/leaves nothing to rotate":                             "RotateRefreshToken ignores the token's state (memory.go:497)",
+			"revocation/stops rotation":                                       "RotateRefreshToken ignores the token's state (memory.go:497)",
 
-			"users/the right password names the same subject each time": "the subject is a random UUID (memory.go:371)",
+			"users/the right password always returns the same subject": "the subject is a random UUID (memory.go:371)",
 		},
 		Skip: map[string]string{
 			"concurrency": "RevokeRefreshToken writes a map without its lock (memory.go:374): Go ends the process",

@@ -10,19 +10,19 @@ import (
 	"github.com/ory/fosite"
 )
 
-// spoil changes all that a caller could change in a request.
-func spoil(req fosite.Requester) {
-	req.SetRequestedScopes(fosite.Arguments{"spoilt"})
-	req.GrantScope("spoilt")
-	req.GrantAudience("spoilt")
-	req.GetRequestForm().Set("scope", "spoilt")
+// mutate changes everything in a request that a caller can change.
+func mutate(req fosite.Requester) {
+	req.SetRequestedScopes(fosite.Arguments{"changed"})
+	req.GrantScope("changed")
+	req.GrantAudience("changed")
+	req.GetRequestForm().Set("scope", "changed")
 	s := req.GetSession()
 	if n, ok := s.(interface{ SetSubject(string) }); ok {
 		n.SetSubject("mallory")
 	}
 	s.SetExpiresAt(fosite.AccessToken, time.Now().Add(-time.Hour))
 	if own, ok := s.(*Session); ok {
-		own.Claims["role"] = "spoilt"
+		own.Claims["role"] = "changed"
 	}
 }
 
@@ -37,15 +37,15 @@ func (c *check) reference(l login) fosite.Requester {
 	}
 }
 
-// oddSignatures are what callers send who know no token.
-func oddSignatures() []string {
+// malformedSignatures are inputs that match no token.
+func malformedSignatures() []string {
 	return []string{
 		"", ".", "..", "*", "never-seen", "a{b}:c", "x\x00y", "\r\nFLUSHALL\r\n", "%s%n",
 		strings.Repeat("A", 43), strings.Repeat("A", 44) + "." + strings.Repeat("A", 43), strings.Repeat("a.", 5000), "ſ\xff",
 	}
 }
 
-func contextThatEnded(parent context.Context) (context.Context, context.CancelFunc) {
+func canceledContext(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	cancel()
 	return ctx, cancel

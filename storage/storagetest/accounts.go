@@ -12,7 +12,7 @@ import (
 func (c *check) clientManager() fosite.ClientManager {
 	m, ok := c.Storage.(fosite.ClientManager)
 	if !ok {
-		c.skip("the store holds no clients")
+		c.skip("the store has no clients")
 	}
 	return m
 }
@@ -21,7 +21,7 @@ func (c *check) clientManager() fosite.ClientManager {
 func (c *check) users(name, password string) oauth2.ResourceOwnerPasswordCredentialsGrantStorage {
 	u, ok := c.Storage.(oauth2.ResourceOwnerPasswordCredentialsGrantStorage)
 	if !ok || c.AddUser == nil {
-		c.skip("the store holds no users, or the fixture adds none")
+		c.skip("the store has no users, or the fixture cannot add one")
 	}
 	c.must(c.AddUser(name, password), "AddUser")
 	return u
@@ -38,13 +38,13 @@ var clientCases = []testCase{
 	}},
 	{"an unknown client is not found", func(c *check) {
 		m := c.clientManager()
-		for _, id := range append(oddSignatures(), clientID+" ", strings.ToUpper(clientID)) {
+		for _, id := range append(malformedSignatures(), clientID+" ", strings.ToUpper(clientID)) {
 			if got, err := m.GetClient(c.ctx, id); !errors.Is(err, fosite.ErrNotFound) {
 				c.errorf("client %.60q: %v, error %v; want ErrNotFound", id, got, err)
 			}
 		}
 	}},
-	{"an assertion is known once it was used", func(c *check) {
+	{"a used assertion is known", func(c *check) {
 		m := c.clientManager()
 		c.must(m.ClientAssertionJWTValid(c.ctx, "assertion-1"), "a new assertion")
 		c.must(m.SetClientAssertionJWT(c.ctx, "assertion-1", time.Now().Add(time.Hour)), "SetClientAssertionJWT")
@@ -59,7 +59,7 @@ var clientCases = []testCase{
 }
 
 var userCases = []testCase{
-	{"the right password names the same subject each time", func(c *check) {
+	{"the right password always returns the same subject", func(c *check) {
 		u := c.users("bob", "correct horse")
 		one, err := u.Authenticate(c.ctx, "bob", "correct horse")
 		c.must(err, "Authenticate")
@@ -87,7 +87,7 @@ var userCases = []testCase{
 			}
 		}
 	}},
-	{"long passwords count to the last byte", func(c *check) {
+	{"long passwords are compared to the last byte", func(c *check) {
 		long := strings.Repeat("pass", 30)
 		u := c.users("bob", long+"1")
 		_, err := u.Authenticate(c.ctx, "bob", long+"1")

@@ -2,5 +2,5 @@ package storagetest
 
 import "syscall"
 
-// dieWithParent lets the kernel end the server when the test binary is killed and runs no clean-up.
+// dieWithParent makes the kernel kill the server when the test process ends without its clean-up.
 func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -2,8 +2,6 @@ package storagetest
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -24,33 +22,12 @@ type Instance struct {
 	offset time.Duration
 }
 
-// Redis runs test on every Redis there is, one sub-test each: on miniredis always, and on a private
-// redis-server where one is installed. With RequireEnv set a missing redis-server is a failure. The
-// first call of a process says on standard output which servers it uses.
+// Redis runs test as two sub-tests: on miniredis, and on a private redis-server. Where redis-server is not installed the
+// second one is skipped, or fails with RequireEnv set.
 func Redis(t *testing.T, test func(t *testing.T, r *Instance)) {
 	t.Helper()
-	installed := Installed(t)
-	announce(installed)
 	t.Run("miniredis", func(t *testing.T) { test(t, StartMiniredis(t)) })
-	if !installed {
-		t.Log("redis-server is not installed: miniredis alone")
-		return
-	}
-	t.Run("redis-server", func(t *testing.T) {
-		test(t, StartInstance(t))
-	})
-}
-
-var announced sync.Once
-
-func announce(installed bool) {
-	announced.Do(func() {
-		if installed {
-			fmt.Fprintln(os.Stdout, "redis in use: miniredis and a private redis-server")
-		} else {
-			fmt.Fprintln(os.Stdout, "redis in use: miniredis alone, redis-server is not installed")
-		}
-	})
+	t.Run("redis-server", func(t *testing.T) { test(t, StartInstance(t)) })
 }
 
 // StartMiniredis starts the in-process fake.
@@ -64,22 +41,27 @@ func StartMiniredis(t testing.TB) *Instance {
 	return &Instance{Kind: "miniredis", Addr: m.Addr(), Mini: m}
 }
 
-// StartInstance starts a private redis-server without persistence.
+// StartInstance returns a private redis-server without persistence. It may serve another test afterwards: a test that changes
+// the server's configuration needs StartRedis.
 func StartInstance(t testing.TB) *Instance {
 	t.Helper()
-	s := StartRedis(t, Options{})
+	requireInstalled(t)
+	s := shared.take(t)
 	return &Instance{Kind: "redis-server", Addr: s.Addr, Server: s}
 }
 
-// Client returns a client of the instance that is closed when the test ends.
+// Client returns a client of the instance, without retries. It is closed when the test ends.
 func (r *Instance) Client(t testing.TB) redis.UniversalClient {
 	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: r.Addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true})
+	c := redis.NewClient(&redis.Options{
+		Addr: r.Addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+		DialTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second, PoolTimeout: 30 * time.Second, // a busy machine is not a fault
+	})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
-// Advance lets time pass for everything that expires: miniredis is told so, a real server is waited for.
+// Advance lets time pass for everything that expires: it moves the clock of miniredis, and sleeps for a redis-server.
 func (r *Instance) Advance(d time.Duration) {
 	if r.Mini == nil {
 		time.Sleep(d)

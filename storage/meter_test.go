@@ -17,7 +17,7 @@ import (
 
 func testMeter(t *testing.T, r *storagetest.Instance, at time.Time) *Meter {
 	t.Helper()
-	s, err := New(r.Client(t), Options{})
+	s, err := New(r.Client(t), Options{Timeout: hang})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -272,7 +272,6 @@ func TestAFloodOfPasswordsGetsADontKnow(t *testing.T) {
 	for range cap(h.slots) {
 		h.slots <- struct{}{} // every core is busy
 	}
-	begun := time.Now()
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() {
@@ -281,9 +280,6 @@ func TestAFloodOfPasswordsGetsADontKnow(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if took := time.Since(begun); took < 40*time.Millisecond || took > time.Second {
-		t.Errorf("refused after %v", took)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := h.hash(ctx, "secret")

@@ -16,12 +16,15 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
+// hang is a time-out that exists to fail a test that hangs: a busy machine is not an outage.
+const hang = 30 * time.Second
+
 // cheap are password costs for tests that are not about costs.
 var cheap = PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}
 
 func testUsers(t *testing.T, r *storagetest.Instance) *Users {
 	t.Helper()
-	u, err := NewUsers(r.Client(t), Options{Password: cheap})
+	u, err := NewUsers(r.Client(t), Options{Password: cheap, Timeout: hang})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,11 +252,11 @@ func TestCrashesLeaveNoHiddenUsers(t *testing.T) {
 				hook := &failing{after: -1, err: crash}
 				rdb := r.Client(t)
 				rdb.AddHook(hook)
-				u, err := NewUsers(rdb, Options{Password: cheap, Prefix: fmt.Sprintf("%s%d:", op, step)})
+				u, err := NewUsers(rdb, Options{Password: cheap, Timeout: hang, Prefix: fmt.Sprintf("%s%d:", op, step)})
 				if err != nil {
 					t.Fatal(err)
 				}
-				intact, err := NewUsers(c, Options{Password: cheap, Prefix: fmt.Sprintf("%s%d:", op, step)})
+				intact, err := NewUsers(c, Options{Password: cheap, Timeout: hang, Prefix: fmt.Sprintf("%s%d:", op, step)})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -27,7 +27,7 @@ func TestConformanceOnCluster(t *testing.T) {
 					Storage:   s,
 					AddClient: func(c fosite.Client) error { return s.PutClient(context.Background(), asClient(c, 0)) },
 					AddUser: func(name, password string) error {
-						return s.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
+						return s.Users.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
 					},
 					Advance: time.Sleep,
 				}

@@ -36,7 +36,7 @@ func countTrips(t *testing.T, client redis.UniversalClient) {
 	if err := s.PutClient(ctx, c); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddUser(ctx, storage.User{Name: "alice", Active: true}, "secret"); err != nil {
+	if err := s.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "secret"); err != nil {
 		t.Fatal(err)
 	}
 	id := storage.NewSessionID("alice")

@@ -51,7 +51,7 @@ func TestConformance(t *testing.T) {
 // proving is the session of a server whose access tokens are JWTs, which it verifies before it asks the store.
 type proving struct{ storagetest.Session }
 
-func (*proving) SelfProvingAccess() bool { return true }
+func (*proving) SelfContainedAccess() bool { return true }
 
 func (s *proving) Clone() fosite.Session {
 	inner, _ := s.Session.Clone().(*storagetest.Session)
@@ -74,7 +74,7 @@ func conform(t *testing.T, h storagetest.Harness, start func(testing.TB) *storag
 			Storage:   s,
 			AddClient: func(c fosite.Client) error { return s.PutClient(context.Background(), asClient(c, h.Grace)) },
 			AddUser: func(name, password string) error {
-				return s.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
+				return s.Users.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
 			},
 			Advance:   r.Advance,
 			Break:     func() func() { return r.Break(t) },

@@ -16,6 +16,7 @@ import (
 	"github.com/ory/fosite"
 	fositestorage "github.com/ory/fosite/storage"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -57,7 +58,7 @@ type engine struct {
 }
 
 func newEngine(strict bool, stores ...sessions) *engine {
-	grace := storage.Duration(storage.MaxGrace)
+	grace := storage.Duration(policy.MaxGrace)
 	if strict {
 		grace = 0
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -139,7 +140,7 @@ func TestRaceOfANewPasswordWithLoginsAndRefreshes(t *testing.T) {
 	srv := storagetest.StartRedis(t, storagetest.Options{})
 	ctx := context.Background()
 	s := newStore(t, standalone(t, srv.Addr)(), storage.Options{
-		Timeout: 10 * time.Second, Password: storage.PasswordParams{Memory: 64, Iterations: 1},
+		Timeout: 10 * time.Second, Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1},
 	})
 	c := &storage.Client{ID: "race", Public: true, Grants: []string{"password"}}
 	if err := s.PutClient(ctx, c); err != nil {
@@ -147,7 +148,7 @@ func TestRaceOfANewPasswordWithLoginsAndRefreshes(t *testing.T) {
 	}
 	for round := range scale(10, 40, 400) {
 		name := fmt.Sprint("user", round)
-		if err := s.AddUser(ctx, storage.User{Name: name, Active: true}, "old"); err != nil {
+		if err := s.Users.AddUser(ctx, storage.User{Name: name, Active: true}, "old"); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
@@ -197,7 +198,7 @@ func TestRaceOfANewPasswordWithLoginsAndRefreshes(t *testing.T) {
 			defer changed.Store(true)
 			time.Sleep(2 * time.Millisecond)
 			password := "new"
-			if err := s.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
+			if err := s.Users.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
 				t.Errorf("change: %v", err)
 			}
 		})

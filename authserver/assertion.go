@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -52,18 +53,18 @@ func (s *Server) authenticateByKey(ctx context.Context, p presentedClient, form 
 }
 
 // verifyAssertion checks signature, audience and times of a JWT that a client signed.
-func (s *Server) verifyAssertion(client fosite.Client, assertion string) (*jwt.RegisteredClaims, error) {
-	keyed, ok := client.(KeyedClient)
-	if !ok || len(keyed.KeySet()) == 0 {
+func (s *Server) verifyAssertion(client Client, assertion string) (*jwt.RegisteredClaims, error) {
+	registered := client.Policy().KeySet
+	if len(registered) == 0 {
 		return nil, errors.New("the client has no keys")
 	}
 	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(keyed.KeySet(), &set); err != nil {
+	if err := json.Unmarshal(registered, &set); err != nil {
 		return nil, fmt.Errorf("the client's keys cannot be read: %w", err)
 	}
 	var claims jwt.RegisteredClaims
 	parser := jwt.NewParser(
-		jwt.WithValidMethods([]string{keys.RS256, keys.ES256, keys.EdDSA}), jwt.WithStrictDecoding(),
+		jwt.WithValidMethods(policy.Algorithms()), jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(clockSkew), jwt.WithTimeFunc(s.config.Now))
 	_, err := parser.ParseWithClaims(assertion, &claims, func(t *jwt.Token) (any, error) {
 		if _, ok := t.Header["crit"]; ok {

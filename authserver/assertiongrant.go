@@ -5,11 +5,10 @@ import (
 	"errors"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 )
-
-const grantAssertion = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 // assertionHandler is the assertion grant (RFC 7523 section 2.1) for services: a client that has registered keys proves who
 // it is with a JWT that it signed, and gets an access token for itself. It never speaks for a person: who could sign for
@@ -26,7 +25,7 @@ func (*assertionHandler) CanSkipClientAuth(context.Context, fosite.AccessRequest
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
 func (*assertionHandler) CanHandleTokenEndpointRequest(_ context.Context, req fosite.AccessRequester) bool {
-	return req.GetGrantTypes().ExactOne(grantAssertion)
+	return req.GetGrantTypes().ExactOne(policy.GrantJWTBearer)
 }
 
 // HandleTokenEndpointRequest implements RFC 7523 sections 2.1 and 3.
@@ -52,7 +51,7 @@ func (h *assertionHandler) HandleTokenEndpointRequest(ctx context.Context, req f
 	return h.server.begin(ctx, req)
 }
 
-func (h *assertionHandler) check(ctx context.Context, req fosite.AccessRequester) (fosite.Client, *jwt.RegisteredClaims, error) {
+func (h *assertionHandler) check(ctx context.Context, req fosite.AccessRequester) (Client, *jwt.RegisteredClaims, error) {
 	assertion := req.GetRequestForm().Get("assertion")
 	var unverified jwt.RegisteredClaims
 	if !tokenCharacters(assertion) {
@@ -79,7 +78,7 @@ func (h *assertionHandler) check(ctx context.Context, req fosite.AccessRequester
 	if err != nil {
 		return nil, nil, notGranted(err)
 	}
-	if !client.GetGrantTypes().Has(grantAssertion) || legacy(client) {
+	if !client.GetGrantTypes().Has(policy.GrantJWTBearer) || client.Policy().Legacy() {
 		return nil, nil, fosite.ErrUnauthorizedClient
 	}
 	access.Client = client

@@ -22,6 +22,7 @@ import (
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -45,18 +46,18 @@ func newBench(b *testing.B) *bench {
 	b.Cleanup(func() { _ = rdb.Close() })
 	trips := &storagetest.Trips{}
 	rdb.AddHook(trips)
-	store, err := storage.New(rdb, storage.Options{Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}, ClientCache: time.Hour})
+	store, err := storage.New(rdb, storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}, ClientCache: time.Hour})
 	must(b, err)
-	set, err := keys.New(keys.Config{Store: store})
+	set, err := keys.New(keys.Config{Store: store.Keys})
 	must(b, err)
 	ctx := context.Background()
 	must(b, set.Open(ctx))
-	must(b, store.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonderland"))
+	must(b, store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonderland"))
 	grants := []string{"password", "refresh_token"}
 	secret, err := authserver.Secrets{}.Hash(ctx, []byte("rs-secret"))
 	must(b, err)
 	for _, c := range []*storage.Client{
-		{ID: "static", Public: true, Grants: grants, Profile: storage.ProfileLegacy, Refresh: storage.RefreshStatic},
+		{ID: "static", Public: true, Grants: grants, Profile: policy.ProfileLegacy, Refresh: policy.RefreshStatic},
 		{ID: "rotate", Public: true, Grants: grants},
 		{ID: "es256", Public: true, Grants: grants, Algorithm: "ES256"},
 		{ID: "rs", Secrets: []string{string(secret)}, Introspect: true},
@@ -64,7 +65,7 @@ func newBench(b *testing.B) *bench {
 		must(b, store.PutClient(ctx, c))
 	}
 	server, err := authserver.New(authserver.Config{
-		Issuer: "http://localhost", Storage: store, Users: store, Keys: set, Log: slog.New(slog.DiscardHandler),
+		Issuer: "http://localhost", Storage: store, Users: store.Users, Keys: set, Log: slog.New(slog.DiscardHandler),
 	})
 	must(b, err)
 	return &bench{b: b, server: server, trips: trips}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
@@ -24,7 +25,7 @@ func (w *world) try(client, username, password string) reply {
 
 func (w *world) addUser(name, password string, active bool) {
 	w.t.Helper()
-	check(w.t, w.store.AddUser(w.t.Context(), storage.User{Name: name, Active: active}, password))
+	check(w.t, w.store.Users.AddUser(w.t.Context(), storage.User{Name: name, Active: active}, password))
 }
 
 func refusalsLookTheSame(t *testing.T) {
@@ -32,7 +33,7 @@ func refusalsLookTheSame(t *testing.T) {
 	w.addUser("gone", "right", false)
 	w.addUser("brute", "right", true)
 	w.start(func(c *authserver.Config) {
-		c.Throttle = w.store.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 5, Period: time.Hour}})
+		c.Throttle = w.store.Users.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 5, Period: time.Hour}})
 	})
 	same := func(what string, a, b reply) {
 		t.Helper()
@@ -105,7 +106,7 @@ func refusalsTakeTheSameTime(t *testing.T) {
 
 func longPasswordsCostNothing(t *testing.T) {
 	w := onFake(t)
-	before := w.store.PasswordRuns()
+	before := w.store.Users.PasswordRuns()
 	for _, n := range []int{1025, 4096, 16 << 10} {
 		start := time.Now()
 		r := w.try("web", "alice", strings.Repeat("x", n))
@@ -113,7 +114,7 @@ func longPasswordsCostNothing(t *testing.T) {
 			t.Errorf("%d bytes: %d %s after %v", n, r.status, r.raw, took)
 		}
 	}
-	if runs := w.store.PasswordRuns() - before; runs != 0 {
+	if runs := w.store.Users.PasswordRuns() - before; runs != 0 {
 		t.Errorf("%d hashes", runs)
 	}
 }
@@ -141,7 +142,7 @@ func namesAreBytes(t *testing.T) {
 func oneThrottleForAll(t *testing.T) {
 	w := onFake(t)
 	limit := func(c *authserver.Config) {
-		c.Throttle = w.store.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 10, Period: time.Hour}})
+		c.Throttle = w.store.Users.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 10, Period: time.Hour}})
 	}
 	w.start(limit)
 	legacy, err := compat.New(compat.Config{Token: w.server.Token(), ClientID: "old"})
@@ -175,7 +176,7 @@ func oneThrottleForAll(t *testing.T) {
 func floodOfLogins(t *testing.T) {
 	rdb := storagetest.StartMiniredis(t).Client(t)
 	w := newWorld(t, rdb)
-	store, err := storage.New(rdb, storage.Options{ClientCache: time.Hour, Password: storage.PasswordParams{Memory: 32 << 10, Iterations: 4}})
+	store, err := storage.New(rdb, storage.Options{ClientCache: time.Hour, Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 32 << 10, Iterations: 4}})
 	check(t, err)
 	w.store = store
 	w.addUser("busy", "right", true)

@@ -50,7 +50,7 @@ func graceIsBounded(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, instance *storagetest.Instance) {
 		w := newWorld(t, instance.Client(t))
 		long, brief := storage.Duration(61*time.Second), storage.Duration(time.Second)
-		if err := w.store.PutClient(t.Context(), &storage.Client{ID: "long", Public: true, Grace: &long}); err == nil {
+		if err := w.store.PutClient(t.Context(), &storage.Client{ID: "long", Public: true, Grace: &long, Grants: []string{"password"}}); err == nil {
 			t.Error("a grace of 61s is accepted")
 		}
 		check(t, w.store.PutClient(t.Context(), &storage.Client{ID: "brief", Public: true, Grace: &brief, Grants: []string{"password", "refresh_token"}}))
@@ -116,9 +116,9 @@ func accountsEndTokens(t *testing.T) {
 		no := false
 		for name, end := range map[string]func(user string) error{
 			"disabled": func(user string) error {
-				return w.store.ChangeUser(t.Context(), user, storage.UserChange{Active: &no})
+				return w.store.Users.ChangeUser(t.Context(), user, storage.UserChange{Active: &no})
 			},
-			"dropped": func(user string) error { return w.store.DropUser(t.Context(), user) },
+			"dropped": func(user string) error { return w.store.Users.DropUser(t.Context(), user) },
 		} {
 			w.addUser(name, "word", true)
 			standard, legacy := w.try("web", name, "word"), w.try("old", name, "word")

@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -68,10 +69,14 @@ func (s *Server) authenticateClient(ctx context.Context, r *http.Request, form u
 }
 
 // client looks a client up. Not to know it is a verdict, not to be able to look is none.
-func (s *Server) client(ctx context.Context, id string) (fosite.Client, error) {
-	client, err := s.config.Storage.GetClient(ctx, id)
+func (s *Server) client(ctx context.Context, id string) (Client, error) {
+	found, err := s.config.Storage.GetClient(ctx, id)
 	switch {
 	case err == nil:
+		client, ok := found.(Client)
+		if !ok {
+			return nil, fmt.Errorf("authserver: a client of type %T has no policy", found)
+		}
 		return client, nil
 	case errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrTemporarilyUnavailable):
 		return nil, invalidClient(err)

@@ -30,9 +30,9 @@ type Config struct {
 	// Throttle limits failed logins. Nil: nothing does.
 	Throttle Throttle
 
-	// AccessLife and RefreshLife are the lives of tokens whose client does not say. Defaults: 1 h and 30 days; for the
+	// AccessTTL and RefreshTTL are the lives of tokens whose client does not say. Defaults: 1 h and 30 days; for the
 	// legacy profile 1 day and 30 days.
-	AccessLife, RefreshLife time.Duration
+	AccessTTL, RefreshTTL time.Duration
 
 	// Audience is the audience of access tokens whose request names none (RFC 9068 section 3). Default: the issuer.
 	Audience string
@@ -41,9 +41,9 @@ type Config struct {
 	// Behind a proxy, pass one that trusts that proxy's headers and no one else's.
 	ClientAddress func(*http.Request) string
 
-	// Used is called after every token that was issued, with the client, the subject and the user agent, so that use can
+	// OnTokenIssued is called after every token that was issued, with the client, the subject and the user agent, so that use can
 	// be counted. It must not block.
-	Used func(Use)
+	OnTokenIssued func(TokenIssued)
 
 	// Log gets what operators need to know. Default slog.Default. No secret and no token is ever logged.
 	Log *slog.Logger
@@ -52,15 +52,15 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Use is one token response.
-type Use struct {
+// TokenIssued is one token response.
+type TokenIssued struct {
 	Client, Subject, UserAgent, Grant string
 }
 
 const (
-	defaultAccessLife       = time.Hour
-	defaultLegacyAccessLife = 24 * time.Hour
-	defaultRefreshLife      = 30 * 24 * time.Hour
+	defaultAccessTTL       = time.Hour
+	defaultLegacyAccessTTL = 24 * time.Hour
+	defaultRefreshTTL      = 30 * 24 * time.Hour
 )
 
 func (c Config) withDefaults() Config {
@@ -92,7 +92,7 @@ func (c Config) validate() error {
 	if c.Keys == nil {
 		problems = append(problems, errors.New("no keys"))
 	}
-	if c.AccessLife < 0 || c.RefreshLife < 0 {
+	if c.AccessTTL < 0 || c.RefreshTTL < 0 {
 		problems = append(problems, errors.New("lives cannot be negative"))
 	}
 	if err := errors.Join(problems...); err != nil {

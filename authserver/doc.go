@@ -8,7 +8,7 @@
 //
 // Most programs need New and Register:
 //
-//	server, err := authserver.New(authserver.Config{Issuer: "https://id.example.com", Storage: store, Users: store, Keys: set})
+//	server, err := authserver.New(authserver.Config{Issuer: "https://id.example.com", Storage: store, Users: store.Users, Keys: set})
 //	server.Register(router)
 //
 // # What is fosite's and what is ours

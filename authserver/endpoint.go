@@ -5,19 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 )
-
-// required names the parameters without which a grant cannot begin.
-var required = map[string][]string{
-	grantPassword:  {"username", "password"},
-	grantRefresh:   {"refresh_token"},
-	grantAssertion: {"assertion"},
-	grantExchange:  {parameterSubject, parameterKind},
-}
 
 // token is the token endpoint (RFC 6749 section 3.2).
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
@@ -29,13 +21,13 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer, use, err := s.grant(r, form)
+	answer, issued, err := s.grant(r, form)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	if s.config.Used != nil {
-		s.config.Used(use)
+	if s.config.OnTokenIssued != nil {
+		s.config.OnTokenIssued(issued)
 	}
 	writeJSON(w, http.StatusOK, answer)
 }
@@ -46,10 +38,11 @@ func (s *Server) checkGrant(form url.Values) error {
 	if grant == "" {
 		return invalidRequest("The parameter grant_type is missing.")
 	}
-	if !slices.Contains(s.grants(), grant) {
+	known, ok := policy.FindGrant(grant)
+	if !ok || known.Users && s.config.Users == nil {
 		return &Error{Status: 400, Code: "unsupported_grant_type", Description: "The server does not support this grant type."}
 	}
-	for _, name := range required[grant] {
+	for _, name := range known.Required {
 		if form.Get(name) == "" {
 			return invalidRequest("The parameter " + name + " is missing.")
 		}
@@ -72,29 +65,29 @@ func scopeCharacters(scope string) bool {
 }
 
 // grant runs one grant: fosite checks it, the store commits it in one step, and only then is there an answer.
-func (s *Server) grant(r *http.Request, form url.Values) (map[string]any, Use, error) {
+func (s *Server) grant(r *http.Request, form url.Values) (map[string]any, TokenIssued, error) {
 	ctx, err := s.config.Storage.BeginTX(r.Context())
 	if err != nil {
-		return nil, Use{}, err
+		return nil, TokenIssued{}, err
 	}
 	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent()}
 	check := s.provider.NewAccessRequest
-	if form.Get("grant_type") == grantPassword && s.config.Throttle != nil {
+	if form.Get("grant_type") == policy.GrantPassword && s.config.Throttle != nil {
 		check = s.throttled(form.Get("username"), session.address)
 	}
 	req, err := check(ctx, r, session)
 	if err != nil {
-		return nil, Use{}, err
+		return nil, TokenIssued{}, err
 	}
 	resp, err := s.respondTo(ctx, req)
 	if err != nil {
-		return nil, Use{}, err
+		return nil, TokenIssued{}, err
 	}
 	answer := resp.ToMap()
 	if answer["scope"] == "" {
 		delete(answer, "scope")
 	}
-	return answer, Use{
+	return answer, TokenIssued{
 		Client: req.GetClient().GetID(), Subject: req.GetSession().GetSubject(), UserAgent: r.UserAgent(), Grant: form.Get("grant_type"),
 	}, nil
 }
@@ -116,7 +109,7 @@ func (s *Server) respondTo(ctx context.Context, req fosite.AccessRequester) (fos
 // password costs anything.
 func (s *Server) throttled(username, address string) func(context.Context, *http.Request, fosite.Session) (fosite.AccessRequester, error) {
 	return func(ctx context.Context, r *http.Request, session fosite.Session) (fosite.AccessRequester, error) {
-		wait, err := s.config.Throttle.Allow(ctx, username, address)
+		wait, err := s.config.Throttle.Reserve(ctx, username, address)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +125,7 @@ func (s *Server) throttled(username, address string) func(context.Context, *http
 			if answerTo(err).Code == "invalid_grant" {
 				return req, err // the verdict that counts
 			}
-			after = s.config.Throttle.Undecided
+			after = s.config.Throttle.Cancel
 		}
 		if err := after(ctx, username, address); err != nil {
 			s.config.Log.WarnContext(ctx, "login not taken back from the throttle", "error", err)

@@ -184,6 +184,6 @@ func TestThrottledLoginIs429WithRetryAfter(t *testing.T) {
 // refuse is a throttle that has seen too much.
 type refuse struct{ authserver.Throttle }
 
-func (refuse) Allow(context.Context, string, string) (time.Duration, error) {
+func (refuse) Reserve(context.Context, string, string) (time.Duration, error) {
 	return 6500 * time.Millisecond, nil
 }

@@ -29,7 +29,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	set, err := keys.New(keys.Config{Store: store})
+	set, err := keys.New(keys.Config{Store: store.Keys})
 	if err != nil {
 		panic(err)
 	}
@@ -38,12 +38,12 @@ func Example() {
 		panic(err)
 	}
 	server, err := authserver.New(authserver.Config{
-		Issuer: "https://auth.example.org", Storage: store, Users: store, Keys: set, Log: slog.New(slog.DiscardHandler),
+		Issuer: "https://auth.example.org", Storage: store, Users: store.Users, Keys: set, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
 	}
-	if err := store.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonderland"); err != nil {
+	if err := store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonderland"); err != nil {
 		panic(err)
 	}
 	if err := store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token"}}); err != nil {

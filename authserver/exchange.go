@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 )
@@ -36,7 +37,7 @@ func (*exchangeHandler) CanSkipClientAuth(context.Context, fosite.AccessRequeste
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
 func (*exchangeHandler) CanHandleTokenEndpointRequest(_ context.Context, req fosite.AccessRequester) bool {
-	return req.GetGrantTypes().ExactOne(grantExchange)
+	return req.GetGrantTypes().ExactOne(policy.GrantTokenExchange)
 }
 
 // HandleTokenEndpointRequest implements RFC 8693 section 2.1.
@@ -45,7 +46,7 @@ func (h *exchangeHandler) HandleTokenEndpointRequest(ctx context.Context, req fo
 		return fosite.ErrUnknownRequest
 	}
 	client, form := req.GetClient(), req.GetRequestForm()
-	if !client.GetGrantTypes().Has(grantExchange) {
+	if !client.GetGrantTypes().Has(policy.GrantTokenExchange) {
 		return fosite.ErrUnauthorizedClient
 	}
 	for _, scope := range req.GetRequestedScopes() {
@@ -74,11 +75,11 @@ func (h *exchangeHandler) HandleTokenEndpointRequest(ctx context.Context, req fo
 	switch form.Get(parameterKind) {
 	case typeJWT:
 	case typeAccessToken:
-		if t.Use != UseAccess {
+		if t.Kind != KindAccess {
 			return invalidRequest("The subject_token is not of the subject_token_type.")
 		}
 	case typeRefreshToken:
-		if t.Use != UseRefresh {
+		if t.Kind != KindRefresh {
 			return invalidRequest("The subject_token is not of the subject_token_type.")
 		}
 	default:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -21,7 +22,7 @@ import (
 func fuzzed(f *testing.F) (server *authserver.Server, token string) {
 	f.Helper()
 	rdb := storagetest.StartMiniredis(f).Client(f)
-	store, err := storage.New(rdb, storage.Options{Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}})
+	store, err := storage.New(rdb, storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}})
 	must := func(err error) {
 		f.Helper()
 		if err != nil {
@@ -29,16 +30,16 @@ func fuzzed(f *testing.F) (server *authserver.Server, token string) {
 		}
 	}
 	must(err)
-	set, err := keys.New(keys.Config{Store: store, RefreshEvery: time.Nanosecond})
+	set, err := keys.New(keys.Config{Store: store.Keys, RefreshEvery: time.Nanosecond})
 	must(err)
 	ctx := f.Context()
 	must(set.Open(ctx))
-	must(store.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
-	must(store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token", "client_credentials", exchangeGrant}}))
+	must(store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
+	must(store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token", exchangeGrant}}))
 	hash, err := authserver.Secrets{}.Hash(ctx, []byte("secret"))
 	must(err)
 	must(store.PutClient(ctx, &storage.Client{ID: "rs", Secrets: []string{string(hash)}, Introspect: true}))
-	server, err = authserver.New(authserver.Config{Issuer: "http://localhost", Storage: store, Users: store, Keys: set, Log: slog.New(slog.DiscardHandler)})
+	server, err = authserver.New(authserver.Config{Issuer: "http://localhost", Storage: store, Users: store.Users, Keys: set, Log: slog.New(slog.DiscardHandler)})
 	must(err)
 	w := shoot(server, "/oauth2/token", formType, "", "grant_type=password&client_id=app&username=alice&password=wonder+land")
 	var body struct {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 )
@@ -15,9 +16,9 @@ func (s *Server) begin(ctx context.Context, req fosite.AccessRequester) error {
 	if err != nil {
 		return err
 	}
-	client := req.GetClient()
+	client := policyOf(req.GetClient())
 	req.SetID(s.config.Storage.SessionID(session.Subject))
-	access, refresh := s.life(client)
+	access, refresh := s.ttl(client)
 	now := s.config.Now()
 	session.issued = now.Unix()
 	session.AccessExpires = now.Add(access).Unix()
@@ -25,15 +26,15 @@ func (s *Server) begin(ctx context.Context, req fosite.AccessRequester) error {
 	if session.Subject != "" {
 		session.LoggedIn = now.Unix()
 	}
-	if legacy(client) {
+	if client.Legacy() {
 		if err := legacyParameters(session, req, now); err != nil {
 			return err
 		}
 	}
-	bound(session, client)
+	capToSession(session, client)
 	scopes := []string(req.GetRequestedScopes())
 	if len(scopes) == 0 {
-		scopes = defaultScopes(client)
+		scopes = client.DefaultScopes
 	}
 	for _, scope := range scopes {
 		req.GrantScope(scope)
@@ -44,13 +45,12 @@ func (s *Server) begin(ctx context.Context, req fosite.AccessRequester) error {
 	return s.hydrate(ctx, session)
 }
 
-// bound ends tokens with their session at the latest, so that one that is verified without us does too.
-func bound(session *Session, client fosite.Client) {
-	e, ok := client.(EndingClient)
-	if !ok || e.MaxSessionLife() <= 0 || session.LoggedIn == 0 {
+// capToSession ends tokens with their session at the latest, so that one that is verified without us does too.
+func capToSession(session *Session, client policy.Client) {
+	if client.MaxSessionTTL <= 0 || session.LoggedIn == 0 {
 		return
 	}
-	end := session.LoggedIn + int64(e.MaxSessionLife()/time.Second)
+	end := session.LoggedIn + int64(client.MaxSessionTTL/time.Second)
 	session.AccessExpires = min(session.AccessExpires, end)
 	session.RefreshExpires = min(session.RefreshExpires, end)
 }
@@ -87,7 +87,7 @@ func (s *Server) issue(ctx context.Context, req fosite.AccessRequester, resp fos
 	if err := s.config.Storage.CreateAccessTokenSession(ctx, accessSignature, record); err != nil {
 		return err
 	}
-	if refresh != nil && req.GetClient().GetGrantTypes().Has(grantRefresh) {
+	if refresh != nil && req.GetClient().GetGrantTypes().Has(policy.GrantRefreshToken) {
 		token, signature, err := refresh.GenerateRefreshToken(ctx, req)
 		if err != nil {
 			return err

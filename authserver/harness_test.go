@@ -16,6 +16,7 @@ import (
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -60,9 +61,9 @@ func newWorld(t *testing.T, rdb redis.UniversalClient) *world {
 
 func newStore(t *testing.T, rdb redis.UniversalClient) (*storage.Store, *keys.Set) {
 	t.Helper()
-	store, err := storage.New(rdb, storage.Options{Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}, ClientCache: -1})
+	store, err := storage.New(rdb, storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}, ClientCache: -1})
 	check(t, err)
-	set, err := keys.New(keys.Config{Store: store})
+	set, err := keys.New(keys.Config{Store: store.Keys})
 	check(t, err)
 	check(t, set.Open(context.Background()))
 	return store, set
@@ -74,7 +75,7 @@ func (w *world) start(change func(*authserver.Config)) {
 	listener := httptest.NewUnstartedServer(nil)
 	w.url = "http://" + listener.Listener.Addr().String()
 	config := authserver.Config{
-		Issuer: w.url, Storage: w.store, Users: w.store, Keys: w.keys,
+		Issuer: w.url, Storage: w.store, Users: w.store.Users, Keys: w.keys,
 		Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 	if change != nil {
@@ -91,12 +92,13 @@ func (w *world) start(change func(*authserver.Config)) {
 func (w *world) seed() {
 	w.t.Helper()
 	ctx := context.Background()
-	_, err := w.store.AddRole(ctx, storage.Role{ID: "super_user", Permission: json.RawMessage(`{"super_user":true}`)})
+	_, err := w.store.Users.AddRole(ctx, storage.Role{ID: "super_user", Permission: json.RawMessage(`{"super_user":true}`)})
 	check(w.t, err)
-	check(w.t, w.store.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
-	check(w.t, w.store.AddUser(ctx, storage.User{Name: "root", Role: "super_user", Active: true}, "toor"))
+	check(w.t, w.store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
+	check(w.t, w.store.Users.AddUser(ctx, storage.User{Name: "root", Role: "super_user", Active: true}, "toor"))
 	strict := storage.Duration(0)
-	every := []string{"password", "refresh_token", "client_credentials", exchangeGrant}
+	public := []string{"password", "refresh_token", exchangeGrant}
+	every := append(public, "client_credentials")
 	for _, c := range []*storage.Client{
 		{ID: "web", Grants: every, Scopes: []string{"read", "write"}, Audience: []string{"https://api.example.com"}},
 		{ID: "strict", Grants: every, Grace: &strict},
@@ -105,10 +107,10 @@ func (w *world) seed() {
 		{ID: "es", Grants: every, Algorithm: "ES256"},
 		{ID: "ed", Grants: every, Algorithm: "EdDSA"},
 		{ID: "limited", Grants: every, SessionsPerUser: 1},
-		{ID: "nothing"},
+		{ID: "nothing", Grants: []string{policy.GrantClientCredentials}},
 		{ID: "app", Public: true, Grants: []string{"password", "refresh_token"}},
-		{ID: "old", Public: true, Grants: every, Profile: storage.ProfileLegacy, Refresh: storage.RefreshStatic},
-		{ID: "old-one", Public: true, Grants: every, Profile: storage.ProfileLegacy, Refresh: storage.RefreshStatic, SessionsPerUser: 1},
+		{ID: "old", Public: true, Grants: public, Profile: policy.ProfileLegacy, Refresh: policy.RefreshStatic},
+		{ID: "old-one", Public: true, Grants: public, Profile: policy.ProfileLegacy, Refresh: policy.RefreshStatic, SessionsPerUser: 1},
 	} {
 		if !c.Public {
 			hash, err := authserver.Secrets{}.Hash(ctx, []byte(c.ID+"-secret"))

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 )
 
 // inherited asks whether a token of another server, whose signature has been checked, is still to be honoured.
 func (s *Server) inherited(ctx context.Context, token string, t *jwtToken) error {
-	i, ok := s.config.Users.(Inheritor)
+	i, ok := s.config.Users.(ImportedTokens)
 	if !ok {
 		return ErrTokenInvalid
 	}
@@ -22,10 +23,10 @@ func (s *Server) inherited(ctx context.Context, token string, t *jwtToken) error
 	if err != nil || issued == nil {
 		return ErrTokenInvalid
 	}
-	if t.use != UseRefresh {
+	if t.kind != KindRefresh {
 		token = ""
 	}
-	err = i.Inherits(ctx, t.subject, issued.Time, token)
+	err = i.ImportedTokenValid(ctx, t.subject, issued.Time, token)
 	if errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 		return ErrTokenInvalid
 	}
@@ -35,8 +36,8 @@ func (s *Server) inherited(ctx context.Context, token string, t *jwtToken) error
 // inspectInherited is Inspect for a token of another server. An access token of its has no session here. A refresh token
 // has one from its first use on, which can be listed and revoked like any other.
 func (s *Server) inspectInherited(ctx context.Context, token string, t *jwtToken) (*Token, error) {
-	if t.use == UseRefresh {
-		found, err := s.inspectStored(ctx, token, UseRefresh, t)
+	if t.kind == KindRefresh {
+		found, err := s.inspectStored(ctx, token, KindRefresh, t)
 		if err == nil || !errors.Is(err, ErrTokenInvalid) {
 			return found, err
 		}
@@ -46,7 +47,7 @@ func (s *Server) inspectInherited(ctx context.Context, token string, t *jwtToken
 	} else if err := s.inherited(ctx, token, t); err != nil {
 		return nil, err
 	}
-	found := &Token{Use: t.use, Legacy: true, Subject: t.subject, Expires: t.expires, Claims: t.claims}
+	found := &Token{Kind: t.kind, Legacy: true, Subject: t.subject, Expires: t.expires, Claims: t.claims}
 	found.Role, _ = t.claims["role"].(string)
 	if issued, err := t.claims.GetIssuedAt(); err == nil && issued != nil {
 		found.Issued = issued.Time
@@ -77,7 +78,7 @@ func (s *Server) adopt(ctx context.Context, req fosite.AccessRequester, token st
 	if err == nil || !errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 		return err
 	}
-	if !legacy(req.GetClient()) || !req.GetClient().GetGrantTypes().Has(grantRefresh) {
+	if !policyOf(req.GetClient()).Legacy() || !req.GetClient().GetGrantTypes().Has(policy.GrantRefreshToken) {
 		return ErrTokenInvalid
 	}
 	if err := s.adoptable(ctx, token, t); err != nil {
@@ -90,8 +91,8 @@ func (s *Server) adopt(ctx context.Context, req fosite.AccessRequester, token st
 	}
 	opened := fosite.NewRequest()
 	opened.Client, opened.Session = req.GetClient(), session
-	opened.SetID(s.config.Storage.AdoptedSessionID(t.subject, token))
-	for _, scope := range defaultScopes(req.GetClient()) {
+	opened.SetID(s.config.Storage.ImportedSessionID(t.subject, token))
+	for _, scope := range policyOf(req.GetClient()).DefaultScopes {
 		opened.GrantScope(scope)
 	}
 	// Written at once, whatever becomes of the grant: in the request's own context the store would keep it back.

@@ -11,7 +11,7 @@ import (
 
 // Token is what a good token says.
 type Token struct {
-	Use     TokenUse
+	Kind    TokenKind
 	Legacy  bool
 	Subject string // empty for a client's own token
 	Client  string
@@ -32,7 +32,7 @@ func (s *Server) Inspect(ctx context.Context, token string) (*Token, error) {
 		return nil, ErrTokenInvalid
 	}
 	if !looksLikeJWT(token) {
-		return s.inspectStored(ctx, token, UseRefresh, nil)
+		return s.inspectStored(ctx, token, KindRefresh, nil)
 	}
 	t, err := s.verify(ctx, token)
 	if err != nil {
@@ -41,12 +41,12 @@ func (s *Server) Inspect(ctx context.Context, token string) (*Token, error) {
 	if t.session == "" {
 		return s.inspectInherited(ctx, token, t)
 	}
-	return s.inspectStored(ctx, token, t.use, t)
+	return s.inspectStored(ctx, token, t.kind, t)
 }
 
-func (s *Server) inspectStored(ctx context.Context, token string, use TokenUse, verified *jwtToken) (*Token, error) {
+func (s *Server) inspectStored(ctx context.Context, token string, kind TokenKind, verified *jwtToken) (*Token, error) {
 	lookup := s.config.Storage.GetAccessTokenSession
-	if use == UseRefresh {
+	if kind == KindRefresh {
 		lookup = s.config.Storage.GetRefreshTokenSession
 	}
 	session := &Session{}
@@ -60,7 +60,7 @@ func (s *Server) inspectStored(ctx context.Context, token string, use TokenUse, 
 		return nil, err
 	}
 	t := &Token{
-		Use: use, Subject: session.Subject, Client: req.GetClient().GetID(), Scopes: req.GetGrantedScopes(), Role: session.Role,
+		Kind: kind, Subject: session.Subject, Client: req.GetClient().GetID(), Scopes: req.GetGrantedScopes(), Role: session.Role,
 		Session: req.GetID(), Issued: req.GetRequestedAt(), Expires: session.GetExpiresAt(fosite.RefreshToken),
 	}
 	if verified != nil {

@@ -49,16 +49,16 @@ func (s *Server) introspection(w http.ResponseWriter, r *http.Request) (map[stri
 
 // mayLookAt: a refresh token is its own client's business; an access token also that of resource servers.
 func mayLookAt(client fosite.Client, t *Token) bool {
-	return t.Client == client.GetID() || t.Use == UseAccess && mayIntrospect(client)
+	return t.Client == client.GetID() || t.Kind == KindAccess && policyOf(client).Introspect
 }
 
 // describe is the answer of RFC 7662 section 2.2. token_use is ours: it keeps a refresh token from being taken for access.
 func (s *Server) describe(t *Token) map[string]any {
 	answer := map[string]any{
-		"active": true, "client_id": t.Client, "token_use": t.Use, "iss": s.config.Issuer,
+		"active": true, "client_id": t.Client, "token_use": t.Kind, "iss": s.config.Issuer,
 		"exp": t.Expires.Unix(), "iat": t.Issued.Unix(), "sid": t.Session,
 	}
-	if t.Use == UseAccess {
+	if t.Kind == KindAccess {
 		answer["token_type"] = "Bearer"
 	}
 	if len(t.Scopes) > 0 {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // The paths of the endpoints, below the issuer.
@@ -24,14 +24,14 @@ const jwksAge = 300
 func (s *Server) metadata() ([]byte, error) {
 	authMethods := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
 	confidential := authMethods[:3]
-	algorithms := []string{keys.RS256, keys.ES256, keys.EdDSA}
+	algorithms := policy.Algorithms()
 	return json.Marshal(map[string]any{
 		"issuer":                                s.config.Issuer,
 		"token_endpoint":                        s.config.Issuer + pathToken,
 		"introspection_endpoint":                s.config.Issuer + pathIntrospect,
 		"revocation_endpoint":                   s.config.Issuer + pathRevoke,
 		"jwks_uri":                              s.config.Issuer + pathJWKS,
-		"grant_types_supported":                 s.grants(),
+		"grant_types_supported":                 s.grantTypes(),
 		"response_types_supported":              []string{}, // required by the RFC; there is no authorization endpoint
 		"token_endpoint_auth_methods_supported": authMethods,
 		"token_endpoint_auth_signing_alg_values_supported":         algorithms,

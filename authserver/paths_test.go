@@ -28,7 +28,7 @@ func TestOtherSpellingsOfPathsAreNotFound(t *testing.T) {
 func TestWithoutKeysNothingIsKnown(t *testing.T) {
 	w := onFake(t)
 	token := w.login("web")
-	none, err := keys.New(keys.Config{Store: nowhere{w.store}})
+	none, err := keys.New(keys.Config{Store: nowhere{w.store.Keys}})
 	check(t, err)
 	w.start(func(c *authserver.Config) { c.Keys = none })
 	wantDontKnow(t, "keys", w.raw(http.MethodGet, "/.well-known/jwks.json", ""), 0)
@@ -40,4 +40,4 @@ func TestWithoutKeysNothingIsKnown(t *testing.T) {
 }
 
 // nowhere is a store whose keys have never been loaded.
-type nowhere struct{ *storage.Store }
+type nowhere struct{ *storage.Keys }

@@ -4,16 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
-)
-
-// The grant types of the token endpoint.
-const (
-	grantPassword          = "password"
-	grantRefresh           = "refresh_token"
-	grantClientCredentials = "client_credentials"
-	grantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // newProvider wires fosite's handlers as literals: what a handler lacks does not compile. Every field of fosite's config
@@ -73,13 +66,15 @@ var _ oauth2.ResourceOwnerPasswordCredentialsGrantStorage = passwordStorage{}
 // noFetcher refuses to fetch a client's keys from a URL: we take them from the registry alone.
 type noFetcher struct{ fosite.JWKSFetcherStrategy }
 
-// grants lists the grant types that this server offers.
-func (s *Server) grants() []string {
-	list := []string{grantRefresh, grantClientCredentials, grantAssertion, grantExchange}
-	if s.config.Users != nil {
-		list = append([]string{grantPassword}, list...)
+// grantTypes lists the grant types that this server offers.
+func (s *Server) grantTypes() []string {
+	var types []string
+	for _, g := range policy.Grants() {
+		if !g.Users || s.config.Users != nil {
+			types = append(types, g.Type)
+		}
 	}
-	return list
+	return types
 }
 
 // passwordHandler is fosite's password grant, in sessions of our own ID and with our lives of tokens.
@@ -115,7 +110,7 @@ func (h *credentialsHandler) HandleTokenEndpointRequest(ctx context.Context, req
 	if !h.CanHandleTokenEndpointRequest(ctx, req) {
 		return fosite.ErrUnknownRequest
 	}
-	if req.GetClient().IsPublic() || !req.GetClient().GetGrantTypes().Has(grantClientCredentials) || legacy(req.GetClient()) {
+	if req.GetClient().IsPublic() || !req.GetClient().GetGrantTypes().Has(policy.GrantClientCredentials) || policyOf(req.GetClient()).Legacy() {
 		return fosite.ErrUnauthorizedClient
 	}
 	if err := h.ClientCredentialsGrantHandler.HandleTokenEndpointRequest(ctx, req); err != nil {

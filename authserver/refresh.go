@@ -31,7 +31,7 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, req fos
 	if looksLikeJWT(presented) {
 		// A JWT can be judged before the store is asked, and an expired one be told from one that never was.
 		t, err := h.server.verify(ctx, presented)
-		if err == nil && t.use != UseRefresh {
+		if err == nil && t.kind != KindRefresh {
 			err = ErrTokenInvalid
 		}
 		if err != nil {
@@ -58,16 +58,17 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, req fos
 	if err := narrow(session, req.GetGrantedScopes(), asked); err != nil {
 		return err
 	}
-	access, refresh := h.server.life(req.GetClient())
+	client := policyOf(req.GetClient())
+	access, refresh := h.server.ttl(client)
 	now := h.server.config.Now()
 	session.issued = now.Unix()
 	session.AccessExpires = now.Add(access).Unix()
-	if !staticRefresh(req.GetClient()) {
+	if !client.Static() {
 		session.RefreshExpires = now.Add(refresh).Unix()
 	} else if expires > 0 {
 		session.RefreshExpires = expires
 	}
-	bound(session, req.GetClient())
+	capToSession(session, client)
 	return h.server.hydrate(ctx, session)
 }
 
@@ -167,7 +168,7 @@ func verdict(err error) bool {
 // offer makes the tokens that this refresh is to give, and seals them where they replace the one that was presented. After a
 // refresh without a verdict they are the same again.
 func (h *refreshHandler) offer(ctx context.Context, req fosite.AccessRequester, session *Session, presented string) (given answer, sealed []byte, err error) {
-	rotating := !staticRefresh(req.GetClient())
+	rotating := !policyOf(req.GetClient()).Static()
 	if rotating {
 		if before, ok := h.undecided.recall(presented, h.server.config.Now()); ok {
 			sealed, err = seal(presented, before)

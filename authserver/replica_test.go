@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/opgrant/opgrant/authserver"
-	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -18,7 +18,7 @@ func TestAKeyOfAnotherReplicaIsKnownAtOnce(t *testing.T) {
 	replica.store, replica.keys = newStore(t, w.rdb)
 	replica.start(func(c *authserver.Config) { c.Issuer = w.url })
 	for range 5 {
-		_, err := w.keys.Rotate(t.Context(), keys.ES256, true)
+		_, err := w.keys.Rotate(t.Context(), policy.ES256, true)
 		check(t, err)
 		if token := w.login("es").text("access_token"); !replica.active(token) {
 			t.Fatal("the other replica does not know the key")

@@ -47,7 +47,7 @@ func (s *Server) revokeToken(ctx context.Context, client fosite.Client, token st
 		s.config.Log.WarnContext(ctx, "a client tried to revoke another one's token", "client", client.GetID(), "owner", t.Client)
 		return nil
 	}
-	if t.Use == UseRefresh {
+	if t.Kind == KindRefresh {
 		return s.config.Storage.RevokeSession(ctx, t.Session)
 	}
 	return s.config.Storage.DeleteAccessTokenSession(ctx, s.signatureOf(token))

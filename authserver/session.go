@@ -59,8 +59,8 @@ func (s *Session) GetSubject() string { return s.Subject }
 // Origin says where the session was last used from, for lists that people read.
 func (s *Session) Origin() (address, userAgent string) { return s.address, s.userAgent }
 
-// SelfProvingAccess tells the store that access tokens are JWTs, verified before it is asked: it keeps no record of each.
-func (s *Session) SelfProvingAccess() bool { return true }
+// SelfContainedAccess tells the store that access tokens are JWTs, verified before it is asked: it keeps no record of each.
+func (s *Session) SelfContainedAccess() bool { return true }
 
 // Clone implements fosite.Session.
 func (s *Session) Clone() fosite.Session {

@@ -12,7 +12,7 @@ import (
 func TestSessionsEndHoweverOftenTheyAreRefreshed(t *testing.T) {
 	w := newWorld(t, storagetest.StartMiniredis(t).Client(t))
 	check(t, w.store.PutClient(t.Context(), &storage.Client{
-		ID: "ending", Public: true, Grants: []string{"password", "refresh_token"}, MaxLife: storage.Duration(2 * time.Second),
+		ID: "ending", Public: true, Grants: []string{"password", "refresh_token"}, MaxSessionTTL: storage.Duration(2 * time.Second),
 	}))
 	const form = "grant_type=refresh_token&client_id=ending&refresh_token="
 	r := w.raw(http.MethodPost, "/oauth2/token", loginBody+"&client_id=ending")

@@ -2,9 +2,9 @@ package authserver
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 	fositestorage "github.com/ory/fosite/storage"
@@ -16,14 +16,14 @@ import (
 // Errors: fosite.ErrNotFound is a verdict, "there is no such thing". An error for which
 // errors.Is(err, fosite.ErrTemporarilyUnavailable) holds is a don't-know, and the client is asked to come back (503).
 type Storage interface {
-	fosite.ClientManager
+	fosite.ClientManager // its clients must implement Client
 	oauth2.TokenRevocationStorage
 	fositestorage.Transactional
 
 	// SessionID returns an ID for a new session of the subject.
 	SessionID(subject string) string
-	// AdoptedSessionID returns the one ID that a session has which goes on from a token of another server.
-	AdoptedSessionID(subject, token string) string
+	// ImportedSessionID returns the one ID that a session has which goes on from a token of another server.
+	ImportedSessionID(subject, token string) string
 	// TokenSignature returns the name under which a token of the session is stored. It must not allow to find the token.
 	TokenSignature(sessionID, token string) string
 	// RefreshSession makes one refresh in one atomic step. presented, access and refresh are signatures; an empty refresh
@@ -44,73 +44,31 @@ type Users interface {
 	Claims(ctx context.Context, subject string) (map[string]any, error)
 }
 
-// Inheritor is what Users may offer besides: to honour tokens that another server signed with a key that was imported,
+// ImportedTokens is what Users may offer besides: to honour tokens that another server signed with a key that was imported,
 // until they expire. Without it such tokens are not valid.
-type Inheritor interface {
-	// Inherits returns nil if a token that was issued to the subject at that time is still to be honoured. refresh is the
+type ImportedTokens interface {
+	// ImportedTokenValid returns nil if a token that was issued to the subject at that time is still to be honoured. refresh is the
 	// whole token if it is a refresh token, otherwise empty. fosite.ErrNotFound: it is not.
-	Inherits(ctx context.Context, subject string, issued time.Time, refresh string) error
+	ImportedTokenValid(ctx context.Context, subject string, issued time.Time, refresh string) error
 }
 
 // Throttle counts failed logins before a password is looked at. Its methods are safe for concurrent use.
 type Throttle interface {
-	// Allow counts an attempt as failed, before it is known. A positive retryAfter refuses it: too many have failed for
+	// Reserve counts an attempt as failed, before it is known. A positive retryAfter refuses it: too many have failed for
 	// this user or from this address.
-	Allow(ctx context.Context, user, address string) (retryAfter time.Duration, err error)
+	Reserve(ctx context.Context, user, address string) (retryAfter time.Duration, err error)
 	// Succeeded forgives the attempt, because the password was right.
 	Succeeded(ctx context.Context, user, address string) error
-	// Undecided takes the attempt back, because it came to no verdict.
-	Undecided(ctx context.Context, user, address string) error
+	// Cancel takes the attempt back, because it came to no verdict.
+	Cancel(ctx context.Context, user, address string) error
 }
 
-// Client is what the server asks of a client beyond fosite.Client, each as an interface of its own: a client that does not
-// have a method gets the default.
-type (
-	// LegacyClient chooses the legacy token profile. Default: the standard one.
-	LegacyClient interface{ Legacy() bool }
-	// SigningClient chooses the algorithm of access tokens: RS256 (default), ES256 or EdDSA.
-	SigningClient interface{ SigningAlgorithm() string }
-	// StaticClient chooses refresh tokens that stay good until they expire. Default: they rotate.
-	StaticClient interface{ StaticRefresh() bool }
-	// ScopedClient names the scopes of a request that names none. Default: all of the client's.
-	ScopedClient interface{ DefaultScopes() []string }
-	// LivedClient sets the lives of its tokens; zero is the server's default.
-	LivedClient interface {
-		TokenLife() (access, refresh time.Duration)
-	}
-	// EndingClient ends a session after a time, whatever is refreshed. Zero: never.
-	EndingClient interface{ MaxSessionLife() time.Duration }
-	// IntrospectingClient may ask about tokens of other clients. Default: of its own.
-	IntrospectingClient interface{ MayIntrospect() bool }
-	// KeyedClient has public keys, a JSON Web Key Set, to authenticate with (private_key_jwt) and to sign assertions with.
-	KeyedClient interface{ KeySet() json.RawMessage }
-)
-
-func legacy(c fosite.Client) bool {
-	l, ok := c.(LegacyClient)
-	return ok && l.Legacy()
+// Client is an OAuth client with its policy. Every client that Storage returns must be one: the server answers a request of
+// any other with an error, so that a wrapper cannot lose the policy unnoticed.
+type Client interface {
+	fosite.Client
+	Policy() policy.Client
 }
 
-func algorithm(c fosite.Client) string {
-	if s, ok := c.(SigningClient); ok && !legacy(c) {
-		return s.SigningAlgorithm()
-	}
-	return "RS256"
-}
-
-func staticRefresh(c fosite.Client) bool {
-	s, ok := c.(StaticClient)
-	return ok && s.StaticRefresh()
-}
-
-func defaultScopes(c fosite.Client) []string {
-	if s, ok := c.(ScopedClient); ok {
-		return s.DefaultScopes()
-	}
-	return c.GetScopes()
-}
-
-func mayIntrospect(c fosite.Client) bool {
-	i, ok := c.(IntrospectingClient)
-	return ok && i.MayIntrospect()
-}
+// policyOf returns the policy of a client that has come through Server.client, which refuses one without.
+func policyOf(c fosite.Client) policy.Client { return c.(Client).Policy() } //nolint:errcheck,forcetypeassert // checked on entry

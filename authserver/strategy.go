@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
-
-	"github.com/opgrant/opgrant/authserver/keys"
 )
 
 // strategy makes and checks tokens for fosite's handlers. The client's profile decides their form.
@@ -41,7 +40,7 @@ func (s strategy) GenerateAccessToken(ctx context.Context, req fosite.Requester)
 	if err != nil {
 		return "", "", err
 	}
-	if legacy(req.GetClient()) {
+	if policyOf(req.GetClient()).Legacy() {
 		return s.signLegacy(ctx, req, session, legacyAccess, session.AccessExpires)
 	}
 	return s.signStandard(ctx, req, session)
@@ -54,7 +53,7 @@ func (s strategy) GenerateRefreshToken(ctx context.Context, req fosite.Requester
 	if err != nil {
 		return "", "", err
 	}
-	if legacy(req.GetClient()) {
+	if policyOf(req.GetClient()).Legacy() {
 		return s.signLegacy(ctx, req, session, legacyRefresh, session.RefreshExpires)
 	}
 	token = req.GetID() + "." + random(32)
@@ -77,7 +76,7 @@ func (s strategy) ValidateRefreshToken(ctx context.Context, req fosite.Requester
 		return nil
 	}
 	t, err := s.verify(ctx, token)
-	if err == nil && t.use != UseRefresh {
+	if err == nil && t.kind != KindRefresh {
 		err = ErrTokenInvalid
 	}
 	return fositeError(err)
@@ -122,7 +121,7 @@ func (s strategy) signStandard(ctx context.Context, req fosite.Requester, sessio
 	if session.LoggedIn > 0 {
 		claims["auth_time"] = session.LoggedIn
 	}
-	token, err = s.sign(ctx, algorithm(req.GetClient()), typeAccess, claims)
+	token, err = s.sign(ctx, policyOf(req.GetClient()).SigningAlgorithm(), typeAccess, claims)
 	if err != nil {
 		return "", "", err
 	}
@@ -151,7 +150,7 @@ func (s strategy) signLegacy(ctx context.Context, req fosite.Requester, session 
 	if session.Role != "" {
 		claims["role"] = session.Role
 	}
-	token, err = s.sign(ctx, "RS256", typeLegacy, claims)
+	token, err = s.sign(ctx, policy.RS256, typeLegacy, claims)
 	if err != nil {
 		return "", "", err
 	}
@@ -178,7 +177,7 @@ func (s *Server) sign(ctx context.Context, algorithm, typ string, claims jwt.Map
 	if err != nil {
 		return "", fmt.Errorf("authserver: sign: %w", err)
 	}
-	if algorithm == keys.ES256 {
+	if algorithm == policy.ES256 {
 		makeLow(signature)
 	}
 	return input + "." + t.EncodeSegment(signature), nil

@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,18 +10,18 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// TokenUse tells access from refresh tokens.
-type TokenUse string
+// TokenKind tells access from refresh tokens.
+type TokenKind string
 
 // The uses of a token.
 const (
-	UseAccess  TokenUse = "access_token"
-	UseRefresh TokenUse = "refresh_token"
+	KindAccess  TokenKind = "access_token"
+	KindRefresh TokenKind = "refresh_token"
 )
 
 // maxToken bounds what is looked at as a token at all. An RS256 token with 4096 bits and our claims has 1.2 kB.
@@ -44,7 +45,7 @@ var (
 
 // jwtToken is a JWT whose signature has been checked, and nothing else.
 type jwtToken struct {
-	use     TokenUse
+	kind    TokenKind
 	legacy  bool
 	session string // empty in tokens of another server that was imported
 	subject string
@@ -86,7 +87,7 @@ func (s *Server) verify(ctx context.Context, token string) (*jwtToken, error) {
 		}
 		parsed, err = s.parse(token)
 	}
-	if err != nil || parsed.Method.Alg() == keys.ES256 && !isLow(parsed.Signature) {
+	if err != nil || parsed.Method.Alg() == policy.ES256 && !isLow(parsed.Signature) {
 		return nil, ErrTokenInvalid
 	}
 	t, err := s.classify(parsed)
@@ -103,7 +104,7 @@ var errNoKey = errors.New("authserver: no key of that name")
 
 // parser checks no times: classify does, because an expired token must still be told from a forged one.
 var parser = jwt.NewParser(
-	jwt.WithValidMethods([]string{keys.RS256, keys.ES256, keys.EdDSA}),
+	jwt.WithValidMethods(policy.Algorithms()),
 	jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
 
 func (s *Server) parse(token string) (*jwt.Token, error) {
@@ -166,11 +167,11 @@ func (s *Server) classify(parsed *jwt.Token) (*jwtToken, error) {
 		if issuer, err := claims.GetIssuer(); err != nil || issuer != s.config.Issuer {
 			return nil, ErrTokenInvalid
 		}
-		t.use, t.subject = UseAccess, subject
+		t.kind, t.subject = KindAccess, subject
 	case typ == typeLegacy && subject == legacyAccess:
-		t.use, t.legacy, t.subject = UseAccess, true, legacySubject(claims)
+		t.kind, t.legacy, t.subject = KindAccess, true, legacySubject(claims)
 	case typ == typeLegacy && subject == legacyRefresh:
-		t.use, t.legacy, t.subject = UseRefresh, true, legacySubject(claims)
+		t.kind, t.legacy, t.subject = KindRefresh, true, legacySubject(claims)
 	default:
 		return nil, ErrTokenInvalid
 	}
@@ -232,31 +233,19 @@ func (s *Server) signatureOf(token string) string {
 		if subject == "" {
 			return ""
 		}
-		session = s.config.Storage.AdoptedSessionID(subject, token)
+		session = s.config.Storage.ImportedSessionID(subject, token)
 	}
 	return s.config.Storage.TokenSignature(session, token)
 }
 
-// life returns how long tokens of the client live from now.
-func (s *Server) life(client fosite.Client) (access, refresh time.Duration) {
-	access, refresh = s.config.AccessLife, s.config.RefreshLife
+// ttl returns how long tokens of the client are valid from now on.
+func (s *Server) ttl(client policy.Client) (access, refresh time.Duration) {
+	access = cmp.Or(client.AccessTTL, s.config.AccessTTL)
 	if access == 0 {
-		access = defaultAccessLife
-		if legacy(client) {
-			access = defaultLegacyAccessLife
+		access = defaultAccessTTL
+		if client.Legacy() {
+			access = defaultLegacyAccessTTL
 		}
 	}
-	if refresh == 0 {
-		refresh = defaultRefreshLife
-	}
-	if c, ok := client.(LivedClient); ok {
-		a, r := c.TokenLife()
-		if a > 0 {
-			access = a
-		}
-		if r > 0 {
-			refresh = r
-		}
-	}
-	return access, refresh
+	return access, cmp.Or(client.RefreshTTL, s.config.RefreshTTL, defaultRefreshTTL)
 }

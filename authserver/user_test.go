@@ -12,7 +12,7 @@ func TestAPasswordChangeEndsEverySession(t *testing.T) {
 	onRedis(t, func(t *testing.T, w *world) {
 		standard, old := w.login("web"), w.login("old")
 		word := "another password"
-		check(t, w.store.ChangeUser(t.Context(), "alice", storage.UserChange{Password: &word}))
+		check(t, w.store.Users.ChangeUser(t.Context(), "alice", storage.UserChange{Password: &word}))
 		for _, r := range []reply{standard, old} {
 			if w.active(r.text("access_token")) {
 				t.Error("an access token outlived the password")
@@ -36,7 +36,7 @@ func TestARoleIsReadAnewAtEachRefresh(t *testing.T) {
 		t.Fatalf("super user: %s", r.raw)
 	}
 	none := ""
-	check(t, w.store.ChangeUser(t.Context(), "root", storage.UserChange{Role: &none}))
+	check(t, w.store.Users.ChangeUser(t.Context(), "root", storage.UserChange{Role: &none}))
 	if r := w.refresh("old", r.text("refresh_token")); r.status != 200 || super(r.text("access_token")) != false {
 		t.Errorf("a demoted user keeps the claim: %s", r.raw)
 	}
@@ -46,7 +46,7 @@ func TestADisabledUserIsSuspendedAtOnce(t *testing.T) {
 	onRedis(t, func(t *testing.T, w *world) {
 		standard, old := w.login("web"), w.login("old")
 		set := func(active bool) {
-			check(t, w.store.ChangeUser(t.Context(), "alice", storage.UserChange{Active: &active}))
+			check(t, w.store.Users.ChangeUser(t.Context(), "alice", storage.UserChange{Active: &active}))
 		}
 		set(false)
 		if w.active(standard.text("access_token")) || w.active(old.text("access_token")) {

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+)
 
 // Config is everything that `opgrant serve` can be told. The zero value is not
 // usable; start from [Default] or [Load].
@@ -88,10 +92,10 @@ type Tokens struct {
 
 // Keys describes the signing keys that the server makes.
 type Keys struct {
-	Bits        int           `koanf:"bits"`         // of RSA keys
-	RotateEvery time.Duration `koanf:"rotate_every"` // 0: by command only
-	Lead        time.Duration `koanf:"lead"`         // how long a key is published before it signs
-	MaxLife     time.Duration `koanf:"max_life"`     // the longest life of a token; a retired key is published for so long
+	Bits        int           `koanf:"bits"`          // of RSA keys
+	RotateEvery time.Duration `koanf:"rotate_every"`  // 0: by command only
+	Lead        time.Duration `koanf:"lead"`          // how long a key is published before it signs
+	MaxTokenTTL time.Duration `koanf:"max_token_ttl"` // the longest TTL of a token; a retired key is published for so long
 }
 
 // Passwords sets the cost of argon2id.
@@ -144,7 +148,7 @@ type Client struct {
 	Algorithm       string         `koanf:"algorithm"` // RS256, ES256, EdDSA
 	AccessTTL       time.Duration  `koanf:"access_ttl"`
 	RefreshTTL      time.Duration  `koanf:"refresh_ttl"`
-	MaxSessionLife  time.Duration  `koanf:"max_session_life"`
+	MaxSessionTTL   time.Duration  `koanf:"max_session_ttl"`
 	Refresh         string         `koanf:"refresh"`           // rotate, static
 	Grace           *time.Duration `koanf:"grace"`             // how long a rotated refresh token gets the same answer again; not set: 10s
 	SessionsPerUser int            `koanf:"sessions_per_user"` // 0: any number
@@ -153,6 +157,24 @@ type Client struct {
 
 // Public says whether the client has nothing to authenticate with.
 func (c Client) Public() bool { return c.Secret == "" && c.JWKS == "" }
+
+// policy is what the entry allows, as package policy checks it.
+func (c Client) policy() policy.Client {
+	p := policy.Client{
+		ID: c.ID, Public: c.Public(), KeySet: []byte(c.JWKS),
+		Grants: c.Grants, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Audience: c.Audience,
+		Profile: c.Profile, Algorithm: c.Algorithm,
+		AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL, MaxSessionTTL: c.MaxSessionTTL,
+		Refresh: c.Refresh, SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
+	}
+	if c.Secret != "" {
+		p.Secrets = 1
+	}
+	if c.Grace != nil {
+		p.Grace = *c.Grace
+	}
+	return p
+}
 
 // User is one entry of the list of users to create.
 type User struct {

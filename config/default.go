@@ -29,7 +29,7 @@ func Default() *Config {
 			Bits:        2048,
 			RotateEvery: 90 * 24 * time.Hour,
 			Lead:        10 * time.Minute,
-			MaxLife:     31 * 24 * time.Hour,
+			MaxTokenTTL: 31 * 24 * time.Hour,
 		},
 		Passwords: Passwords{
 			MemoryKiB:   19 << 10, // the OWASP floor for argon2id

@@ -1,5 +1,7 @@
 package config
 
+import "github.com/opgrant/opgrant/authserver/policy"
+
 // Dev returns what --dev starts from: the default, readable logs, and the user and clients of the quick start. Their
 // passwords are public; a server that others can reach must not have them.
 func Dev() *Config {
@@ -11,18 +13,18 @@ func Dev() *Config {
 		{
 			ID:      "operations",
 			Name:    "Legacy operations",
-			Profile: "legacy",
-			Grants:  []string{"password", "refresh_token", grantExchange},
-			Refresh: "static",
+			Profile: policy.ProfileLegacy,
+			Grants:  []string{policy.GrantPassword, policy.GrantRefreshToken, policy.GrantTokenExchange},
+			Refresh: policy.RefreshStatic,
 		},
 		{
 			ID:         "demo",
 			Name:       "Demonstration",
 			Secret:     "demo-secret",
-			Profile:    "standard",
-			Grants:     []string{"password", "refresh_token", "client_credentials", grantExchange},
+			Profile:    policy.ProfileStandard,
+			Grants:     []string{policy.GrantPassword, policy.GrantRefreshToken, policy.GrantClientCredentials, policy.GrantTokenExchange},
 			Scopes:     []string{"things:read"},
-			Refresh:    "rotate",
+			Refresh:    policy.RefreshRotate,
 			Introspect: true,
 		},
 	}

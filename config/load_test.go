@@ -180,7 +180,7 @@ users:
 		`clients[0].profile: "modern" is not one of`,
 		`clients[1].id: "a" stands in the list twice`,
 		`clients[1].typo: no such setting`,
-		`clients[1].grants: client_credentials needs a secret or keys`,
+		`clients[1].grants: client_credentials is not for public clients`,
 		`users[0].password_file: ` + empty + ` is empty`,
 		`OPGRANT_LISTN: no such setting`,
 	} {

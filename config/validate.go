@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // Validate returns every problem of the configuration, joined; each begins with the key that it is about.
@@ -37,10 +39,10 @@ func (c *Config) Validate() error {
 	v.durability(c.Durability)
 	v.check("tokens.access_ttl", c.Tokens.AccessTTL >= 0, "is negative")
 	v.check("tokens.refresh_ttl", c.Tokens.RefreshTTL >= 0, "is negative")
-	v.check("keys.bits", c.Keys.Bits >= 2048 && c.Keys.Bits <= 8192, "%d is not between 2048 and 8192", c.Keys.Bits)
+	v.include("keys.", policy.RSABitsProblems(c.Keys.Bits))
 	v.check("keys.rotate_every", c.Keys.RotateEvery == 0 || c.Keys.RotateEvery >= time.Hour, "shorter than an hour")
 	v.positive("keys.lead", c.Keys.Lead)
-	v.check("keys.max_life", c.Keys.MaxLife >= c.Tokens.RefreshTTL, "shorter than tokens.refresh_ttl: tokens would outlive their key")
+	v.check("keys.max_token_ttl", c.Keys.MaxTokenTTL >= c.Tokens.RefreshTTL, "shorter than tokens.refresh_ttl: tokens would outlive their key")
 	v.passwords(c.Passwords)
 	if !c.Throttle.Disabled {
 		v.check("throttle.per_user", c.Throttle.PerUser > 0, "must be positive; throttle.disabled turns the limits off")
@@ -53,8 +55,6 @@ func (c *Config) Validate() error {
 	v.users(c.Users)
 	return errors.Join(v.problems...)
 }
-
-var algorithms = []string{"RS256", "ES256", "EdDSA"}
 
 type validation struct{ problems []error }
 
@@ -126,7 +126,12 @@ func (v *validation) durability(d Durability) {
 }
 
 func (v *validation) passwords(p Passwords) {
-	v.check("passwords.memory_kib", p.MemoryKiB >= 8<<10 && p.MemoryKiB <= 4<<20, "%d is not between 8192 and 4194304", p.MemoryKiB)
-	v.check("passwords.iterations", p.Iterations >= 1 && p.Iterations <= 100, "%d is not between 1 and 100", p.Iterations)
-	v.check("passwords.parallelism", p.Parallelism >= 1 && p.Parallelism <= 64, "%d is not between 1 and 64", p.Parallelism)
+	v.include("passwords.", policy.PasswordCosts{MemoryKiB: p.MemoryKiB, Iterations: p.Iterations, Parallelism: p.Parallelism}.Problems())
+}
+
+// include adds problems that package policy found, below a key.
+func (v *validation) include(prefix string, found policy.Problems) {
+	for _, p := range found {
+		v.add(prefix+p.Key, "%s", p.Text)
+	}
 }

@@ -1,11 +1,11 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
-	"slices"
 	"time"
+
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 func (v *validation) compat(c Compat) {
@@ -54,52 +54,16 @@ func ParseDate(value string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a date", value)
 }
 
-const grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-
-var grants = []string{
-	"password",
-	"refresh_token",
-	"client_credentials",
-	grantExchange,
-	"urn:ietf:params:oauth:grant-type:jwt-bearer",
-}
-
 func (v *validation) clients(list []Client) {
 	seen := map[string]bool{}
 	for i, c := range list {
 		at := fmt.Sprintf("clients[%d].", i)
-		v.check(at+"id", c.ID != "", "is missing")
 		v.check(at+"id", c.ID == "" || !seen[c.ID], "%q stands in the list twice", c.ID)
 		seen[c.ID] = true
-		v.check(at+"grants", len(c.Grants) > 0, "lists no grant, so the client could do nothing")
-		for _, grant := range c.Grants {
-			v.oneOf(at+"grants", grant, grants...)
+		if c.Secret != "" {
+			v.include(at, policy.SecretProblems(string(c.Secret)))
 		}
-		v.check(at+"grants", !c.Public() || !slices.Contains(c.Grants, "client_credentials"),
-			"client_credentials needs a secret or keys (RFC 6749, section 4.4)")
-		v.check(at+"secret", c.Secret == "" || len(c.Secret) >= 8, "shorter than 8 characters")
-		if c.Profile != "" {
-			v.oneOf(at+"profile", c.Profile, "standard", "legacy")
-		}
-		if c.Refresh != "" {
-			v.oneOf(at+"refresh", c.Refresh, "rotate", "static")
-		}
-		if c.Algorithm != "" {
-			v.oneOf(at+"algorithm", c.Algorithm, algorithms...)
-			v.check(at+"algorithm", c.Profile != "legacy" || c.Algorithm == "RS256", "legacy clients know RS256 alone")
-		}
-		for _, ttl := range []struct {
-			key string
-			d   time.Duration
-		}{{"access_ttl", c.AccessTTL}, {"refresh_ttl", c.RefreshTTL}, {"max_session_life", c.MaxSessionLife}} {
-			v.check(at+ttl.key, ttl.d >= 0, "is negative")
-		}
-		if c.Grace != nil {
-			v.check(at+"grace", *c.Grace >= 0 && *c.Grace <= time.Minute, "%s is not between 0s and 60s", *c.Grace)
-		}
-		v.check(at+"jwks", c.JWKS == "" || json.Valid([]byte(c.JWKS)), "is not JSON")
-		v.check(at+"sessions_per_user", c.SessionsPerUser >= 0, "is negative")
-		v.check(at+"introspect", !c.Introspect || !c.Public(), "a public client may not introspect: anyone can be it")
+		v.include(at, c.policy().Problems())
 	}
 }
 

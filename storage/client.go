@@ -2,19 +2,17 @@ package storage
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 )
 
 // Client is an OAuth 2.0 client as data: who it is, what it may do, and how its sessions behave. The zero value of every
 // field but ID is meaningful; Validate says what is not.
 //
-// It implements fosite.Client, and the methods by which storage and a server read its policy. Treat one that came out of
+// It implements fosite.Client, and Policy, by which the store and a server read what it may do. Treat one that came out of
 // a store as read-only: it may be shared.
 type Client struct {
 	ID   string `json:"id" yaml:"id"`
@@ -45,8 +43,8 @@ type Client struct {
 	// RefreshTTL anew, so that it is an idle limit.
 	AccessTTL  Duration `json:"access_ttl,omitzero" yaml:"access_ttl,omitempty"`
 	RefreshTTL Duration `json:"refresh_ttl,omitzero" yaml:"refresh_ttl,omitempty"`
-	// MaxLife ends a session this long after its login, whatever is refreshed. Zero: never.
-	MaxLife Duration `json:"max_session_life,omitzero" yaml:"max_session_life,omitempty"`
+	// MaxSessionTTL ends a session this long after its login, whatever is refreshed. Zero: never.
+	MaxSessionTTL Duration `json:"max_session_ttl,omitzero" yaml:"max_session_ttl,omitempty"`
 
 	// Refresh is the policy of its refresh tokens: "rotate" (each is good once; the default) or "static" (one stays good
 	// until it expires, and no other is issued).
@@ -61,16 +59,6 @@ type Client struct {
 	Introspect bool `json:"introspect,omitempty" yaml:"introspect,omitempty"`
 }
 
-// The values of Client.Profile and Client.Refresh.
-const (
-	ProfileStandard = "standard"
-	ProfileLegacy   = "legacy"
-	RefreshRotate   = "rotate"
-	RefreshStatic   = "static"
-)
-
-const defaultGrace = 10 * time.Second
-
 // Duration is a time.Duration that is written as text, such as "720h" or "10s".
 type Duration time.Duration
 
@@ -84,7 +72,10 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-var _ fosite.ClientWithSecretRotation = (*Client)(nil)
+var (
+	_ fosite.ClientWithSecretRotation = (*Client)(nil)
+	_ policyClient                    = (*Client)(nil)
+)
 
 // GetID implements fosite.Client.
 func (c *Client) GetID() string { return c.ID }
@@ -124,93 +115,27 @@ func (c *Client) IsPublic() bool { return c.Public }
 // GetAudience implements fosite.Client.
 func (c *Client) GetAudience() fosite.Arguments { return c.Audience }
 
-// DefaultScopes are granted to a request that names none.
-func (c *Client) DefaultScopes() []string {
-	if c.Default != nil {
-		return c.Default
+// Policy returns what the client may do, with its defaults filled in.
+func (c *Client) Policy() policy.Client {
+	p := policy.Client{
+		ID: c.ID, Public: c.Public, Secrets: len(c.Secrets), KeySet: c.JWKS,
+		Grants: c.Grants, Scopes: c.Scopes, DefaultScopes: c.Default, Audience: c.Audience,
+		Profile: c.Profile, Algorithm: c.Algorithm,
+		AccessTTL: time.Duration(c.AccessTTL), RefreshTTL: time.Duration(c.RefreshTTL), MaxSessionTTL: time.Duration(c.MaxSessionTTL),
+		Refresh: c.Refresh, Grace: policy.DefaultGrace, SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
 	}
-	return c.Scopes
-}
-
-// Legacy tells whether its tokens have the legacy form.
-func (c *Client) Legacy() bool { return c.Profile == ProfileLegacy }
-
-// SigningAlgorithm is the JWS algorithm of its access tokens.
-func (c *Client) SigningAlgorithm() string {
-	if c.Algorithm == "" || c.Legacy() {
-		return "RS256"
+	if c.Default == nil {
+		p.DefaultScopes = c.Scopes
 	}
-	return c.Algorithm
-}
-
-// StaticRefresh tells whether a refresh token stays good until it expires.
-func (c *Client) StaticRefresh() bool { return c.Refresh == RefreshStatic }
-
-// RefreshGrace is how long a rotated refresh token gets the same answer again.
-func (c *Client) RefreshGrace() time.Duration {
-	if c.Grace == nil {
-		return defaultGrace
+	if c.Grace != nil {
+		p.Grace = time.Duration(*c.Grace)
 	}
-	return time.Duration(*c.Grace)
+	return p
 }
-
-// SessionLimit bounds the sessions of one subject; zero is no bound.
-func (c *Client) SessionLimit() int { return c.SessionsPerUser }
-
-// MaxSessionLife is the absolute life of a session; zero is no bound.
-func (c *Client) MaxSessionLife() time.Duration { return time.Duration(c.MaxLife) }
-
-// TokenLife returns how long its access and refresh tokens live; zero leaves it to the server.
-func (c *Client) TokenLife() (access, refresh time.Duration) {
-	return time.Duration(c.AccessTTL), time.Duration(c.RefreshTTL)
-}
-
-// MayIntrospect tells whether the client may ask about tokens that are not its own.
-func (c *Client) MayIntrospect() bool { return c.Introspect }
-
-// KeySet returns its public keys as a JSON Web Key Set, or nil.
-func (c *Client) KeySet() json.RawMessage { return c.JWKS }
 
 // Validate reports all that is wrong with the client.
 func (c *Client) Validate() error {
-	var problems []error
-	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if c.ID == "" || len(c.ID) > 200 || strings.ContainsFunc(c.ID, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
-		wrong("id: 1 to 200 printable ASCII characters")
-	}
-	if !slices.Contains([]string{"", ProfileStandard, ProfileLegacy}, c.Profile) {
-		wrong("profile: %q is neither standard nor legacy", c.Profile)
-	}
-	if !slices.Contains([]string{"", "RS256", "ES256", "EdDSA"}, c.Algorithm) {
-		wrong("algorithm: %q is none of RS256, ES256, EdDSA", c.Algorithm)
-	}
-	if c.Legacy() && c.Algorithm != "" && c.Algorithm != "RS256" {
-		wrong("algorithm: the legacy profile is RS256")
-	}
-	if !slices.Contains([]string{"", RefreshRotate, RefreshStatic}, c.Refresh) {
-		wrong("refresh: %q is neither rotate nor static", c.Refresh)
-	}
-	if c.Grace != nil && (*c.Grace < 0 || time.Duration(*c.Grace) > MaxGrace) {
-		wrong("grace: 0s to 60s")
-	}
-	if c.AccessTTL < 0 || c.RefreshTTL < 0 || c.MaxLife < 0 || c.SessionsPerUser < 0 {
-		wrong("lifetimes and limits cannot be negative")
-	}
-	if !c.Public && len(c.Secrets) == 0 && len(c.JWKS) == 0 {
-		wrong("a confidential client needs a secret or keys")
-	}
-	if c.Public && len(c.Secrets) > 0 {
-		wrong("a public client has no secret")
-	}
-	if len(c.Secrets) > 2 {
-		wrong("secrets: at most two at once")
-	}
-	for _, scope := range append(slices.Clone(c.Scopes), c.Default...) {
-		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= 0x20 || r > 0x7e || r == '"' || r == '\\' }) {
-			wrong("scopes: %q is not a scope token of RFC 6749 section 3.3", scope)
-		}
-	}
-	if err := errors.Join(problems...); err != nil {
+	if err := c.Policy().Validate(); err != nil {
 		return fmt.Errorf("storage: client %q: %w", c.ID, err)
 	}
 	return nil

@@ -94,6 +94,9 @@ func decodeClient(raw string) (*Client, error) {
 	if stored.Version != recordVersion {
 		return nil, dontKnow("read client", fmt.Errorf("%w: version %d", errRecord, stored.Version))
 	}
+	if stored.MaxSessionTTL == 0 {
+		stored.MaxSessionTTL = stored.OldMaxSessionTTL
+	}
 	return stored.Client, nil
 }
 
@@ -101,6 +104,8 @@ func decodeClient(raw string) (*Client, error) {
 type storedClient struct {
 	Version int `json:"v"`
 	*Client
+	// OldMaxSessionTTL is the name under which the first build stored MaxSessionTTL.
+	OldMaxSessionTTL Duration `json:"max_session_life,omitzero"`
 }
 
 func (c *Clients) remember(client *Client, now time.Time) {

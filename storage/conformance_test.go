@@ -10,6 +10,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -60,7 +61,7 @@ func TestConformance(t *testing.T) {
 // selfContained is the session of a server whose access tokens are JWTs, which it verifies before it asks the store.
 type selfContained struct{ storagetest.Session }
 
-func (*selfContained) SelfProvingAccess() bool { return true }
+func (*selfContained) SelfContainedAccess() bool { return true }
 
 func (s *selfContained) Clone() fosite.Session {
 	inner, _ := s.Session.Clone().(*storagetest.Session)
@@ -70,7 +71,7 @@ func (s *selfContained) Clone() fosite.Session {
 func ownSignature(requestID string) string { return storage.Signature(requestID, rand.Text()) }
 
 // cheap makes passwords quick to hash, where the cost is not tested.
-var cheap = storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}
+var cheap = policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}
 
 func conform(t *testing.T, h storagetest.Harness, start func(testing.TB) *storagetest.Instance) {
 	t.Helper()
@@ -86,7 +87,7 @@ func conform(t *testing.T, h storagetest.Harness, start func(testing.TB) *storag
 			Storage:   s,
 			AddClient: func(c fosite.Client) error { return s.PutClient(context.Background(), asClient(c, h.Grace)) },
 			AddUser: func(name, password string) error {
-				return s.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
+				return s.Users.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
 			},
 			Advance:   r.Advance,
 			Break:     func() func() { return r.Break(t) },

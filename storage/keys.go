@@ -79,9 +79,9 @@ func NewSessionID(subject string) string {
 	return tag + randomID()
 }
 
-// AdoptedSessionID returns the ID of the session that goes on from a token of another server: always the same one for the
+// ImportedSessionID returns the ID of the session that goes on from a token of another server: always the same one for the
 // same token.
-func AdoptedSessionID(subject, token string) string {
+func ImportedSessionID(subject, token string) string {
 	return subjectTag(subject) + hash("adopted\x00" + token)[:tagLength]
 }
 

@@ -15,12 +15,12 @@ import (
 
 // The two doors that a Meter tells apart.
 const (
-	DoorLegacy   = "legacy"   // operations
-	DoorStandard = "standard" // OAuth 2.0
+	APIOperations = "legacy"   // operations
+	APIOAuth      = "standard" // OAuth 2.0
 )
 
-// Use says how often somebody came in by a door, and when first and last.
-type Use struct {
+// Usage says how often somebody came in by a door, and when first and last.
+type Usage struct {
 	Door      string    `json:"door"`
 	Client    string    `json:"client"`
 	User      string    `json:"user"`
@@ -169,7 +169,7 @@ func (m *Meter) send(ctx context.Context, whos []string, taken map[string]*tally
 
 // Report returns what all servers have counted, the legacy door first, and within each client who came last first. It
 // removes from Redis what has been forgotten.
-func (m *Meter) Report(ctx context.Context) ([]Use, error) {
+func (m *Meter) Report(ctx context.Context) ([]Usage, error) {
 	const op = "read meter"
 	var all map[string]string
 	err := m.db.do(ctx, op, func(ctx context.Context) error {
@@ -180,7 +180,7 @@ func (m *Meter) Report(ctx context.Context) ([]Use, error) {
 	if err != nil {
 		return nil, err
 	}
-	var uses []Use
+	var uses []Usage
 	var old []any
 	horizon := m.now().Add(-meterMemory)
 	for who, numbers := range all {
@@ -194,7 +194,7 @@ func (m *Meter) Report(ctx context.Context) ([]Use, error) {
 	if err := m.forget(ctx, old); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(uses, func(a, b Use) int {
+	slices.SortFunc(uses, func(a, b Usage) int {
 		if c := strings.Compare(a.Door, b.Door); c != 0 {
 			return c
 		}
@@ -229,18 +229,18 @@ func (m *Meter) forget(ctx context.Context, old []any) error {
 var errUse = errors.New("unreadable use")
 
 // parseUse reads a field of the meter, and its numbers where there are any.
-func parseUse(who, numbers string) (Use, error) {
+func parseUse(who, numbers string) (Usage, error) {
 	var f [4]string
 	if err := json.Unmarshal([]byte(who), &f); err != nil {
-		return Use{}, errUse
+		return Usage{}, errUse
 	}
-	u := Use{Door: f[0], Client: f[1], User: f[2], UserAgent: f[3]}
+	u := Usage{Door: f[0], Client: f[1], User: f[2], UserAgent: f[3]}
 	if numbers == "" {
 		return u, nil
 	}
 	var first, last int64
 	if _, err := fmt.Sscanf(numbers, "%d %d %d", &u.Count, &first, &last); err != nil {
-		return Use{}, errUse
+		return Usage{}, errUse
 	}
 	u.First, u.Last = time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
 	return u, nil

@@ -26,7 +26,7 @@ func testMeter(t *testing.T, r *storagetest.Instance, at time.Time) *Meter {
 	return m
 }
 
-func report(t *testing.T, m *Meter) []Use {
+func report(t *testing.T, m *Meter) []Usage {
 	t.Helper()
 	uses, err := m.Report(t.Context())
 	if err != nil {
@@ -53,21 +53,21 @@ func TestMetersOfAllServersAddUp(t *testing.T) {
 		for range 10 {
 			all.Go(func() {
 				for range 10 {
-					one.Count(DoorLegacy, "operations", "alice", "old/1.0")
+					one.Count(APIOperations, "operations", "alice", "old/1.0")
 				}
 			})
 		}
 		all.Wait()
-		two.Count(DoorLegacy, "operations", "alice", "old/1.0")
-		two.Count(DoorLegacy, "operations", `b"ob `+"\x00\n", "")
-		one.Count(DoorStandard, "demo", "alice", strings.Repeat("é", 500))
+		two.Count(APIOperations, "operations", "alice", "old/1.0")
+		two.Count(APIOperations, "operations", `b"ob `+"\x00\n", "")
+		one.Count(APIOAuth, "demo", "alice", strings.Repeat("é", 500))
 		flush(t, two)
 		flush(t, one)
 		flush(t, one)
-		want := []Use{
-			{DoorLegacy, "operations", "alice", "old/1.0", 101, begin, begin.Add(time.Hour)},
-			{DoorLegacy, "operations", `b"ob ` + "\x00\n", "", 1, begin.Add(time.Hour), begin.Add(time.Hour)},
-			{DoorStandard, "demo", "alice", strings.Repeat("é", 100), 1, begin, begin},
+		want := []Usage{
+			{APIOperations, "operations", "alice", "old/1.0", 101, begin, begin.Add(time.Hour)},
+			{APIOperations, "operations", `b"ob ` + "\x00\n", "", 1, begin.Add(time.Hour), begin.Add(time.Hour)},
+			{APIOAuth, "demo", "alice", strings.Repeat("é", 100), 1, begin, begin},
 		}
 		if diff := cmp.Diff(want, report(t, one)); diff != "" {
 			t.Error(diff)
@@ -83,11 +83,11 @@ func TestMeterForgetsWhatNobodyUses(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 		m := testMeter(t, r, begin)
-		m.Count(DoorLegacy, "operations", "gone", "")
-		m.Count(DoorLegacy, "operations", "still there", "")
+		m.Count(APIOperations, "operations", "gone", "")
+		m.Count(APIOperations, "operations", "still there", "")
 		flush(t, m)
 		later := testMeter(t, r, begin.Add(89*24*time.Hour))
-		later.Count(DoorLegacy, "operations", "still there", "")
+		later.Count(APIOperations, "operations", "still there", "")
 		flush(t, later)
 		if got := report(t, later); len(got) != 2 {
 			t.Errorf("after 89 days: %v", got)
@@ -108,7 +108,7 @@ func TestMeterIsBounded(t *testing.T) {
 		m := testMeter(t, r, time.Now())
 		const n = maxUses + 3000
 		for i := range n {
-			m.Count(DoorLegacy, "operations", fmt.Sprint("user", i), "agent")
+			m.Count(APIOperations, "operations", fmt.Sprint("user", i), "agent")
 			if i%4000 == 3999 {
 				flush(t, m)
 			}
@@ -135,12 +135,12 @@ func TestMeterIsBoundedInMemory(t *testing.T) {
 	m := testMeter(t, storagetest.StartMiniredis(t), time.Now())
 	const n = maxPending + 1000
 	for i := range n {
-		m.Count(DoorLegacy, "operations", fmt.Sprint("user", i), "agent")
+		m.Count(APIOperations, "operations", fmt.Sprint("user", i), "agent")
 	}
 	if got := len(m.pending); got != maxPending+1 {
 		t.Errorf("%d in memory", got)
 	}
-	if others := m.pending[useField(DoorLegacy, "operations", anybody, anybody)]; others == nil || others.count != n-maxPending {
+	if others := m.pending[useField(APIOperations, "operations", anybody, anybody)]; others == nil || others.count != n-maxPending {
 		t.Errorf("others: %+v", others)
 	}
 }
@@ -149,13 +149,13 @@ func TestMeterKeepsWhatDidNotArrive(t *testing.T) {
 	r := storagetest.StartMiniredis(t)
 	m := testMeter(t, r, time.Now())
 	for i := range 3 * useChunk {
-		m.Count(DoorLegacy, "operations", fmt.Sprint(i), "")
+		m.Count(APIOperations, "operations", fmt.Sprint(i), "")
 	}
 	r.Mini.SetError("LOADING")
 	wantErr(t, "flush", m.Flush(t.Context()), fosite.ErrTemporarilyUnavailable)
 	_, err := m.Report(t.Context())
 	wantErr(t, "report", err, fosite.ErrTemporarilyUnavailable)
-	m.Count(DoorLegacy, "operations", "0", "")
+	m.Count(APIOperations, "operations", "0", "")
 	r.Mini.SetError("")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -9,41 +9,9 @@ import (
 	"time"
 
 	"github.com/go-crypt/crypt/algorithm/argon2"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"golang.org/x/text/unicode/norm"
 )
-
-// PasswordParams are the costs of argon2id for passwords that are set from now on. A user whose hash was made with other
-// costs keeps it until the next login, which replaces it.
-type PasswordParams struct {
-	// Memory of one hash in KiB. Default 19456 (19 MiB).
-	Memory int
-	// Iterations are the passes over that memory. Default 2.
-	Iterations int
-	// Parallelism is the number of lanes. Default 1: the cores are shared out between logins, not within one.
-	Parallelism int
-}
-
-func (p PasswordParams) withDefaults() PasswordParams {
-	if p.Memory == 0 {
-		p.Memory = 19 * 1024
-	}
-	if p.Iterations == 0 {
-		p.Iterations = 2
-	}
-	if p.Parallelism == 0 {
-		p.Parallelism = 1
-	}
-	return p
-}
-
-// validate keeps to costs that this package is willing to verify again: see parsePHC.
-func (p PasswordParams) validate() error {
-	c := costs{memory: p.Memory, passes: p.Iterations, lanes: p.Parallelism}
-	if err := c.check(); err != nil {
-		return fmt.Errorf("storage: password parameters: %w", err)
-	}
-	return nil
-}
 
 // MaxPassword is the longest password in bytes. A login with a longer one is refused without a hash being computed.
 const MaxPassword = 1024
@@ -58,20 +26,27 @@ var (
 // hasher runs password hashes, as many at a time as there are cores: each takes memory as well as time, and a flood of
 // logins must end in refusals that say "later", not in a process that is killed.
 type hasher struct {
-	params PasswordParams
-	argon  *argon2.Hasher
-	err    error // why argon is missing
-	slots  chan struct{}
-	wait   time.Duration // how long a login queues for a slot
-	runs   atomic.Int64  // argon2 and its like, computed so far
+	costs policy.PasswordCosts
+	argon *argon2.Hasher
+	err   error // why argon is missing
+	slots chan struct{}
+	wait  time.Duration // how long a login queues for a slot
+	runs  atomic.Int64  // argon2 and its like, computed so far
 }
 
-func newHasher(p PasswordParams) *hasher {
-	h := &hasher{params: p, slots: make(chan struct{}, runtime.GOMAXPROCS(0)), wait: 500 * time.Millisecond}
-	if h.err = p.validate(); h.err != nil {
+func validateCosts(p policy.PasswordCosts) error {
+	if err := p.Problems().Err(); err != nil {
+		return fmt.Errorf("storage: password costs: %w", err)
+	}
+	return nil
+}
+
+func newHasher(p policy.PasswordCosts) *hasher {
+	h := &hasher{costs: p, slots: make(chan struct{}, runtime.GOMAXPROCS(0)), wait: 500 * time.Millisecond}
+	if h.err = validateCosts(p); h.err != nil {
 		return h
 	}
-	h.argon, h.err = argon2.New(argon2.WithVariantID(), argon2.WithMemoryInKiB(uint32(p.Memory)), //nolint:gosec // validated
+	h.argon, h.err = argon2.New(argon2.WithVariantID(), argon2.WithMemoryInKiB(uint32(p.MemoryKiB)), //nolint:gosec // validated
 		argon2.WithIterations(p.Iterations), argon2.WithParallelism(p.Parallelism), argon2.WithS(16), argon2.WithK(32))
 	return h
 }
@@ -141,7 +116,7 @@ func (h *hasher) verify(ctx context.Context, stored *storedHash, password string
 		h.runs.Add(1)
 	}
 	ok = stored.match(password)
-	if stored.slow && (!ok || stored.current(h.params)) {
+	if stored.slow && (!ok || stored.current(h.costs)) {
 		return ok, "", nil
 	}
 	made, err := h.run(password)

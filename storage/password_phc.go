@@ -12,6 +12,7 @@ import (
 	"github.com/go-crypt/crypt/algorithm/bcrypt"
 	"github.com/go-crypt/crypt/algorithm/pbkdf2"
 	"github.com/go-crypt/crypt/algorithm/scrypt"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // ErrHash is the answer to a stored hash that is refused: unreadable, of an unknown kind, or of costs that would stop the
@@ -21,25 +22,17 @@ var ErrHash = errors.New("storage: stored hash refused")
 // storedHash is a hash that has been read and found fit to be run.
 type storedHash struct {
 	match func(password string) bool
-	slow  bool   // costs about as much as one of ours: no further hash is needed to hide its speed
-	costs *costs // of our own argon2id over the normalised password; nil for every other form, which is to be replaced
+	slow  bool                  // costs about as much as one of ours: no further hash is needed to hide its speed
+	costs *policy.PasswordCosts // of our own argon2id over the normalised password; nil for every other form, which is to be replaced
 }
 
 // current tells whether the hash is what would be made today.
-func (s *storedHash) current(p PasswordParams) bool {
-	return s.costs != nil && *s.costs == costs{memory: p.Memory, passes: p.Iterations, lanes: p.Parallelism}
+func (s *storedHash) current(p policy.PasswordCosts) bool {
+	return s.costs != nil && s.costs.MemoryKiB == p.MemoryKiB && s.costs.Iterations == p.Iterations && s.costs.Parallelism == p.Parallelism
 }
-
-// costs of argon2.
-type costs struct{ memory, passes, lanes int }
 
 // What a stored hash may cost. Past these bounds somebody has tampered with it: it is refused when it is read.
 const (
-	maxMemory = 1 << 20 // KiB: 1 GiB
-	maxPasses = 32
-	maxLanes  = 64
-	maxWork   = 4 << 20 // KiB times passes
-
 	minBcryptCost, maxBcryptCost = 4, 16
 	maxScryptLog                 = 20
 	maxScryptMemory              = 1 << 30 // bytes: 128 · N · r
@@ -48,20 +41,6 @@ const (
 	minSalt, maxSalt             = 8, 256
 	minKey, maxKey               = 16, 128
 )
-
-func (c costs) check() error {
-	switch {
-	case c.lanes < 1 || c.lanes > maxLanes:
-		return fmt.Errorf("parallelism %d is not from 1 to %d", c.lanes, maxLanes)
-	case c.memory < 8*c.lanes || c.memory > maxMemory:
-		return fmt.Errorf("memory of %d KiB is not from 8 per lane to %d", c.memory, maxMemory)
-	case c.passes < 1 || c.passes > maxPasses:
-		return fmt.Errorf("%d iterations are not from 1 to %d", c.passes, maxPasses)
-	case c.memory*c.passes > maxWork:
-		return fmt.Errorf("%d iterations over %d KiB are too much", c.passes, c.memory)
-	}
-	return nil
-}
 
 // The forms that are read, in full: one spelling each, so that what is checked here is what runs.
 var (
@@ -72,18 +51,18 @@ var (
 )
 
 // parsePHC reads argon2id and, for imports, bcrypt, scrypt and PBKDF2. costs is set for argon2id.
-func parsePHC(encoded string) (algorithm.Digest, *costs, error) {
+func parsePHC(encoded string) (algorithm.Digest, *policy.PasswordCosts, error) {
 	var (
 		digest algorithm.Digest
-		found  *costs
+		found  *policy.PasswordCosts
 		err    error
 	)
 	if len(encoded) > 1024 {
 		return nil, nil, fmt.Errorf("%w: too long", ErrHash)
 	}
 	if n := numbers(argon2idForm, encoded); n != nil {
-		found = &costs{memory: n[0], passes: n[1], lanes: n[2]}
-		if err := found.check(); err != nil {
+		found = &policy.PasswordCosts{MemoryKiB: n[0], Iterations: n[1], Parallelism: n[2], InsecureCheap: true} // made elsewhere, with costs of its own
+		if err := found.Problems().Err(); err != nil {
 			return nil, nil, fmt.Errorf("%w: argon2id: %w", ErrHash, err)
 		}
 		digest, err = argon2.DecodeVariant(argon2.VariantID)(encoded)

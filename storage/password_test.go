@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
@@ -44,7 +45,7 @@ func mustVerify(t *testing.T, h *hasher, scheme, stored, password string) (ok bo
 }
 
 func TestDefaultCostsAreThoseThatOWASPAsksFor(t *testing.T) {
-	h := newHasher(PasswordParams{}.withDefaults())
+	h := newHasher(policy.PasswordCosts{}.WithDefaults())
 	made, err := h.hash(t.Context(), "secret")
 	if err != nil {
 		t.Fatal(err)
@@ -169,11 +170,11 @@ func TestOutdatedCostsAreReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []PasswordParams{
-		{Memory: 128, Iterations: 1, Parallelism: 1}, {Memory: 64, Iterations: 2, Parallelism: 1}, {Memory: 64, Iterations: 1, Parallelism: 2},
+	for _, p := range []policy.PasswordCosts{
+		{InsecureCheap: true, MemoryKiB: 128, Iterations: 1, Parallelism: 1}, {InsecureCheap: true, MemoryKiB: 64, Iterations: 2, Parallelism: 1}, {InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 2},
 	} {
 		ok, fresh := mustVerify(t, newHasher(p), "", made, "secret")
-		if want := fmt.Sprintf("$m=%d,t=%d,p=%d$", p.Memory, p.Iterations, p.Parallelism); !ok || !strings.Contains(fresh, want) {
+		if want := fmt.Sprintf("$m=%d,t=%d,p=%d$", p.MemoryKiB, p.Iterations, p.Parallelism); !ok || !strings.Contains(fresh, want) {
 			t.Errorf("%+v: %v, replaced by %q", p, ok, fresh)
 		}
 		if ok, fresh := mustVerify(t, newHasher(p), "", made, "wrong"); ok || fresh != "" {
@@ -250,15 +251,15 @@ func TestTamperedHashesAreRefusedWhenTheyAreRead(t *testing.T) {
 }
 
 func TestAbsurdParametersAreRefused(t *testing.T) {
-	for _, p := range []PasswordParams{{Memory: 1 << 21}, {Memory: 4}, {Iterations: 1000}, {Parallelism: 255}, {Memory: -1}, {Iterations: -1}} {
-		if err := p.withDefaults().validate(); err == nil {
+	for _, p := range []policy.PasswordCosts{{MemoryKiB: 1 << 21}, {MemoryKiB: 4}, {Iterations: 1000}, {Parallelism: 255}, {MemoryKiB: -1}, {Iterations: -1}} {
+		if err := p.WithDefaults().Problems().Err(); err == nil {
 			t.Errorf("%+v: accepted", p)
 		}
-		if _, err := newHasher(p.withDefaults()).hash(t.Context(), "x"); err == nil {
+		if _, err := newHasher(p.WithDefaults()).hash(t.Context(), "x"); err == nil {
 			t.Errorf("%+v: hashed", p)
 		}
 	}
-	if err := (PasswordParams{}).withDefaults().validate(); err != nil {
+	if err := (policy.PasswordCosts{}).WithDefaults().Problems().Err(); err != nil {
 		t.Error(err)
 	}
 }
@@ -314,7 +315,7 @@ func FuzzParseStored(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q is %q and is not: %v", stored, scheme, err)
 		}
-		if s.costs != nil && s.costs.memory > maxMemory {
+		if s.costs != nil && s.costs.MemoryKiB > policy.MaxPasswordMemoryKiB {
 			t.Fatalf("%q: costs %+v", stored, s.costs)
 		}
 	})

@@ -1,42 +1,22 @@
 package storage
 
 import (
-	"time"
-
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 )
 
-// A client may say how its sessions behave by having any of these methods, as Client does. A client of another making that
-// has none of them gets what Options say.
-type (
-	graceful    interface{ RefreshGrace() time.Duration }
-	limited     interface{ SessionLimit() int }
-	endsForSure interface{ MaxSessionLife() time.Duration }
-)
-
-// MaxGrace is the longest grace: past it a replay is no lost response any more.
-const MaxGrace = time.Minute
-
-func (d *db) grace(client fosite.Client) time.Duration {
-	grace := d.options.Grace
-	if c, ok := client.(graceful); ok {
-		grace = c.RefreshGrace()
-	}
-	return min(max(grace, 0), MaxGrace)
+// policyClient is a client that says how its sessions behave, as Client does. A client of another type gets what Options say.
+type policyClient interface {
+	fosite.Client
+	Policy() policy.Client
 }
 
-func (d *db) sessionLimit(client fosite.Client) int {
-	if c, ok := client.(limited); ok {
-		return c.SessionLimit()
+// policyOf returns the policy of a client.
+func (d *db) policyOf(client fosite.Client) policy.Client {
+	if c, ok := client.(policyClient); ok {
+		return c.Policy()
 	}
-	return d.options.SessionLimit
-}
-
-func (d *db) maxLife(client fosite.Client) time.Duration {
-	if c, ok := client.(endsForSure); ok {
-		return c.MaxSessionLife()
-	}
-	return 0
+	return policy.Client{Grace: min(max(d.options.Grace, 0), policy.MaxGrace), SessionsPerUser: d.options.SessionLimit}
 }
 
 // A session may say where it was opened and last used from, for lists that people read.
@@ -62,5 +42,5 @@ func origin(s fosite.Session) (address, userAgent string) {
 // verified it before. Then they need no record each, however many a client fetches; the session's life is theirs. The
 // signatures must be of Signature's making.
 type selfProving interface {
-	SelfProvingAccess() bool
+	SelfContainedAccess() bool
 }

@@ -65,16 +65,16 @@ func (t *Tokens) describe(ctx context.Context, s *transition, req fosite.Request
 	if req.GetID() != string(s.at) {
 		s.ID = req.GetID()
 	}
-	client := req.GetClient()
-	s.client = client.GetID()
-	s.Max = t.db.maxLife(client).Milliseconds()
+	client := t.db.policyOf(req.GetClient())
+	s.client = req.GetClient().GetID()
+	s.Max = client.MaxSessionTTL.Milliseconds()
 	s.Address, s.UserAgent = origin(req.GetSession())
 	p, ok := req.GetSession().(selfProving)
-	s.Proven = ok && p.SelfProvingAccess()
+	s.Proven = ok && p.SelfContainedAccess()
 	if s.at.tag() == subjectTag(subject) {
 		s.Suffix = ":" + hash(s.client)[:11]
 		s.Member = s.at.rest() + s.Suffix
-		s.Limit = t.db.sessionLimit(client)
+		s.Limit = client.SessionsPerUser
 	}
 	if a := batchFrom(ctx).known(subject); a != nil && a.record != nil {
 		state, err := decodeAccount(a.record)
@@ -84,7 +84,7 @@ func (t *Tokens) describe(ctx context.Context, s *transition, req fosite.Request
 		s.User = state.Revision
 	}
 	if s.Retire {
-		s.Grace = t.db.grace(client).Milliseconds()
+		s.Grace = client.Grace.Milliseconds()
 	}
 	return nil
 }

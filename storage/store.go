@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -45,7 +46,7 @@ type Options struct {
 	CredentialCache time.Duration
 
 	// Password says how passwords are hashed. The zero value is argon2id with 19 MiB, two passes and one lane.
-	Password PasswordParams
+	Password policy.PasswordCosts
 }
 
 func (o Options) withDefaults() Options {
@@ -61,18 +62,25 @@ func (o Options) withDefaults() Options {
 	if o.ClientCache == 0 {
 		o.ClientCache = 3 * time.Second
 	}
-	o.Password = o.Password.withDefaults()
+	o.Password = o.Password.WithDefaults()
 	return o
 }
 
 // Store is everything together: what a whole authorization server needs. Its parts can be used alone.
 // It is safe for concurrent use, and so are they.
+//
+// As one value it is what fosite asks of a store: clients and tokens. Users and signing keys are fields.
 type Store struct {
 	*Clients
 	*Tokens
-	*Users
-	*Keys
-	db *db
+	Users *Users
+	Keys  *Keys
+	db    *db
+}
+
+// Authenticate implements fosite's ResourceOwnerPasswordCredentialsGrantStorage. See Users.Authenticate.
+func (s *Store) Authenticate(ctx context.Context, username, password string) (subject string, err error) {
+	return s.Users.Authenticate(ctx, username, password)
 }
 
 // New returns a store on Redis. It does not talk to Redis: a server may start before Redis does. The client should be
@@ -106,7 +114,7 @@ func newDB(rdb redis.UniversalClient, options Options) (*db, error) {
 			return nil, fmt.Errorf("storage: prefix %q contains a brace, which would move every key to one Redis Cluster slot", options.Prefix)
 		}
 	}
-	if err := options.Password.validate(); err != nil {
+	if err := validateCosts(options.Password); err != nil {
 		return nil, err
 	}
 	return &db{rdb: rdb, keys: keys{prefix: options.Prefix}, options: options, breaker: newBreaker()}, nil

@@ -51,13 +51,13 @@ func (u *Users) NewThrottle(limits ThrottleLimits) *Throttle {
 	}}
 }
 
-// Allow counts an attempt, before it is known whether it fails. When retryAfter is not zero the attempt is refused, is not
-// counted, and makes sense again after that time. Each attempt let through is to be followed by Succeeded, Undecided, or,
+// Reserve counts an attempt, before it is known whether it fails. When retryAfter is not zero the attempt is refused, is not
+// counted, and makes sense again after that time. Each attempt let through is to be followed by Succeeded, Cancel, or,
 // when it failed, by nothing. An empty address is not counted.
 //
 // It takes one round trip, in which it also reads the account for the unit of work in the context: the login that follows
 // in the same one need not.
-func (t *Throttle) Allow(ctx context.Context, user, address string) (retryAfter time.Duration, err error) {
+func (t *Throttle) Reserve(ctx context.Context, user, address string) (retryAfter time.Duration, err error) {
 	counters := t.counters(user, address)
 	var read *accountRead
 	if b := batchFrom(ctx); b != nil && b.known(user) == nil {
@@ -91,8 +91,8 @@ func (t *Throttle) Succeeded(ctx context.Context, user, address string) error {
 	return t.forgive(ctx, t.counters(user, address), true)
 }
 
-// Undecided takes an attempt back that came to no verdict, because the store or the hashing was not available.
-func (t *Throttle) Undecided(ctx context.Context, user, address string) error {
+// Cancel takes an attempt back that came to no verdict, because the store or the hashing was not available.
+func (t *Throttle) Cancel(ctx context.Context, user, address string) error {
 	return t.forgive(ctx, t.counters(user, address), false)
 }
 

@@ -15,7 +15,7 @@ import (
 
 func allow(t *testing.T, th *Throttle, user, address string) time.Duration {
 	t.Helper()
-	retry, err := th.Allow(t.Context(), user, address)
+	retry, err := th.Reserve(t.Context(), user, address)
 	if err != nil {
 		t.Fatalf("allow %s from %s: %v", user, address, err)
 	}
@@ -56,7 +56,7 @@ func TestThrottleCountsFailures(t *testing.T) {
 			}
 			succeeded(t, th, "dave", "192.0.2.1")
 		}
-		if err := th.Undecided(t.Context(), "dave", "192.0.2.1"); err != nil {
+		if err := th.Cancel(t.Context(), "dave", "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -149,7 +149,7 @@ func TestParallelGuessesGetNoMoreHashesThanTheLimit(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 200 {
 				all.Go(func() {
-					retry, err := th.Allow(ctx, name, fmt.Sprintf("198.51.100.%d", i))
+					retry, err := th.Reserve(ctx, name, fmt.Sprintf("198.51.100.%d", i))
 					if err != nil {
 						t.Error(err)
 					}
@@ -177,7 +177,7 @@ func TestThrottleKeysAreNamedByHashAndExpire(t *testing.T) {
 		allow(t, th, "bob", "192.0.2.2")
 		succeeded(t, th, "bob", "192.0.2.2")
 		allow(t, th, "carol", "192.0.2.1")
-		if err := th.Undecided(ctx, "carol", "192.0.2.1"); err != nil {
+		if err := th.Cancel(ctx, "carol", "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
 		keys := r.Keys(t)
@@ -207,7 +207,7 @@ func TestThrottleCanBeOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 300 {
-		if retry, err := th.Allow(ctx, "alice", "192.0.2.1"); retry != 0 || err != nil {
+		if retry, err := th.Reserve(ctx, "alice", "192.0.2.1"); retry != 0 || err != nil {
 			t.Fatalf("%v, %v", retry, err)
 		}
 	}

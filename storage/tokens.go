@@ -99,7 +99,7 @@ func (t *Tokens) RefreshSession(ctx context.Context, presented, access, refresh 
 	if refresh != "" {
 		s.Retire, s.sealed = true, answer
 		s.Refresh, s.RefreshTTL = t.hashOf(refresh), ttl(req, fosite.RefreshToken)
-		s.Grace = t.db.grace(req.GetClient()).Milliseconds()
+		s.Grace = t.db.policyOf(req.GetClient()).Grace.Milliseconds()
 		if err := t.point(s, refresh, req, s.RefreshTTL); err != nil {
 			return nil, err
 		}
@@ -186,9 +186,9 @@ func ttl(req fosite.Requester, kind fosite.TokenType) int64 {
 // SessionID returns an ID for a new session of the subject. See NewSessionID.
 func (t *Tokens) SessionID(subject string) string { return NewSessionID(subject) }
 
-// AdoptedSessionID returns the ID of a session that goes on from another server's token. See AdoptedSessionID.
-func (t *Tokens) AdoptedSessionID(subject, token string) string {
-	return AdoptedSessionID(subject, token)
+// ImportedSessionID returns the ID of a session that goes on from another server's token. See ImportedSessionID.
+func (t *Tokens) ImportedSessionID(subject, token string) string {
+	return ImportedSessionID(subject, token)
 }
 
 // TokenSignature returns the signature of a token of the session. See Signature.

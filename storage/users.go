@@ -14,7 +14,7 @@ import (
 // Names are compared byte by byte, with their case and in whatever Unicode form they came, as the servers do that accounts
 // are imported from: "admin", "Admin" and "ａｄｍｉｎ" are three names. The name is the subject of the user's tokens.
 //
-// Passwords are normalised (NFKC) before they are hashed. See PasswordParams for how.
+// Passwords are normalised (NFKC) before they are hashed. See policy.PasswordCosts for how.
 type Users struct {
 	db     *db
 	hasher *hasher

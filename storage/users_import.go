@@ -17,7 +17,7 @@ type Import struct {
 	// HarperDB's three, and argon2id, bcrypt, scrypt and PBKDF2 as $-strings. Empty: no password opens the account.
 	Hash string
 	// RefreshHash is the stored form of the one refresh token that the user has at the source, in one of HarperDB's three
-	// forms. Nil: the source does not tell. Empty: the user has none. See Inherits.
+	// forms. Nil: the source does not tell. Empty: the user has none. See ImportedTokenValid.
 	RefreshHash *string
 }
 

@@ -8,13 +8,13 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Inherits tells whether a token that another server signed, and whose signature has been verified, is to be honoured: nil,
+// ImportedTokenValid tells whether a token that another server signed, and whose signature has been verified, is to be honoured: nil,
 // or fosite.ErrNotFound. refresh is the whole token if it is a refresh token, otherwise empty.
 //
 // It is while the user exists and is not disabled, unless it was issued before what ended that user's tokens here: a new
 // password, RevokeAll, or the name having been given to somebody anew. A refresh token must also be the one that the user
 // had at that server, where the import told which (see Import).
-func (u *Users) Inherits(ctx context.Context, subject string, issued time.Time, refresh string) error {
+func (u *Users) ImportedTokenValid(ctx context.Context, subject string, issued time.Time, refresh string) error {
 	const op = "inherit token"
 	a, err := u.account(ctx, op, subject)
 	if err != nil {

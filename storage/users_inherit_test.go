@@ -48,25 +48,25 @@ func TestTokensOfAnotherServerAreHonouredUntilSomethingEndsThem(t *testing.T) {
 		} {
 			imported(t, u, User{Name: c.what, Active: true}, harperMD5("one"))
 			issued := time.Now().Add(-time.Minute)
-			if err := u.Inherits(ctx, c.what, issued, ""); err != nil {
+			if err := u.ImportedTokenValid(ctx, c.what, issued, ""); err != nil {
 				t.Fatalf("%s: before: %v", c.what, err)
 			}
 			if err := c.do(c.what); err != nil {
 				t.Fatalf("%s: %v", c.what, err)
 			}
 			for _, refresh := range []string{"", "any"} { // which one was good there is not known
-				wantErr(t, c.what, u.Inherits(ctx, c.what, issued, refresh), c.want)
+				wantErr(t, c.what, u.ImportedTokenValid(ctx, c.what, issued, refresh), c.want)
 			}
 		}
 		issued := time.Now().Add(-time.Minute)
 		mustAdd(t, u, "added", "one", "")
-		wantErr(t, "added here", u.Inherits(ctx, "added", issued, ""), fosite.ErrNotFound)
-		if err := u.AdoptUser(ctx, User{Name: "adopted", Active: true}, "one"); err != nil {
+		wantErr(t, "added here", u.ImportedTokenValid(ctx, "added", issued, ""), fosite.ErrNotFound)
+		if err := u.AddVerifiedUser(ctx, User{Name: "adopted", Active: true}, "one"); err != nil {
 			t.Fatal(err)
 		}
-		wantErr(t, "adopted", u.Inherits(ctx, "adopted", issued, ""), nil)
-		wantErr(t, "adopt again", u.AdoptUser(ctx, User{Name: "adopted"}, "one"), ErrExists)
-		wantErr(t, "nobody", u.Inherits(ctx, "nobody", time.Now(), ""), fosite.ErrNotFound)
+		wantErr(t, "adopted", u.ImportedTokenValid(ctx, "adopted", issued, ""), nil)
+		wantErr(t, "adopt again", u.AddVerifiedUser(ctx, User{Name: "adopted"}, "one"), ErrExists)
+		wantErr(t, "nobody", u.ImportedTokenValid(ctx, "nobody", time.Now(), ""), fosite.ErrNotFound)
 	})
 }
 
@@ -89,7 +89,7 @@ func TestOnlyTheLastRefreshTokenIsInherited(t *testing.T) {
 			want["another"] = nil
 		}
 		for token, err := range want {
-			wantErr(t, name+": "+token, u.Inherits(ctx, name, issued, token), err)
+			wantErr(t, name+": "+token, u.ImportedTokenValid(ctx, name, issued, token), err)
 		}
 	}
 
@@ -100,8 +100,8 @@ func TestOnlyTheLastRefreshTokenIsInherited(t *testing.T) {
 	before, alive := record(t, u, "md5"), openSession(t, u, "md5")
 	row := []Import{{User: User{Name: "md5", Active: true}, Hash: harperMD5("one"), RefreshHash: ptr(harperSHA256("another"))}}
 	importOne(t, u, row, ImportUpdated)
-	wantErr(t, "the token before", u.Inherits(ctx, "md5", issued, "the token"), fosite.ErrNotFound)
-	wantErr(t, "the token now", u.Inherits(ctx, "md5", issued, "another"), nil)
+	wantErr(t, "the token before", u.ImportedTokenValid(ctx, "md5", issued, "the token"), fosite.ErrNotFound)
+	wantErr(t, "the token now", u.ImportedTokenValid(ctx, "md5", issued, "another"), nil)
 	if after := record(t, u, "md5"); after.Hash != before.Hash || after.Revision != before.Revision || !alive() {
 		t.Errorf("the import touched more: %+v", after)
 	}
@@ -121,7 +121,7 @@ func TestADroppedUserIsBroughtBackByAddUserAlone(t *testing.T) {
 		if err := u.DropUser(ctx, "alice"); err != nil {
 			t.Fatal(err)
 		}
-		wantErr(t, "adopt", u.AdoptUser(ctx, alice, "one"), ErrDropped)
+		wantErr(t, "adopt", u.AddVerifiedUser(ctx, alice, "one"), ErrDropped)
 		for _, dry := range []bool{true, false} {
 			results, err := u.ImportUsers(ctx, row, dry)
 			if err != nil || results[0].Outcome != ImportKept {
@@ -138,7 +138,7 @@ func TestADroppedUserIsBroughtBackByAddUserAlone(t *testing.T) {
 		if n := u.db.rdb.Exists(ctx, u.db.keys.dropped(subjectTag("alice"))).Val(); n != 0 {
 			t.Error("the mark outlives the new user")
 		}
-		wantErr(t, "adopt one who is there", u.AdoptUser(ctx, alice, "one"), ErrExists)
+		wantErr(t, "adopt one who is there", u.AddVerifiedUser(ctx, alice, "one"), ErrExists)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
@@ -88,7 +89,7 @@ func TestLoginReplacesImportedHash(t *testing.T) {
 				t.Errorf("%s: %+v, %v", scheme, user, err)
 			}
 		}
-		costlier, err := NewUsers(r.Client(t), Options{Password: PasswordParams{Memory: 128, Iterations: 2, Parallelism: 1}, Timeout: hang})
+		costlier, err := NewUsers(r.Client(t), Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 128, Iterations: 2, Parallelism: 1}, Timeout: hang})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +164,7 @@ func TestLoginTakesOneRoundTrip(t *testing.T) {
 		}
 		mustAdd(t, u, "alice", "one", "")
 		throttle := u.NewThrottle(ThrottleLimits{})
-		if _, err := throttle.Allow(t.Context(), "warm", "up"); err != nil {
+		if _, err := throttle.Reserve(t.Context(), "warm", "up"); err != nil {
 			t.Fatal(err) // loads the script
 		}
 		ctx, err := (&Tokens{db: u.db}).BeginTX(t.Context())
@@ -177,7 +178,7 @@ func TestLoginTakesOneRoundTrip(t *testing.T) {
 		}{
 			{"claims alone", func() error { _, err := u.Claims(t.Context(), "alice"); return err }, 1},
 			{"login alone", func() error { _, err := u.Authenticate(t.Context(), "alice", "one"); return err }, 1},
-			{"throttle", func() error { _, err := throttle.Allow(ctx, "alice", "192.0.2.1"); return err }, 1},
+			{"throttle", func() error { _, err := throttle.Reserve(ctx, "alice", "192.0.2.1"); return err }, 1},
 			{"login after the throttle", func() error { _, err := u.Authenticate(ctx, "alice", "one"); return err }, 0},
 			{"claims after the login", func() error { _, err := u.Claims(ctx, "alice"); return err }, 0},
 			{"forgiving", func() error { return throttle.Succeeded(ctx, "alice", "192.0.2.1") }, 1},
@@ -211,28 +212,28 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 	}
 	pass := "two"
 	calls := map[string]func() error{
-		"Authenticate":      func() error { _, err := u.Authenticate(ctx, "alice", "one"); return err },
-		"Authenticate none": func() error { _, err := u.Authenticate(ctx, "nobody", "one"); return err },
-		"VerifyPassword":    func() error { _, err := u.VerifyPassword(ctx, "alice", "one"); return err },
-		"Claims":            func() error { _, err := u.Claims(ctx, "alice"); return err },
-		"User":              func() error { _, err := u.User(ctx, "alice"); return err },
-		"ListUsers":         func() error { _, err := u.ListUsers(ctx); return err },
-		"AddUser":           func() error { return u.AddUser(ctx, User{Name: "alice"}, "one") },
-		"ChangeUser":        func() error { return u.ChangeUser(ctx, "alice", UserChange{Password: &pass}) },
-		"AdoptUser":         func() error { return u.AdoptUser(ctx, User{Name: "alice"}, "one") },
-		"DropUser":          func() error { return u.DropUser(ctx, "alice") },
-		"ImportUser":        func() error { _, err := u.ImportUser(ctx, User{Name: "bob"}, ""); return err },
-		"Inherits":          func() error { return u.Inherits(ctx, "alice", time.Now(), "") },
-		"Inherits none":     func() error { return u.Inherits(ctx, "nobody", time.Now(), "") },
-		"RevokeAll":         func() error { return u.RevokeAll(ctx, "alice") },
-		"Role":              func() error { _, err := u.Role(ctx, "admin"); return err },
-		"ListRoles":         func() error { _, err := u.ListRoles(ctx); return err },
-		"AddRole":           func() error { _, err := u.AddRole(ctx, Role{ID: "admin", Permission: []byte(`{}`)}); return err },
-		"ChangeRole":        func() error { _, err := u.ChangeRole(ctx, Role{ID: "admin", Name: "x"}); return err },
-		"DropRole":          func() error { return u.DropRole(ctx, "admin") },
-		"Allow":             func() error { _, err := throttle.Allow(ctx, "alice", "192.0.2.1"); return err },
-		"Succeeded":         func() error { return throttle.Succeeded(ctx, "alice", "192.0.2.1") },
-		"Undecided":         func() error { return throttle.Undecided(ctx, "alice", "192.0.2.1") },
+		"Authenticate":            func() error { _, err := u.Authenticate(ctx, "alice", "one"); return err },
+		"Authenticate none":       func() error { _, err := u.Authenticate(ctx, "nobody", "one"); return err },
+		"VerifyPassword":          func() error { _, err := u.VerifyPassword(ctx, "alice", "one"); return err },
+		"Claims":                  func() error { _, err := u.Claims(ctx, "alice"); return err },
+		"User":                    func() error { _, err := u.User(ctx, "alice"); return err },
+		"ListUsers":               func() error { _, err := u.ListUsers(ctx); return err },
+		"AddUser":                 func() error { return u.AddUser(ctx, User{Name: "alice"}, "one") },
+		"ChangeUser":              func() error { return u.ChangeUser(ctx, "alice", UserChange{Password: &pass}) },
+		"AddVerifiedUser":         func() error { return u.AddVerifiedUser(ctx, User{Name: "alice"}, "one") },
+		"DropUser":                func() error { return u.DropUser(ctx, "alice") },
+		"ImportUser":              func() error { _, err := u.ImportUser(ctx, User{Name: "bob"}, ""); return err },
+		"ImportedTokenValid":      func() error { return u.ImportedTokenValid(ctx, "alice", time.Now(), "") },
+		"ImportedTokenValid none": func() error { return u.ImportedTokenValid(ctx, "nobody", time.Now(), "") },
+		"RevokeAll":               func() error { return u.RevokeAll(ctx, "alice") },
+		"Role":                    func() error { _, err := u.Role(ctx, "admin"); return err },
+		"ListRoles":               func() error { _, err := u.ListRoles(ctx); return err },
+		"AddRole":                 func() error { _, err := u.AddRole(ctx, Role{ID: "admin", Permission: []byte(`{}`)}); return err },
+		"ChangeRole":              func() error { _, err := u.ChangeRole(ctx, Role{ID: "admin", Name: "x"}); return err },
+		"DropRole":                func() error { return u.DropRole(ctx, "admin") },
+		"Reserve":                 func() error { _, err := throttle.Reserve(ctx, "alice", "192.0.2.1"); return err },
+		"Succeeded":               func() error { return throttle.Succeeded(ctx, "alice", "192.0.2.1") },
+		"Cancel":                  func() error { return throttle.Cancel(ctx, "alice", "192.0.2.1") },
 	}
 	check := func(cause string) {
 		t.Helper()
@@ -258,7 +259,7 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 	_, err := u.User(ctx, "nobody")
 	wantErr(t, "unknown user", err, fosite.ErrNotFound)
 	r.Mini.FlushAll()
-	for _, name := range []string{"Allow", "Succeeded", "Undecided"} {
+	for _, name := range []string{"Reserve", "Succeeded", "Cancel"} {
 		delete(calls, name)
 	}
 	check("emptied")

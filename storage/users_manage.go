@@ -138,9 +138,9 @@ func (u *Users) AddUser(ctx context.Context, user User, password string) error {
 	return u.add(ctx, user, password, false)
 }
 
-// AdoptUser is AddUser for a user whose password another server has just verified, and who holds tokens of that server: see
-// Inherits. It returns ErrDropped for one who was dropped here: that the other server still knows the user must not undo it.
-func (u *Users) AdoptUser(ctx context.Context, user User, password string) error {
+// AddVerifiedUser is AddUser for a user whose password another server has just verified, and who holds tokens of that server: see
+// ImportedTokenValid. It returns ErrDropped for one who was dropped here: that the other server still knows the user must not undo it.
+func (u *Users) AddVerifiedUser(ctx context.Context, user User, password string) error {
 	return u.add(ctx, user, password, true)
 }
 
@@ -238,7 +238,7 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 
 // DropUser removes a user and all sessions of that user, or returns fosite.ErrNotFound. It disables the user first: at
 // whatever point it is cut off, nobody can log in, and dropping again completes it. For a year only AddUser brings a user of
-// that name back, not AdoptUser and not an import.
+// that name back, not AddVerifiedUser and not an import.
 func (u *Users) DropUser(ctx context.Context, name string) error {
 	const op = "drop user"
 	for range 10 {

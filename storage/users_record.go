@@ -28,7 +28,7 @@ type userRecord struct {
 	// on the user is ours, and imports leave it alone.
 	Imported string `json:"imported,omitempty"`
 
-	// NotBefore, in milliseconds, is when tokens that another server issued to this name stopped to count. See Inherits.
+	// NotBefore, in milliseconds, is when tokens that another server issued to this name stopped to count. See ImportedTokenValid.
 	NotBefore int64 `json:"nb,omitempty"`
 	// Refresh is the stored form of the one refresh token that was good at the server the user was imported from. Nil: that
 	// is not known. Empty: there was none.

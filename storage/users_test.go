@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
@@ -20,7 +21,7 @@ import (
 const hang = 30 * time.Second
 
 // cheap are password costs for tests that are not about costs.
-var cheap = PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}
+var cheap = policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}
 
 func testUsers(t *testing.T, r *storagetest.Instance) *Users {
 	t.Helper()

@@ -103,13 +103,13 @@ func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.P
 	return id, added, err
 }
 
-// Note tells the set that a token of the key lives until expires. Only one that outlives MaxTokenLife costs a write, and
+// Note tells the set that a token of the key lives until expires. Only one that outlives MaxTokenTTL costs a write, and
 // one that outlives it by less than the one before costs none: what is noted is rounded up to a month.
 func (s *Set) Note(ctx context.Context, k *Key, expires time.Time) error {
 	if expires.After(endOfTime) {
 		expires = endOfTime
 	}
-	if !expires.After(s.config.Now().Add(s.config.MaxTokenLife)) || !expires.After(k.LastExpiry) {
+	if !expires.After(s.config.Now().Add(s.config.MaxTokenTTL)) || !expires.After(k.LastExpiry) {
 		return nil
 	}
 	return s.change(ctx, func(keys []*Key, _ time.Time) ([]*Key, error) {

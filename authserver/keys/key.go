@@ -14,13 +14,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-)
-
-// Algorithms that keys can have (RFC 7518 section 3.1, RFC 8037).
-const (
-	RS256 = "RS256"
-	ES256 = "ES256"
-	EdDSA = "EdDSA"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // Key is one key pair with its times. It is immutable.
@@ -30,7 +24,7 @@ type Key struct {
 	Created   time.Time
 	// Activates is when it begins to sign. Until then it is only published.
 	Activates time.Time
-	// LastExpiry is when the last token expires that is known to live longer than the set's MaxTokenLife.
+	// LastExpiry is when the last token expires that is known to live longer than the set's MaxTokenTTL.
 	LastExpiry time.Time
 	// Imported keys verify tokens without a kid too: another server signed them before.
 	Imported bool
@@ -93,11 +87,11 @@ func (r record) key() (*Key, error) {
 // generate makes a new key pair.
 func generate(algorithm string, rsaBits int) (crypto.Signer, error) {
 	switch algorithm {
-	case RS256:
+	case policy.RS256:
 		return rsa.GenerateKey(rand.Reader, rsaBits)
-	case ES256:
+	case policy.ES256:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case EdDSA:
+	case policy.EdDSA:
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
 	}
@@ -111,14 +105,14 @@ func AlgorithmOf(public crypto.PublicKey) (string, error) {
 		if k.N.BitLen() < 2048 {
 			return "", fmt.Errorf("keys: RSA key of %d bits, at least 2048 are needed", k.N.BitLen())
 		}
-		return RS256, nil
+		return policy.RS256, nil
 	case *ecdsa.PublicKey:
 		if k.Curve != elliptic.P256() {
 			return "", errors.New("keys: the only curve for ECDSA is P-256")
 		}
-		return ES256, nil
+		return policy.ES256, nil
 	case ed25519.PublicKey:
-		return EdDSA, nil
+		return policy.EdDSA, nil
 	}
 	return "", fmt.Errorf("keys: %T is no signing key", public)
 }

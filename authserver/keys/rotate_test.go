@@ -11,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // memory is a store in this process.
@@ -62,7 +63,7 @@ func TestLeadBeginsWhenTheKeyIsThere(t *testing.T) {
 	set := open(t, keys.Config{Store: store, Lead: lead, RSABits: 3072})
 	var published time.Time
 	store.saved = func() { published = time.Now() }
-	if _, err := set.Rotate(t.Context(), keys.RS256, false); err != nil {
+	if _, err := set.Rotate(t.Context(), policy.RS256, false); err != nil {
 		t.Fatal(err)
 	}
 	list, err := set.List(t.Context())
@@ -76,20 +77,20 @@ func TestLeadBeginsWhenTheKeyIsThere(t *testing.T) {
 
 func TestStages(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	set := open(t, keys.Config{Store: &memory{}, Lead: time.Hour, MaxTokenLife: 24 * time.Hour, Now: func() time.Time { return now }})
-	first, err := set.Signer(keys.ES256)
+	set := open(t, keys.Config{Store: &memory{}, Lead: time.Hour, MaxTokenTTL: 24 * time.Hour, Now: func() time.Time { return now }})
+	first, err := set.Signer(policy.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := set.Rotate(t.Context(), keys.ES256, false)
+	next, err := set.Rotate(t.Context(), policy.ES256, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := set.Rotate(t.Context(), keys.ES256, false); again != next {
+	if again, _ := set.Rotate(t.Context(), policy.ES256, false); again != next {
 		t.Error("a second rotation while one is waiting makes a key")
 	}
 	signs := func() string {
-		k, err := set.Signer(keys.ES256)
+		k, err := set.Signer(policy.ES256)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 )
 
@@ -35,7 +36,7 @@ func (s *Set) maintain(ctx context.Context) error {
 	if s.config.RotateEvery == 0 {
 		return nil
 	}
-	for _, algorithm := range []string{RS256, ES256, EdDSA} {
+	for _, algorithm := range policy.Algorithms() {
 		k, err := s.Signer(algorithm)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 )
 
@@ -35,9 +36,9 @@ type Config struct {
 	// 10 minutes. The first key of an algorithm signs at once.
 	Lead time.Duration
 
-	// MaxTokenLife is the longest life that tokens have; a retired key is published for as long. Default 31 days. Tokens
+	// MaxTokenTTL is the longest life that tokens have; a retired key is published for as long. Default 31 days. Tokens
 	// that live longer are noted one by one (see Note).
-	MaxTokenLife time.Duration
+	MaxTokenTTL time.Duration
 
 	// RotateEvery makes Maintain begin a rotation when the signing key is that old. Zero: only by hand.
 	RotateEvery time.Duration
@@ -55,13 +56,13 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.RSABits == 0 {
-		c.RSABits = 2048
+		c.RSABits = policy.DefaultRSABits
 	}
 	if c.Lead == 0 {
 		c.Lead = 10 * time.Minute
 	}
-	if c.MaxTokenLife == 0 {
-		c.MaxTokenLife = 31 * 24 * time.Hour
+	if c.MaxTokenTTL == 0 {
+		c.MaxTokenTTL = 31 * 24 * time.Hour
 	}
 	if c.Reload == 0 {
 		c.Reload = 10 * time.Second
@@ -101,14 +102,18 @@ func New(config Config) (*Set, error) {
 	if config.Store == nil {
 		return nil, errors.New("keys: no store")
 	}
-	return &Set{config: config.withDefaults()}, nil
+	config = config.withDefaults()
+	if err := policy.RSABitsProblems(config.RSABits).Err(); err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return &Set{config: config}, nil
 }
 
 // Open loads the keys, and makes the first one of each algorithm where there is none. Two servers that open an empty store
 // at once end up with the same keys.
 func (s *Set) Open(ctx context.Context) error {
 	return s.change(ctx, func(keys []*Key, now time.Time) ([]*Key, error) {
-		for _, algorithm := range []string{RS256, ES256, EdDSA} {
+		for _, algorithm := range policy.Algorithms() {
 			if s.signer(keys, algorithm, now) != nil {
 				continue
 			}
@@ -182,14 +187,14 @@ func (s *Set) Verifiers(kid string) []*Key {
 // Loaded tells whether keys have been loaded at least once: before, no verdict on a signature is possible.
 func (s *Set) Loaded() bool { return s.current.Load() != nil }
 
-// end returns when a key is no longer needed: MaxTokenLife after the next one of its algorithm has activated. Zero: not yet.
+// end returns when a key is no longer needed: MaxTokenTTL after the next one of its algorithm has activated. Zero: not yet.
 func (s *Set) end(keys []*Key, k *Key) time.Time {
 	if k.VerifyOnly {
-		return later(k.Created.Add(s.config.MaxTokenLife), k.LastExpiry)
+		return later(k.Created.Add(s.config.MaxTokenTTL), k.LastExpiry)
 	}
 	for _, next := range keys {
 		if next.Algorithm == k.Algorithm && !next.VerifyOnly && next.Activates.After(k.Activates) {
-			return later(next.Activates.Add(s.config.MaxTokenLife), k.LastExpiry)
+			return later(next.Activates.Add(s.config.MaxTokenTTL), k.LastExpiry)
 		}
 	}
 	return time.Time{}

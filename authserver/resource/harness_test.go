@@ -15,6 +15,7 @@ import (
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/authserver/resource"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
@@ -34,14 +35,14 @@ type issuer struct {
 func newIssuer(t *testing.T, config keys.Config) *issuer {
 	t.Helper()
 	rdb := storagetest.StartMiniredis(t).Client(t)
-	store, err := storage.New(rdb, storage.Options{Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}})
+	store, err := storage.New(rdb, storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}})
 	check(t, err)
-	config.Store = store
+	config.Store = store.Keys
 	set, err := keys.New(config)
 	check(t, err)
 	ctx := context.Background()
 	check(t, set.Open(ctx))
-	check(t, store.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
+	check(t, store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
 	hash, err := authserver.Secrets{}.Hash(ctx, []byte("secret"))
 	check(t, err)
 	brief := storage.Duration(2 * time.Second)
@@ -52,7 +53,7 @@ func newIssuer(t *testing.T, config keys.Config) *issuer {
 		{ID: "ed", Secrets: []string{string(hash)}, Grants: grants, Algorithm: "EdDSA"},
 		{ID: "brief", Secrets: []string{string(hash)}, Grants: grants, AccessTTL: brief},
 		{ID: "brief-es", Secrets: []string{string(hash)}, Grants: grants, AccessTTL: brief, Algorithm: "ES256"},
-		{ID: "old", Public: true, Grants: grants, Profile: storage.ProfileLegacy, Refresh: storage.RefreshStatic},
+		{ID: "old", Public: true, Grants: grants[:2], Profile: policy.ProfileLegacy, Refresh: policy.RefreshStatic},
 	} {
 		check(t, store.PutClient(ctx, c))
 	}
@@ -70,7 +71,7 @@ func (i *issuer) serve(set *keys.Set) string {
 	if name == "" {
 		name = address
 	}
-	server, err := authserver.New(authserver.Config{Issuer: name, Storage: i.store, Users: i.store, Keys: set, Log: slog.New(slog.DiscardHandler)})
+	server, err := authserver.New(authserver.Config{Issuer: name, Storage: i.store, Users: i.store.Users, Keys: set, Log: slog.New(slog.DiscardHandler)})
 	check(i.t, err)
 	listener.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

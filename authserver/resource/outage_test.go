@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/authserver/resource"
 )
 
@@ -112,7 +113,7 @@ func TestNewKeyIsFoundAtOnce(t *testing.T) {
 	i := newIssuer(t, keys.Config{})
 	guard := newGuard(t, i, func(c *resource.Config) { c.KeysEvery = 100 * time.Millisecond })
 	ask(guard, nil, "Bearer "+i.login("web").Access)
-	_, err := i.keys.Rotate(t.Context(), keys.RS256, true)
+	_, err := i.keys.Rotate(t.Context(), policy.RS256, true)
 	check(t, err)
 	token := "Bearer " + i.login("web").Access
 	i.jwks.Store(0)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/authserver/resource"
 )
 
@@ -23,9 +24,9 @@ import (
 // leave the key set on the way.
 func TestRotationUnderLoad(t *testing.T) {
 	const rotations = 10
-	config := keys.Config{Lead: time.Second, MaxTokenLife: 2500 * time.Millisecond, Reload: 50 * time.Millisecond}
+	config := keys.Config{Lead: time.Second, MaxTokenTTL: 2500 * time.Millisecond, Reload: 50 * time.Millisecond}
 	i := newIssuer(t, config)
-	config.Store = i.store
+	config.Store = i.store.Keys
 	other, err := keys.New(config)
 	check(t, err)
 	check(t, other.Open(t.Context()))
@@ -45,7 +46,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		all.Go(func() { load.client(ctx, n) })
 	}
 	for n := range rotations {
-		algorithm := []string{keys.RS256, keys.ES256}[n%2]
+		algorithm := []string{policy.RS256, policy.ES256}[n%2]
 		_, err := i.keys.Rotate(ctx, algorithm, false)
 		check(t, err)
 		time.Sleep(700 * time.Millisecond)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -208,8 +209,10 @@ func (p *program) newSecret(path string) (secret string, made bool, err error) {
 	if path == "" {
 		return authserver.NewSecret(), true, nil
 	}
-	secret, err = p.readSecret(path, "client secret")
-	return secret, false, err
+	if secret, err = p.readSecret(path, "client secret"); err != nil {
+		return "", false, err
+	}
+	return secret, false, policy.SecretProblems(secret).Err()
 }
 
 func hashSecret(ctx context.Context, secret string) (string, error) {

@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -36,7 +36,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.algorithm, "algorithm", "", "signs its access tokens: RS256, ES256 or EdDSA")
 	flags.DurationVar(&f.access, "access-ttl", 0, "life of its access tokens (default: the server's)")
 	flags.DurationVar(&f.refreshTTL, "refresh-ttl", 0, "life of its refresh tokens (default: the server's)")
-	flags.DurationVar(&f.life, "max-session-life", 0, "ends a session so long after its login (default: never)")
+	flags.DurationVar(&f.life, "max-session-ttl", 0, "ends a session so long after its login (default: never)")
 	flags.StringVar(&f.refresh, "refresh", "", "rotate: each refresh token is good once; static: one until it expires")
 	flags.DurationVar(&f.grace, "grace", 0, "how long a rotated refresh token gets the same answer again, up to 60s (default 10s)")
 	flags.IntVar(&f.sessions, "sessions-per-user", 0, "a login past so many ends another (default: any number)")
@@ -49,7 +49,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 	set := map[string]func(){
 		"public":            func() { c.Public = f.public },
 		"name":              func() { c.Name = f.name },
-		"grant":             func() { c.Grants = grantTypes(f.grants) },
+		"grant":             func() { c.Grants = mapStrings(f.grants, policy.LongGrant) },
 		"scope":             func() { c.Scopes = f.scopes },
 		"default-scope":     func() { c.Default = f.defaults },
 		"audience":          func() { c.Audience = f.aud },
@@ -57,7 +57,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 		"algorithm":         func() { c.Algorithm = f.algorithm },
 		"access-ttl":        func() { c.AccessTTL = storage.Duration(f.access) },
 		"refresh-ttl":       func() { c.RefreshTTL = storage.Duration(f.refreshTTL) },
-		"max-session-life":  func() { c.MaxLife = storage.Duration(f.life) },
+		"max-session-ttl":   func() { c.MaxSessionTTL = storage.Duration(f.life) },
 		"refresh":           func() { c.Refresh = f.refresh },
 		"grace":             func() { c.Grace = new(storage.Duration(f.grace)) },
 		"sessions-per-user": func() { c.SessionsPerUser = f.sessions },
@@ -82,20 +82,13 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 	return nil
 }
 
-// extensionGrants are the grant types that may be typed without the prefix that RFC 6749, section 4.5 gives them.
-var extensionGrants = []string{"token-exchange", "jwt-bearer"}
-
-const extensionPrefix = "urn:ietf:params:oauth:grant-type:"
-
-func grantTypes(names []string) []string {
-	list := make([]string, len(names))
-	for i, name := range names {
-		list[i] = name
-		if slices.Contains(extensionGrants, name) {
-			list[i] = extensionPrefix + name
-		}
+// mapStrings returns the list with f applied to each element.
+func mapStrings(list []string, f func(string) string) []string {
+	mapped := make([]string, len(list))
+	for i, s := range list {
+		mapped[i] = f(s)
 	}
-	return list
+	return mapped
 }
 
 func clientTable(list []*storage.Client) table {
@@ -107,21 +100,13 @@ func clientTable(list []*storage.Client) table {
 			kind = "public"
 		}
 		t.rows = append(t.rows, []string{
-			c.ID, c.Name, kind, orElse(c.Profile, storage.ProfileStandard), orElse(c.Refresh, storage.RefreshRotate),
-			strings.Join(shortGrants(c.Grants), ","), strconv.Itoa(len(c.Secrets)),
+			c.ID, c.Name, kind, orElse(c.Profile, policy.ProfileStandard), orElse(c.Refresh, policy.RefreshRotate),
+			strings.Join(mapStrings(c.Grants, policy.ShortGrant), ","), strconv.Itoa(len(c.Secrets)),
 		})
 		shown = append(shown, withoutSecrets(c))
 	}
 	t.json = shown
 	return t
-}
-
-func shortGrants(grants []string) []string {
-	list := make([]string, len(grants))
-	for i, grant := range grants {
-		list[i] = strings.TrimPrefix(grant, extensionPrefix)
-	}
-	return list
 }
 
 func orElse(value, otherwise string) string {

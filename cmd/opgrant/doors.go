@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"path"
-	"time"
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/compat"
@@ -14,17 +12,17 @@ import (
 )
 
 // newStandardDoor is the OAuth 2.0 server.
-func newStandardDoor(cfg *config.Config, s *state, used func(authserver.Use), log *slog.Logger) (*authserver.Server, error) {
+func newStandardDoor(cfg *config.Config, s *state, onIssued func(authserver.TokenIssued), log *slog.Logger) (*authserver.Server, error) {
 	c := authserver.Config{
-		Issuer:      cfg.Issuer,
-		Storage:     s.store,
-		Users:       s.store,
-		Keys:        s.keys,
-		AccessLife:  cfg.Tokens.AccessTTL,
-		RefreshLife: cfg.Tokens.RefreshTTL,
-		Audience:    cfg.Tokens.Audience,
-		Used:        used,
-		Log:         log,
+		Issuer:        cfg.Issuer,
+		Storage:       s.store,
+		Users:         s.store.Users,
+		Keys:          s.keys,
+		AccessTTL:     cfg.Tokens.AccessTTL,
+		RefreshTTL:    cfg.Tokens.RefreshTTL,
+		Audience:      cfg.Tokens.Audience,
+		OnTokenIssued: onIssued,
+		Log:           log,
 	}
 	if !cfg.Throttle.Disabled {
 		c.Throttle = newThrottle(cfg.Throttle, s)
@@ -36,15 +34,10 @@ func newStandardDoor(cfg *config.Config, s *state, used func(authserver.Use), lo
 type throttle struct{ *storage.Throttle }
 
 func newThrottle(c config.Throttle, s *state) throttle {
-	return throttle{s.store.NewThrottle(storage.ThrottleLimits{
+	return throttle{s.store.Users.NewThrottle(storage.ThrottleLimits{
 		PerUser:    storage.ThrottleLimit{Failures: c.PerUser, Period: c.Window},
 		PerAddress: storage.ThrottleLimit{Failures: c.PerAddress, Period: c.Window},
 	})}
-}
-
-// Take implements authserver.Throttle.
-func (t throttle) Take(ctx context.Context, username, address string) (time.Duration, error) {
-	return t.Allow(ctx, username, address)
 }
 
 // newLegacyDoor puts operations in front of the token endpoint.

@@ -151,7 +151,7 @@ func readKeyPair(dir string) (*keyPair, error) {
 // importRoles adds the roles that are not here yet.
 func (s *state) importRoles(ctx context.Context, roles []harper.Role, dryRun bool, report *importReport) error {
 	for _, role := range roles {
-		found, err := s.store.Role(ctx, role.ID)
+		found, err := s.store.Users.Role(ctx, role.ID)
 		switch {
 		case errors.Is(err, fosite.ErrTemporarilyUnavailable):
 			return err
@@ -165,7 +165,7 @@ func (s *state) importRoles(ctx context.Context, roles []harper.Role, dryRun boo
 			return err
 		}
 		if !dryRun {
-			if _, err := s.store.AddRole(ctx, storage.Role{ID: role.ID, Name: role.Name, Permission: role.Permission}); err != nil {
+			if _, err := s.store.Users.AddRole(ctx, storage.Role{ID: role.ID, Name: role.Name, Permission: role.Permission}); err != nil {
 				return fmt.Errorf("role %q: %w", role.ID, err)
 			}
 		}
@@ -182,7 +182,7 @@ func (s *state) importUsers(ctx context.Context, users []harper.User, dryRun boo
 			Hash: u.Hash, RefreshHash: u.RefreshHash,
 		})
 	}
-	results, err := s.store.ImportUsers(ctx, list, dryRun)
+	results, err := s.store.Users.ImportUsers(ctx, list, dryRun)
 	if err != nil {
 		return err
 	}

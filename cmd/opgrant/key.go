@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 func (p *program) keyCommand() *cobra.Command {
@@ -66,7 +67,7 @@ func (p *program) keyRotateCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(newChoice(&algorithm, keys.RS256, keys.ES256, keys.EdDSA), "algorithm", "of the key")
+	cmd.Flags().Var(newChoice(&algorithm, policy.RS256, policy.ES256, policy.EdDSA), "algorithm", "of the key")
 	cmd.Flags().BoolVar(&immediately, "now", false, "sign with it at once, for when the present one has leaked; verifiers that cache may refuse its first tokens")
 	return cmd
 }

@@ -93,7 +93,7 @@ func knownMethod(method string) string {
 }
 
 // issued counts a token response.
-func (m *metrics) issued(u authserver.Use) { m.tokens.WithLabelValues(u.Client, u.Grant).Inc() }
+func (m *metrics) issued(u authserver.TokenIssued) { m.tokens.WithLabelValues(u.Client, u.Grant).Inc() }
 
 // operation counts an operation of the legacy door.
 func (m *metrics) operation(_ context.Context, u compat.Use) {

@@ -21,10 +21,10 @@ type doorMeter struct {
 }
 
 // issued counts a token response. Those of the legacy door are counted there.
-func (d doorMeter) issued(u authserver.Use) {
+func (d doorMeter) issued(u authserver.TokenIssued) {
 	d.metrics.issued(u)
 	if u.Client != d.legacy {
-		d.meter.Count(storage.DoorStandard, u.Client, u.Subject, u.UserAgent)
+		d.meter.Count(storage.APIOAuth, u.Client, u.Subject, u.UserAgent)
 	}
 }
 
@@ -32,7 +32,7 @@ func (d doorMeter) issued(u authserver.Use) {
 func (d doorMeter) operation(ctx context.Context, u compat.Use) {
 	d.metrics.operation(ctx, u)
 	if u.User != "" {
-		d.meter.Count(storage.DoorLegacy, d.legacy, u.User, u.UserAgent)
+		d.meter.Count(storage.APIOperations, d.legacy, u.User, u.UserAgent)
 	}
 }
 
@@ -63,15 +63,15 @@ func (p *program) migrationReportCommand() *cobra.Command {
 
 // migration is who came in by which door in the last 90 days.
 type migration struct {
-	Uses            []storage.Use `json:"uses"`
-	StillLegacy     int           `json:"still_legacy"` // callers of the legacy door that have not left
-	SafeToSwitchOff bool          `json:"safe_to_switch_off"`
+	Uses            []storage.Usage `json:"uses"`
+	StillLegacy     int             `json:"still_legacy"` // callers of the legacy door that have not left
+	SafeToSwitchOff bool            `json:"safe_to_switch_off"`
 }
 
-func newMigration(uses []storage.Use, left time.Time) *migration {
-	m := &migration{Uses: append([]storage.Use{}, uses...)}
+func newMigration(uses []storage.Usage, left time.Time) *migration {
+	m := &migration{Uses: append([]storage.Usage{}, uses...)}
 	for _, u := range uses {
-		if u.Door == storage.DoorLegacy && u.Last.After(left) {
+		if u.Door == storage.APIOperations && u.Last.After(left) {
 			m.StillLegacy++
 		}
 	}

@@ -110,7 +110,7 @@ func (a *accounts) Password(ctx context.Context, c compat.Credentials) (compat.C
 		address = peer.Addr().Unmap().String()
 	}
 	if a.throttle != nil {
-		wait, err := a.throttle.Allow(ctx, c.Name, address)
+		wait, err := a.throttle.Reserve(ctx, c.Name, address)
 		if err != nil {
 			return compat.Caller{}, err
 		}
@@ -118,13 +118,13 @@ func (a *accounts) Password(ctx context.Context, c compat.Credentials) (compat.C
 			return compat.Caller{}, &compat.RetryError{Err: compat.ErrThrottled, After: wait}
 		}
 	}
-	user, err := a.store.VerifyPassword(ctx, c.Name, c.Password)
+	user, err := a.store.Users.VerifyPassword(ctx, c.Name, c.Password)
 	unknown := errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrTemporarilyUnavailable)
 	disabled := errors.Is(err, storage.ErrUserDisabled)
 	if a.throttle != nil && !unknown && !disabled {
 		after := a.throttle.Succeeded
 		if err != nil {
-			after = a.throttle.Undecided
+			after = a.throttle.Cancel
 		}
 		if err := after(ctx, c.Name, address); err != nil {
 			a.log.WarnContext(ctx, "login not taken back from the throttle", "error", err)
@@ -154,14 +154,14 @@ func (a *accounts) Token(ctx context.Context, token string) (compat.Caller, comp
 	case !t.Legacy || t.Subject == "" || t.Role != "":
 		return compat.Caller{}, 0, compat.ErrInvalid
 	}
-	user, err := a.store.User(ctx, t.Subject)
+	user, err := a.store.Users.User(ctx, t.Subject)
 	if err := verdict(err); errors.Is(err, compat.ErrNotFound) || err == nil && !user.Active {
 		return compat.Caller{}, 0, compat.ErrInvalid
 	} else if err != nil {
 		return compat.Caller{}, 0, err
 	}
 	caller, err := a.caller(ctx, user)
-	if t.Use == authserver.UseRefresh {
+	if t.Kind == authserver.KindRefresh {
 		return caller, compat.RefreshToken, err
 	}
 	return caller, compat.OperationToken, err
@@ -173,7 +173,7 @@ func (a *accounts) caller(ctx context.Context, u storage.User) (compat.Caller, e
 	if c.SuperUser || c.Role == "" {
 		return c, nil
 	}
-	if _, err := a.store.Role(ctx, u.Role); err != nil {
+	if _, err := a.store.Users.Role(ctx, u.Role); err != nil {
 		if err := verdict(err); !errors.Is(err, compat.ErrNotFound) {
 			return compat.Caller{}, err
 		}

@@ -192,13 +192,13 @@ func TestTheWayOut(t *testing.T) {
 func TestBasicOnEveryRequestIsHashedOnce(t *testing.T) {
 	s, server := bothDoors(t, nil)
 	operate(t, server, admin, `{"operation":"user_info"}`)
-	before := s.store.PasswordRuns()
+	before := s.store.Users.PasswordRuns()
 	for range 20 {
 		if status, members := operate(t, server, admin, `{"operation":"user_info"}`); status != 200 {
 			t.Fatalf("%d %v", status, members)
 		}
 	}
-	if runs := s.store.PasswordRuns() - before; runs > 1 {
+	if runs := s.store.Users.PasswordRuns() - before; runs > 1 {
 		t.Errorf("%d hashes for 20 requests", runs)
 	}
 	if status, _ := operate(t, server, admin, `{"operation":"alter_user","username":"HDB_ADMIN","password":"changed"}`); status != 200 {
@@ -284,7 +284,7 @@ func TestUsersMoveWhenTheyLogIn(t *testing.T) {
 	if status, members := standard(t, server, "/oauth2/token", url.Values{"grant_type": {"password"}, "username": {"olga"}, "password": {"olgapw"}}); status != 200 {
 		t.Errorf("the standard door: %d %v", status, members)
 	}
-	if u, err := s.store.User(context.Background(), "olga"); err != nil || u.Scheme != "argon2id" || u.Role != "keeper" {
+	if u, err := s.store.Users.User(context.Background(), "olga"); err != nil || u.Scheme != "argon2id" || u.Role != "keeper" {
 		t.Errorf("stored as %+v, %v", u, err)
 	}
 	if status, members := operate(t, server, admin, `{"operation":"insert"}`); status != 502 || members["error"] == "" {

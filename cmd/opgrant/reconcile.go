@@ -91,7 +91,7 @@ func clientRecord(c config.Client) *storage.Client {
 		ID: c.ID, Name: c.Name, Public: c.Public(),
 		Grants: c.Grants, Scopes: c.Scopes, Default: c.DefaultScopes, Audience: c.Audience,
 		Profile: c.Profile, Algorithm: c.Algorithm, Refresh: c.Refresh,
-		AccessTTL: storage.Duration(c.AccessTTL), RefreshTTL: storage.Duration(c.RefreshTTL), MaxLife: storage.Duration(c.MaxSessionLife),
+		AccessTTL: storage.Duration(c.AccessTTL), RefreshTTL: storage.Duration(c.RefreshTTL), MaxSessionTTL: storage.Duration(c.MaxSessionTTL),
 		SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
 	}
 	if c.Grace != nil {

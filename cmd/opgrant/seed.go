@@ -47,14 +47,14 @@ func seed(ctx context.Context, s *state, cfg *config.Config, log *slog.Logger) e
 
 // seedUser leaves users alone who are there: their passwords are theirs.
 func seedUser(ctx context.Context, s *state, u config.User, log *slog.Logger) error {
-	_, err := s.store.User(ctx, u.Username)
+	_, err := s.store.Users.User(ctx, u.Username)
 	if err == nil || !isNotFound(err) {
 		return err
 	}
 	if err := ensureRole(ctx, s, u.Role); err != nil {
 		return err
 	}
-	err = s.store.AddUser(ctx, storage.User{Name: u.Username, Role: u.Role, Active: true}, string(u.Password))
+	err = s.store.Users.AddUser(ctx, storage.User{Name: u.Username, Role: u.Role, Active: true}, string(u.Password))
 	if errors.Is(err, storage.ErrExists) {
 		return nil // another server was quicker
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/config"
 	"github.com/opgrant/opgrant/storage"
 )
@@ -35,11 +36,11 @@ func openStateWith(cfg *config.Config, stored storage.Options) (*state, error) {
 		return nil, err
 	}
 	set, err := keys.New(keys.Config{
-		Store:        store.Keys,
-		RSABits:      cfg.Keys.Bits,
-		Lead:         cfg.Keys.Lead,
-		MaxTokenLife: cfg.Keys.MaxLife,
-		RotateEvery:  cfg.Keys.RotateEvery,
+		Store:       store.Keys,
+		RSABits:     cfg.Keys.Bits,
+		Lead:        cfg.Keys.Lead,
+		MaxTokenTTL: cfg.Keys.MaxTokenTTL,
+		RotateEvery: cfg.Keys.RotateEvery,
 	})
 	if err != nil {
 		_ = rdb.Close()
@@ -57,8 +58,8 @@ func storageOptions(cfg *config.Config) storage.Options {
 		Replicas:        cfg.Durability.Replicas,
 		ReplicaTimeout:  cfg.Durability.Timeout,
 		CredentialCache: cfg.Compat.BasicCacheTTL,
-		Password: storage.PasswordParams{
-			Memory:      cfg.Passwords.MemoryKiB,
+		Password: policy.PasswordCosts{
+			MemoryKiB:   cfg.Passwords.MemoryKiB,
 			Iterations:  cfg.Passwords.Iterations,
 			Parallelism: cfg.Passwords.Parallelism,
 		},

@@ -121,7 +121,7 @@ func kindOf(t *authserver.Token) string {
 	if t.Legacy {
 		profile = "legacy"
 	}
-	return profile + " " + strings.ReplaceAll(string(t.Use), "_", " ")
+	return profile + " " + strings.ReplaceAll(string(t.Kind), "_", " ")
 }
 
 // decode reads a JWT, says what is wrong with it, and returns the session that it names.
@@ -188,7 +188,7 @@ func (i *inspection) describeSession(ctx context.Context, s *state, id string) e
 	if i.Good || info.Subject == "" {
 		return nil
 	}
-	user, err := s.store.User(ctx, info.Subject)
+	user, err := s.store.Users.User(ctx, info.Subject)
 	switch {
 	case isNotFound(err):
 		i.because("its user %q has been removed", info.Subject)

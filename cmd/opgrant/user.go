@@ -40,7 +40,7 @@ func (p *program) userAddCommand() *cobra.Command {
 				if err := ensureRole(ctx, s, role); err != nil {
 					return err
 				}
-				err := s.store.AddUser(ctx, storage.User{Name: args[0], Role: role, Active: !disabled}, password)
+				err := s.store.Users.AddUser(ctx, storage.User{Name: args[0], Role: role, Active: !disabled}, password)
 				if errors.Is(err, storage.ErrExists) {
 					return fmt.Errorf("user %q is there already", args[0])
 				}
@@ -63,14 +63,14 @@ func ensureRole(ctx context.Context, s *state, role string) error {
 	if role == "" {
 		return nil
 	}
-	_, err := s.store.Role(ctx, role)
+	_, err := s.store.Users.Role(ctx, role)
 	if err == nil || !isNotFound(err) {
 		return err
 	}
 	if role != superUserRole {
 		return fmt.Errorf("no role %q", role)
 	}
-	_, err = s.store.AddRole(ctx, storage.Role{ID: superUserRole, Permission: []byte(`{"super_user":true}`)})
+	_, err = s.store.Users.AddRole(ctx, storage.Role{ID: superUserRole, Permission: []byte(`{"super_user":true}`)})
 	if errors.Is(err, storage.ErrExists) {
 		return nil // another server was quicker
 	}
@@ -84,7 +84,7 @@ func (p *program) userListCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withState(cmd.Context(), func(ctx context.Context, s *state) error {
-				list, err := s.store.ListUsers(ctx)
+				list, err := s.store.Users.ListUsers(ctx)
 				if err != nil {
 					return err
 				}
@@ -143,7 +143,7 @@ func (p *program) userActiveCommand(use, short string, active bool) *cobra.Comma
 
 func (p *program) changeUser(ctx context.Context, name string, change storage.UserChange) error {
 	return p.withState(ctx, func(ctx context.Context, s *state) error {
-		return notFoundAs(s.store.ChangeUser(ctx, name, change), "no user %q", name)
+		return notFoundAs(s.store.Users.ChangeUser(ctx, name, change), "no user %q", name)
 	})
 }
 
@@ -154,7 +154,7 @@ func (p *program) userRemoveCommand() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withState(cmd.Context(), func(ctx context.Context, s *state) error {
-				return notFoundAs(s.store.DropUser(ctx, args[0]), "no user %q", args[0])
+				return notFoundAs(s.store.Users.DropUser(ctx, args[0]), "no user %q", args[0])
 			})
 		},
 	}

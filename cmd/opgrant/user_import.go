@@ -41,7 +41,7 @@ alone, and importing a file again changes nothing.`,
 				return err
 			}
 			return p.withState(cmd.Context(), func(ctx context.Context, s *state) error {
-				results, err := s.store.ImportUsers(ctx, users, dryRun)
+				results, err := s.store.Users.ImportUsers(ctx, users, dryRun)
 				if err != nil {
 					return err
 				}

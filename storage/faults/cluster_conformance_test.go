@@ -34,7 +34,7 @@ func TestConformanceOnCluster(t *testing.T) {
 						})
 					},
 					AddUser: func(name, password string) error {
-						return s.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
+						return s.Users.AddUser(context.Background(), storage.User{Name: name, Active: true}, password)
 					},
 					Advance: time.Sleep,
 				}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -20,9 +21,9 @@ func TestUsersOnCluster(t *testing.T) {
 	var trips storagetest.Trips
 	client.AddHook(&trips)
 	s := newStore(t, client, storage.Options{
-		Timeout: 30 * time.Second, Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1},
+		Timeout: 30 * time.Second, Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1},
 	})
-	if _, err := s.AddRole(ctx, storage.Role{ID: "boss", Permission: []byte(`{"super_user":true}`)}); err != nil {
+	if _, err := s.Users.AddRole(ctx, storage.Role{ID: "boss", Permission: []byte(`{"super_user":true}`)}); err != nil {
 		t.Fatal(err)
 	}
 	sum := md5.Sum([]byte("one" + "123456789"))
@@ -31,16 +32,16 @@ func TestUsersOnCluster(t *testing.T) {
 	for i := range rows {
 		rows[i] = storage.Import{User: storage.User{Name: fmt.Sprintf("user%03d", i), Role: "boss", Active: true}, Hash: hash}
 	}
-	if _, err := s.ImportUsers(ctx, rows, false); err != nil {
+	if _, err := s.Users.ImportUsers(ctx, rows, false); err != nil {
 		t.Fatal(err)
 	}
 	app := &storage.Client{ID: "app", Public: true, Grants: []string{"password"}}
 	if err := s.PutClient(ctx, app); err != nil {
 		t.Fatal(err)
 	}
-	throttle := s.NewThrottle(storage.ThrottleLimits{})
+	throttle := s.Users.NewThrottle(storage.ThrottleLimits{})
 	for _, name := range []string{"user000", "user111", "user222", "user333", "user444"} {
-		if retry, err := throttle.Allow(ctx, name, "192.0.2.1"); retry != 0 || err != nil {
+		if retry, err := throttle.Reserve(ctx, name, "192.0.2.1"); retry != 0 || err != nil {
 			t.Errorf("%s waits %v, %v", name, retry, err)
 		}
 		id := storage.NewSessionID(name)
@@ -49,7 +50,7 @@ func TestUsersOnCluster(t *testing.T) {
 		}
 		for range 2 { // the first login stores a better hash
 			trips.Take()
-			user, err := s.VerifyPassword(ctx, name, "one")
+			user, err := s.Users.VerifyPassword(ctx, name, "one")
 			if err != nil || !user.SuperUser {
 				t.Errorf("%s: %+v, %v", name, user, err)
 			}
@@ -61,20 +62,20 @@ func TestUsersOnCluster(t *testing.T) {
 			t.Error(err)
 		}
 		password := "two"
-		if err := s.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
+		if err := s.Users.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := s.GetRefreshTokenSession(ctx, storage.Signature(id, "r"), &compact{}); err == nil {
 			t.Errorf("%s: a session of the old password is valid", name)
 		}
-		if err := s.DropUser(ctx, name); err != nil {
+		if err := s.Users.DropUser(ctx, name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if list, err := s.ListUsers(ctx); len(list) != len(rows)-5 || err != nil {
+	if list, err := s.Users.ListUsers(ctx); len(list) != len(rows)-5 || err != nil {
 		t.Errorf("%d users, %v", len(list), err)
 	}
-	if err := s.DropRole(ctx, "boss"); !errors.Is(err, storage.ErrInUse) {
+	if err := s.Users.DropRole(ctx, "boss"); !errors.Is(err, storage.ErrInUse) {
 		t.Errorf("drop role: %v, want ErrInUse", err)
 	}
 }

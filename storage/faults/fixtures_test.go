@@ -107,7 +107,7 @@ func (s *compact) GetExpiresAt(kind fosite.TokenType) time.Time {
 	}
 	return time.Unix(s.Refresh, 0)
 }
-func (s *compact) GetUsername() string     { return s.Subject }
-func (s *compact) GetSubject() string      { return s.Subject }
-func (s *compact) Clone() fosite.Session   { c := *s; return &c }
-func (s *compact) SelfProvingAccess() bool { return s.selfContained }
+func (s *compact) GetUsername() string       { return s.Subject }
+func (s *compact) GetSubject() string        { return s.Subject }
+func (s *compact) Clone() fosite.Session     { c := *s; return &c }
+func (s *compact) SelfContainedAccess() bool { return s.selfContained }

@@ -11,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 	fositestorage "github.com/ory/fosite/storage"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -52,7 +53,7 @@ type engine struct {
 }
 
 func newEngine(strict bool, stores ...tokenStore) *engine {
-	grace := storage.Duration(storage.MaxGrace)
+	grace := storage.Duration(policy.MaxGrace)
 	if strict {
 		grace = 0
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -17,7 +18,7 @@ import (
 // and without one exactly one does.
 func TestConcurrentRefreshesOfOneToken(t *testing.T) {
 	const callers = 100
-	for name, grace := range map[string]time.Duration{"strict": 0, "grace": storage.MaxGrace} {
+	for name, grace := range map[string]time.Duration{"strict": 0, "grace": policy.MaxGrace} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stores := replicas(t, storagetest.StartInstance(t).Addr)

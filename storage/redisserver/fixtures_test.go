@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -26,7 +27,7 @@ const hang = 30 * time.Second
 func newStore(t *testing.T, client redis.UniversalClient) *storage.Store {
 	t.Helper()
 	s, err := storage.New(client, storage.Options{
-		Timeout: hang, Password: storage.PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1},
+		Timeout: hang, Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1},
 	})
 	if err != nil {
 		t.Fatal(err)

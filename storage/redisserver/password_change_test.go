@@ -19,7 +19,7 @@ func TestPasswordChangeDuringLoginsAndRefreshes(t *testing.T) {
 	put(t, s, c)
 	for round := range rounds(10, 40, 400) {
 		name := fmt.Sprint("user", round)
-		if err := s.AddUser(t.Context(), storage.User{Name: name, Active: true}, "old"); err != nil {
+		if err := s.Users.AddUser(t.Context(), storage.User{Name: name, Active: true}, "old"); err != nil {
 			t.Fatal(err)
 		}
 		for _, id := range changeDuringTraffic(t, s, c, name) {
@@ -90,7 +90,7 @@ func changeDuringTraffic(t *testing.T, s *storage.Store, c *storage.Client, name
 		defer changed.Store(true)
 		<-underWay
 		password := "new"
-		if err := s.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
+		if err := s.Users.ChangeUser(ctx, name, storage.UserChange{Password: &password}); err != nil {
 			t.Errorf("change: %v", err)
 		}
 	})

@@ -34,7 +34,7 @@ func countRoundTrips(t *testing.T, client redis.UniversalClient) {
 	s := newStore(t, client)
 	c := &storage.Client{ID: "counted", Public: true, Grants: []string{"password", "refresh_token"}}
 	put(t, s, c)
-	if err := s.AddUser(ctx, storage.User{Name: "alice", Active: true}, "secret"); err != nil {
+	if err := s.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "secret"); err != nil {
 		t.Fatal(err)
 	}
 	id := storage.NewSessionID("alice")

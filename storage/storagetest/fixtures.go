@@ -42,7 +42,7 @@ func random(n int) []byte {
 func (c *check) addClient(id string) {
 	c.client = &fosite.DefaultClient{
 		ID: id, Public: true, Scopes: []string{"read", "write"}, Audience: []string{"https://api.example"},
-		GrantTypes: []string{"password", "refresh_token", "client_credentials"},
+		GrantTypes: []string{"password", "refresh_token"},
 	}
 	if c.AddClient != nil {
 		c.must(c.AddClient(c.client), "AddClient")

@@ -16,8 +16,8 @@ func (c *check) transactional() storage.Transactional {
 	return t
 }
 
-// begin opens a transaction.
-func (c *check) begin() (context.Context, storage.Transactional) {
+// beginTx opens a transaction.
+func (c *check) beginTx() (context.Context, storage.Transactional) {
 	t := c.transactional()
 	ctx, err := t.BeginTX(c.ctx)
 	c.must(err, "BeginTX")
@@ -31,7 +31,7 @@ func (c *check) newLogin(subject string) login {
 
 var transactionCases = []testCase{
 	{"is invisible until it is committed", func(c *check) {
-		ctx, t := c.begin()
+		ctx, t := c.beginTx()
 		l := c.newLogin("alice")
 		c.must(c.create(ctx, l), "store a login")
 		req, err := c.getRefresh(l)
@@ -46,7 +46,7 @@ var transactionCases = []testCase{
 	}},
 	{"writes nothing when it is rolled back", func(c *check) {
 		old := c.login("alice")
-		ctx, t := c.begin()
+		ctx, t := c.beginTx()
 		l := login{req: old.req, access: c.Signature(old.req.GetID()), refresh: c.Signature(old.req.GetID())}
 		c.must(c.Storage.RotateRefreshToken(ctx, old.req.GetID(), old.refresh), "RotateRefreshToken")
 		c.must(c.create(ctx, l), "store the successor")
@@ -113,7 +113,7 @@ var transactionCases = []testCase{
 	}},
 	{"with a revocation ends the session when it is committed", func(c *check) {
 		l := c.login("alice")
-		ctx, t := c.begin()
+		ctx, t := c.beginTx()
 		c.must(c.Storage.DeleteRefreshTokenSession(ctx, l.refresh), "DeleteRefreshTokenSession")
 		c.must(c.Storage.RevokeRefreshToken(ctx, l.req.GetID()), "RevokeRefreshToken")
 		c.must(c.Storage.RevokeAccessToken(ctx, l.req.GetID()), "RevokeAccessToken")
@@ -124,9 +124,9 @@ var transactionCases = []testCase{
 		c.wantRefused("the access token", req, err)
 	}},
 	{"can be empty", func(c *check) {
-		ctx, t := c.begin()
+		ctx, t := c.beginTx()
 		c.must(t.Commit(ctx), "Commit")
-		ctx, t = c.begin()
+		ctx, t = c.beginTx()
 		c.must(t.Rollback(ctx), "Rollback")
 	}},
 }

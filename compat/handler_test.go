@@ -173,10 +173,10 @@ func TestAnnouncesTheEnd(t *testing.T) {
 }
 
 func TestObserveTellsWhoStillCalls(t *testing.T) {
-	var uses []compat.Use
+	var uses []compat.OperationServed
 	o := &oldServer{}
 	_, h := moving(t, o, func(c *compat.Config) {
-		c.Observe = func(_ context.Context, u compat.Use) { uses = append(uses, u) }
+		c.OnOperation = func(_ context.Context, u compat.OperationServed) { uses = append(uses, u) }
 	})
 	send(h, adminBasic, `{"operation":"user_info"}`)
 	send(h, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"wrong"}`)
@@ -191,7 +191,7 @@ func TestObserveTellsWhoStillCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(h, "", `{"operation":"refresh_operation_token","refresh_token":"`+login.Refresh+`"}`)
-	want := []compat.Use{
+	want := []compat.OperationServed{
 		{Operation: "user_info", User: "HDB_ADMIN", Status: 200},
 		{Operation: "create_authentication_tokens", Client: "operations", User: "HDB_ADMIN", Status: 401},
 		{Operation: "describe_all", User: "HDB_ADMIN", Status: 200, Forwarded: true},

@@ -24,30 +24,30 @@ func TestShadow(t *testing.T) {
 	tests := []struct {
 		name, body string
 		reply      func(http.ResponseWriter, string, string) bool
-		want       compat.Shadowed
+		want       compat.ShadowResult
 		logged     string
 	}{
-		{"the same status and shape", create, agree, compat.Shadowed{Outcome: "same", Ours: 200, Theirs: 200}, ""},
+		{"the same status and shape", create, agree, compat.ShadowResult{Outcome: "same", Status: 200, UpstreamStatus: 200}, ""},
 		{
 			"another status", create, nil,
-			compat.Shadowed{Outcome: "differs", Ours: 200, Theirs: 401},
+			compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 401},
 			`status=200 upstream_status=401 shape={operation_token:string,refresh_token:string} upstream_shape={error:string}`,
 		},
 		{"another shape", create, func(w http.ResponseWriter, _, _ string) bool {
 			_, _ = io.WriteString(w, `{"operation_token":"theirs","`+strings.Repeat("secret", 20)+`":1}`)
 			return true
-		}, compat.Shadowed{Outcome: "differs", Ours: 200, Theirs: 200}, `upstream_shape={?:number,operation_token:string}`},
+		}, compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 200}, `upstream_shape={?:number,operation_token:string}`},
 		{"no answer", create, func(http.ResponseWriter, string, string) bool {
 			time.Sleep(time.Second)
 			return true
-		}, compat.Shadowed{Outcome: "failed", Ours: 200}, "did not answer"},
+		}, compat.ShadowResult{Outcome: "failed", Status: 200}, "did not answer"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			outcomes := make(chan compat.Shadowed, 1)
+			outcomes := make(chan compat.ShadowResult, 1)
 			var logs lockedBuffer
 			_, h := moving(t, &oldServer{reply: test.reply}, func(c *compat.Config) {
-				c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.Shadowed) { outcomes <- s }
+				c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.ShadowResult) { outcomes <- s }
 				if test.want.Outcome == "failed" {
 					c.Upstream.Timeout = 300 * time.Millisecond
 				}
@@ -79,9 +79,9 @@ func TestShadow(t *testing.T) {
 
 func TestShadowNeverWaits(t *testing.T) {
 	release := make(chan struct{})
-	outcomes := make(chan compat.Shadowed, 100)
+	outcomes := make(chan compat.ShadowResult, 100)
 	_, h := moving(t, &oldServer{reply: func(http.ResponseWriter, string, string) bool { <-release; return true }}, func(c *compat.Config) {
-		c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.Shadowed) { outcomes <- s }
+		c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.ShadowResult) { outcomes <- s }
 		c.Upstream.Timeout = time.Minute
 	})
 	for range 20 {

@@ -7,34 +7,34 @@ import (
 	"strings"
 )
 
-// Content types as the recorded server reads them: the type by its beginning, in any letter case, the parameters not at all,
-// but they have to be well formed.
+// The syntax of a Content-Type header. The recorded server compares only the beginning of the type, in any letter case, and
+// ignores the parameters if they are well formed.
 var (
 	mediaType  = regexp.MustCompile(`^[!#$%&'*+.^0-9A-Za-z_|~-]+/[!#$%&'*+.^0-9A-Za-z_|~-]+$`)
 	parameters = regexp.MustCompile("^(?:; *[!#$%&'*+.^0-9A-Za-z_`|~-]+=" +
 		"(?:\"(?:[\\x0b\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x{80}-\\x{ff}]|\\\\[\\x0b\\x20-\\x{ff}])*\"|[!#$%&'*+.^0-9A-Za-z_`|~-]+) *)*$")
 )
 
-// format is what a request body is.
+// format is the format of a request body.
 type format int
 
 const (
-	unsupported format = iota
+	unsupportedFormat format = iota
 	jsonFormat
 	textFormat
-	binaryFormat // CBOR or MessagePack: for the upstream
+	binaryFormat // CBOR or MessagePack, which only the upstream reads
 )
 
-// bodyFormat tells what to do with the body of a POST. hasBody is false for requests without a body and without a type.
+// bodyFormat returns the format of the body. hasBody is false if there is neither a body nor a Content-Type.
 func bodyFormat(r *http.Request) (f format, hasBody bool) {
 	header, typed := r.Header["Content-Type"]
 	if !typed {
-		return unsupported, r.ContentLength != 0
+		return unsupportedFormat, r.ContentLength != 0
 	}
 	kind, rest, ok := strings.Cut(header[0], ";")
 	kind = strings.TrimSpace(kind)
 	if !mediaType.MatchString(kind) || ok && !parameters.MatchString(";"+rest) {
-		return unsupported, true
+		return unsupportedFormat, true
 	}
 	kind = strings.ToLower(kind)
 	switch {
@@ -45,27 +45,28 @@ func bodyFormat(r *http.Request) (f format, hasBody bool) {
 	case strings.HasPrefix(kind, "application/cbor"), strings.HasPrefix(kind, "application/x-msgpack"):
 		return binaryFormat, true
 	}
-	return unsupported, true
+	return unsupportedFormat, true
 }
 
-// unsupportedType is the recorded 415.
-func unsupportedType(r *http.Request) *failure {
+// unsupportedMediaType is the answer to a body in another format.
+func unsupportedMediaType(r *http.Request) *apiError {
 	name := "undefined"
 	if header, ok := r.Header["Content-Type"]; ok {
 		name = header[0]
 	}
-	return &failure{status: http.StatusUnsupportedMediaType, message: "Unsupported Media Type: " + name}
+	return &apiError{status: http.StatusUnsupportedMediaType, message: "Unsupported Media Type: " + name}
 }
 
-// answerTypes are the types that the recorded server answers in, as its 406 lists them. Ours are all JSON.
-var answerTypes = []string{
+// acceptedTypes are the types that may be in an Accept header, as the answer to other types lists them. Answers are JSON for
+// each of them.
+var acceptedTypes = []string{
 	"application/json", "application/cbor", "application/x-msgpack", "text/csv", "text/plain", "text/yaml",
 	"text/event-stream", "application/x-www-form-urlencoded", "*/*", "",
 }
 
-var notAcceptable = "No supported content types found in Accept header, supported types include: " + strings.Join(answerTypes, ", ")
+var notAcceptableText = "No supported content types found in Accept header, supported types include: " + strings.Join(acceptedTypes, ", ")
 
-// acceptable tells whether the recorded server would find a type to answer in. It knows no other wildcard than */*.
+// acceptable tells whether the Accept header names one of acceptedTypes. No wildcard but */* is known.
 func acceptable(r *http.Request) bool {
 	accept := strings.Join(r.Header.Values("Accept"), ", ")
 	if accept == "" {
@@ -76,7 +77,7 @@ func acceptable(r *http.Request) bool {
 		if quality(params) <= 0 {
 			continue
 		}
-		for _, t := range answerTypes {
+		for _, t := range acceptedTypes {
 			if strings.TrimSpace(kind) == t {
 				return true
 			}
@@ -85,6 +86,7 @@ func acceptable(r *http.Request) bool {
 	return false
 }
 
+// quality returns the weight of an entry in an Accept header: RFC 9110, section 12.4.2.
 func quality(params string) float64 {
 	q := 1.0
 	for p := range strings.SplitSeq(params, ";") {

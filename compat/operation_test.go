@@ -10,14 +10,23 @@ import (
 	"testing"
 )
 
-// post sends a JSON body without an Authorization header.
-func post(h http.Handler, body string) *httptest.ResponseRecorder {
+// adminBasic is the Authorization header of the user that every directory has.
+const adminBasic = "Basic SERCX0FETUlOOnBhc3N3b3Jk"
+
+// send sends a JSON body. An empty authorization means no Authorization header.
+func send(h http.Handler, authorization, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
 }
+
+// post sends a JSON body without an Authorization header.
+func post(h http.Handler, body string) *httptest.ResponseRecorder { return send(h, "", body) }
 
 func TestBodies(t *testing.T) {
 	const login = `"operation":"create_authentication_tokens"`

@@ -97,13 +97,13 @@ func (h *Handler) alterUser(c *call) (any, error) {
 	if problem := checkAlterUser(user, password, role, active); problem != "" {
 		return nil, badRequest(problem)
 	}
-	name, passwordText, problem := nameAndPassword(user, password)
+	name, newPassword, problem := nameAndPassword(user, password)
 	if problem != "" {
 		return nil, badRequest(problem)
 	}
 	var change UserChange
 	if !password.nullish() {
-		change.Password = &passwordText
+		change.Password = &newPassword
 	}
 	if !active.nullish() {
 		isActive := active.Bool()
@@ -160,8 +160,8 @@ func (h *Handler) dropUser(c *call) (any, error) {
 func (h *Handler) migrating() bool { return h.upstream != nil && h.upstream.Importer != nil }
 
 // nameAndPassword reads a user name and a password. An absent password is "".
-func nameAndPassword(user, password jsValue) (name, passwordText, problem string) {
-	name, ok := user.scalar()
+func nameAndPassword(user, password jsValue) (nameText, passwordText, problem string) {
+	nameText, ok := user.scalar()
 	if !ok {
 		return "", "", "Username is invalid"
 	}
@@ -169,7 +169,7 @@ func nameAndPassword(user, password jsValue) (name, passwordText, problem string
 	if !ok && !password.nullish() {
 		return "", "", "Password is invalid"
 	}
-	return name, passwordText, ""
+	return nameText, passwordText, ""
 }
 
 // checkUserMembers validates the members of add_user, which needs all of them, and of drop_user.

@@ -17,39 +17,36 @@ import (
 
 func TestShadow(t *testing.T) {
 	create := `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`
-	agree := func(w http.ResponseWriter, _, _ string) bool {
+	agree := func(w http.ResponseWriter, _ *http.Request, _ string) bool {
 		_, _ = io.WriteString(w, `{"operation_token":"theirs","refresh_token":"theirs"}`)
 		return true
 	}
 	tests := []struct {
 		name, body string
-		reply      func(http.ResponseWriter, string, string) bool
+		reply      func(http.ResponseWriter, *http.Request, string) bool
 		want       compat.ShadowResult
 		logged     string
 	}{
-		{"the same status and shape", create, agree, compat.ShadowResult{Outcome: "same", Status: 200, UpstreamStatus: 200}, ""},
+		{"same status and shape", create, agree, compat.ShadowResult{Outcome: "same", Status: 200, UpstreamStatus: 200}, ""},
 		{
 			"another status", create, nil,
 			compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 401},
 			`status=200 upstream_status=401 shape={operation_token:string,refresh_token:string} upstream_shape={error:string}`,
 		},
-		{"another shape", create, func(w http.ResponseWriter, _, _ string) bool {
+		{"another shape", create, func(w http.ResponseWriter, _ *http.Request, _ string) bool {
 			_, _ = io.WriteString(w, `{"operation_token":"theirs","`+strings.Repeat("secret", 20)+`":1}`)
 			return true
 		}, compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 200}, `upstream_shape={?:number,operation_token:string}`},
-		{"no answer", create, func(http.ResponseWriter, string, string) bool {
-			time.Sleep(time.Second)
-			return true
-		}, compat.ShadowResult{Outcome: "failed", Status: 200}, "did not answer"},
+		{"no answer", create, neverAnswer, compat.ShadowResult{Outcome: "failed", Status: 200}, "did not answer"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			outcomes := make(chan compat.ShadowResult, 1)
 			var logs lockedBuffer
-			_, h := moving(t, &oldServer{reply: test.reply}, func(c *compat.Config) {
+			_, h := withUpstream(t, &fakeUpstream{reply: test.reply}, func(c *compat.Config) {
 				c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.ShadowResult) { outcomes <- s }
 				if test.want.Outcome == "failed" {
-					c.Upstream.Timeout = 300 * time.Millisecond
+					c.Upstream.Timeout = 50 * time.Millisecond
 				}
 				c.Log = slog.New(slog.NewTextHandler(&logs, nil))
 			})
@@ -77,10 +74,10 @@ func TestShadow(t *testing.T) {
 	}
 }
 
-func TestShadowNeverWaits(t *testing.T) {
+func TestShadowIsBounded(t *testing.T) {
 	release := make(chan struct{})
 	outcomes := make(chan compat.ShadowResult, 100)
-	_, h := moving(t, &oldServer{reply: func(http.ResponseWriter, string, string) bool { <-release; return true }}, func(c *compat.Config) {
+	_, h := withUpstream(t, &fakeUpstream{reply: func(http.ResponseWriter, *http.Request, string) bool { <-release; return true }}, func(c *compat.Config) {
 		c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.ShadowResult) { outcomes <- s }
 		c.Upstream.Timeout = time.Minute
 	})
@@ -99,7 +96,7 @@ func TestShadowNeverWaits(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a log that a goroutine may write while the test reads.
+// lockedBuffer is a buffer for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// call is one request, with what has been found out about it so far.
+// call is one request. The later fields are filled in as the request is processed.
 type call struct {
 	r           *http.Request
 	credentials credentials
@@ -24,10 +24,10 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 
 // serveOperation answers POST /.
 //
-// A Bearer token is checked after the body has been read. The token of refresh_operation_token is nearly always a valid refresh
-// token, which the token endpoint checks anyway: only if it refuses, the Authenticator is asked what the token is. This saves
-// the most frequent request of old clients a lookup. For all other requests the answer to a wrong token precedes the answer to
-// a wrong body.
+// A Bearer token is checked after the body has been read, because of refresh_operation_token: its token is nearly always a valid
+// refresh token, and the token endpoint checks that anyway. Only if the endpoint refuses it, the Authenticator is asked what the
+// token is, which saves the most frequent request of old clients a lookup. In any case an invalid token is answered before
+// anything that is wrong with the body, as on the recorded server.
 func (h *Handler) serveOperation(w http.ResponseWriter, c *call) {
 	h.announceEnd(w.Header(), c.r)
 	decodeErr := h.decodeRequest(c)

@@ -13,11 +13,11 @@ type User struct {
 	Name   string
 	Role   string // the role's id
 	Active bool
-	// Hash is the password as it is stored there, salt and all; Function says how it was made: md5, sha256 or argon2id. A
-	// row of an old version names none, which is md5.
+	// Hash is the stored password: the salt, then the hash. Function is the hash function: md5, sha256 or argon2id. Old
+	// versions stored none, which means md5.
 	Hash, Function string
-	// RefreshHash is the stored form of the one refresh token that the user has there, in the same way. Nil: the source
-	// does not say. Empty: there is none.
+	// RefreshHash is the stored refresh token, in the format of Hash. Nil: the source does not have this member. Empty: the
+	// user has no refresh token.
 	RefreshHash      *string
 	Created, Updated time.Time
 }
@@ -25,22 +25,22 @@ type User struct {
 // Role is a row of system.hdb_role.
 type Role struct {
 	ID, Name string
-	// Permission is a JSON object, byte for byte.
+	// Permission is a JSON object, as it was read.
 	Permission       json.RawMessage
 	Created, Updated time.Time
 }
 
-// Export is all that a source holds.
+// Export is the content of a source.
 type Export struct {
 	Users []User
 	Roles []Role
 }
 
-// ErrFormat is returned for a file that holds no such rows.
+// ErrFormat is returned for a file with other content.
 var ErrFormat = errors.New("harper: neither rows of system.hdb_user nor of system.hdb_role")
 
-// Read adds the rows of a file to the export: a JSON array of them, or an object whose members are such arrays, as in
-// {"hdb_user":[…],"hdb_role":[…]}. Rows are told apart by what they hold.
+// Read adds the rows of a file to the export. The file is a JSON array of rows, or an object whose members are such arrays, as in
+// {"hdb_user":[…],"hdb_role":[…]}. A row with a username is a user; one with a permission is a role.
 func (e *Export) Read(r io.Reader) error {
 	var whole json.RawMessage
 	if err := json.NewDecoder(r).Decode(&whole); err != nil {
@@ -62,6 +62,7 @@ func (e *Export) Read(r io.Reader) error {
 	return nil
 }
 
+// row is a row of either table.
 type row struct {
 	Username     *string         `json:"username"`
 	Role         string          `json:"role"`
@@ -102,7 +103,7 @@ func (e *Export) add(rows []json.RawMessage) error {
 func (r row) user() (User, error) {
 	u := User{
 		Name: *r.Username, Role: r.Role, Active: r.Active == nil || *r.Active, Hash: r.Password, Function: "md5",
-		Created: moment(r.Created), Updated: moment(r.Updated),
+		Created: parseMilliseconds(r.Created), Updated: parseMilliseconds(r.Updated),
 	}
 	if r.HashFunction != nil {
 		u.Function = *r.HashFunction
@@ -121,15 +122,15 @@ func (r row) user() (User, error) {
 }
 
 func (r row) roleRow() Role {
-	role := Role{ID: r.ID, Name: r.Role, Permission: r.Permission, Created: moment(r.Created), Updated: moment(r.Updated)}
+	role := Role{ID: r.ID, Name: r.Role, Permission: r.Permission, Created: parseMilliseconds(r.Created), Updated: parseMilliseconds(r.Updated)}
 	if role.ID == "" {
 		role.ID = role.Name
 	}
 	return role
 }
 
-// moment reads a time in milliseconds, which may have a fraction. Zero: not known.
-func moment(ms float64) time.Time {
+// parseMilliseconds converts a time in milliseconds, which may have a fraction. Zero: not known.
+func parseMilliseconds(ms float64) time.Time {
 	if ms <= 0 {
 		return time.Time{}
 	}

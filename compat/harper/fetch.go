@@ -13,9 +13,10 @@ import (
 // Source is a running server, with the credentials of a super user there.
 type Source struct {
 	URL, Username, Password string
-	// Client sends the requests. Default: a client with a time limit of 30 s.
-	Client *http.Client
 }
+
+// timeout bounds one request.
+const timeout = 30 * time.Second
 
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 1 << 30
@@ -56,11 +57,7 @@ func (s Source) search(ctx context.Context, table, attribute string) ([]byte, er
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.SetBasicAuth(s.Username, s.Password)
-	client := s.Client
-	if client == nil {
-		client = &http.Client{Timeout: 30 * time.Second}
-	}
-	resp, err := client.Do(req)
+	resp, err := (&http.Client{Timeout: timeout}).Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ func TestForwarding(t *testing.T) {
 		{"large body without credentials", "", large + `}`, 401, "Must login", nil},
 		{"large body with a second operation at its end", adminBasic, large + `,"oper\u0061tion":"drop_user"}`, 400, "Duplicate", nil},
 		{"large body with a syntax error at its end", adminBasic, large + `]`, 400, "Unexpected token", nil},
+		{"large body with an operation that is not UTF-8", adminBasic, strings.Replace(large, "insert", "insert\xff", 1) + `}`, 400, "did not match Content-Length", nil},
 		{"large body that is not an object", adminBasic, "[" + large + `}]`, 413, "too large", nil},
 	}
 	for _, test := range tests {

@@ -2,6 +2,7 @@ package compat
 
 import (
 	"io"
+	"unicode/utf8"
 
 	"github.com/opgrant/opgrant/compat/internal/strictjson"
 )
@@ -26,6 +27,9 @@ func (h *Handler) decodeLargeBody(c *call, beginning []byte) error {
 		return bodyError(err)
 	}
 	value := newOperation(members).value
+	if !utf8.Valid(value.Raw) {
+		return bodyError(strictjson.ErrNotUTF8)
+	}
 	if value.Kind() != strictjson.String || h.handledLocally(value.Text()) {
 		return tooLarge()
 	}

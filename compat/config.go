@@ -12,7 +12,7 @@ import (
 
 // Config configures a Handler. Only Token is required.
 type Config struct {
-	// Token is the token endpoint of an OAuth 2.0 server, in this process or a reverse proxy to another one. It must know
+	// Token is the token endpoint of an OAuth 2.0 server, in this process or a reverse proxy to another one. It has to support
 	// the password and refresh_token grants, and token exchange (RFC 8693) for clients that ask for tokens with a token.
 	Token http.Handler
 	// TokenPath is the path under which Token is called. Default: /oauth2/token.
@@ -59,7 +59,7 @@ type Upstream struct {
 	// Authorization returns the Authorization header for a forwarded request, whose caller has been checked. The request then
 	// has the rights of those credentials, not those of the caller. Nil: the caller's header is forwarded.
 	Authorization func(context.Context, Caller) (string, error)
-	// Importer stores users that are unknown here once the upstream has verified their password. Nil: nobody is imported.
+	// Importer stores users that are unknown here once the upstream has verified their password. Nil: no users are imported.
 	Importer Importer
 	// Shadow sends the token operations to the upstream too, after they have been answered, and reports differences. Each
 	// login there revokes the user's earlier refresh token there.
@@ -74,7 +74,7 @@ type Upstream struct {
 type OperationServed struct {
 	Operation string // as requested; empty for an operation that does not exist
 	Client    string // Config.ClientID for the token operations, otherwise empty
-	User      string // empty if nobody was identified
+	User      string // empty if the caller is not known
 	UserAgent string
 	Status    int
 	Forwarded bool // the upstream answered

@@ -28,7 +28,7 @@ type credentials struct {
 	expired bool      // the Bearer token has expired
 }
 
-// checkHeader reads the Authorization header and checks Basic credentials. It accepts a header that names nobody.
+// checkHeader reads the Authorization header and checks Basic credentials. An empty name with an empty password counts as none.
 func (h *Handler) checkHeader(c *call) error {
 	name, value, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	switch name {

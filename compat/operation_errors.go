@@ -103,7 +103,7 @@ func credentialError(source credentialSource, err error) *apiError {
 // defaultRetryAfter is sent when an error does not say when to ask again.
 const defaultRetryAfter = time.Second
 
-// unavailable is the answer when nobody can tell whether the credentials are valid. It is never a 4xx other than 429: clients
+// unavailable is the answer when it cannot be found out whether the credentials are valid. It is never a 4xx other than 429: clients
 // discard their tokens on a 401.
 func unavailable(err error) *apiError {
 	e := &apiError{status: http.StatusServiceUnavailable, message: unavailableText, retryAfter: defaultRetryAfter, cause: err}

@@ -141,7 +141,7 @@ func (h *Handler) requestWithRefreshToken(c *call, token string) (any, error) {
 		t.RefreshToken = ""
 	}
 	if claims, ok := readClaims(t.AccessToken); ok && c.user == "" {
-		c.user = claims.username // the request itself names nobody
+		c.user = claims.username // the request itself does not name the user
 	}
 	return tokensBody{t.AccessToken, t.RefreshToken}, nil
 }

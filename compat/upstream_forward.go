@@ -12,7 +12,7 @@ import (
 
 // upstreamRequest is the result of an operation that the upstream answers.
 type upstreamRequest struct {
-	caller Caller // zero: nobody is known, and no credentials are added
+	caller Caller // zero: the caller is not known, and no credentials are added
 	body   io.ReadCloser
 	length int64 // of the body; -1: unknown
 }

@@ -29,7 +29,7 @@ func TestImport(t *testing.T) {
 		reply    func(http.ResponseWriter, *http.Request, string) bool
 		login    string
 		status   int
-		imported *compat.User // nil: nobody
+		imported *compat.User // nil: not imported
 	}{
 		{"user of the upstream", nil, login("olga", "olgapw"), 200, &compat.User{Name: "olga", Role: "keeper", Active: true}},
 		{"wrong password", nil, login("olga", "wrong"), 401, nil},

@@ -13,6 +13,7 @@ const variable = "OPGRANT_TEST_FAULTS"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	_ = flag.Set("test.testlogfile", "") // without this file go test does not cache the result
 	switch v := os.Getenv(variable); v {
 	case "short", "full":
 		os.Exit(storagetest.Main(m))

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,9 +25,23 @@ func Main(m interface{ Run() int }) int {
 	if !ok {
 		return 1
 	}
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		doNotCache()
+	}
 	shared.open()
 	defer shared.close()
 	return m.Run()
+}
+
+// doNotCache keeps go test from caching the result: it would not notice that redis-server was installed meanwhile. Without
+// this file go test does not know what the tests depend on.
+func doNotCache() {
+	if f := flag.Lookup("test.testlogfile"); f != nil {
+		if !flag.Parsed() {
+			flag.Parse()
+		}
+		_ = f.Value.Set("")
+	}
 }
 
 // inUse says which Redis the tests use, and whether that is enough.

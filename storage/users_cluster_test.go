@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 	"github.com/opgrant/opgrant/storage/storagetest"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // On a Redis Cluster records, lists, roles and counters lie on different nodes.
@@ -25,15 +27,15 @@ func TestUsersOnCluster(t *testing.T) {
 	}
 	rows := make([]Import, 700)
 	for i := range rows {
-		rows[i] = Import{User: User{Name: fmt.Sprintf("user%03d", i), Role: "boss", Active: true}, Hash: harperMD5("one")}
+		rows[i] = Import{User: User{Name: fmt.Sprintf("user%03d", i), Role: "boss", Active: true}, Hash: passwordtest.HarperMD5("one")}
 	}
 	if _, err := u.ImportUsers(ctx, rows, false); err != nil {
 		t.Fatal(err)
 	}
-	th := u.NewThrottle(ThrottleLimits{})
+	th := u.NewThrottle(throttle.Limits{})
 	for _, name := range []string{"user000", "user111", "user222", "user333", "user444"} {
-		if retry := allow(t, th, name, "192.0.2.1"); retry != 0 {
-			t.Errorf("%s waits %v", name, retry)
+		if wait, err := th.Reserve(ctx, name, "192.0.2.1"); wait != 0 || err != nil {
+			t.Errorf("%s waits %v, %v", name, wait, err)
 		}
 		alive := openSession(t, u, name)
 		for range 2 { // the first login stores a better hash
@@ -46,7 +48,9 @@ func TestUsersOnCluster(t *testing.T) {
 		if trips := hook.count(); trips != 1 {
 			t.Errorf("%s: %d round trips", name, trips)
 		}
-		succeeded(t, th, name, "192.0.2.1")
+		if err := th.Succeeded(ctx, name, "192.0.2.1"); err != nil {
+			t.Error(err)
+		}
 		if err := u.ChangeUser(ctx, name, UserChange{Password: &pass}); err != nil || alive() {
 			t.Errorf("%s: %v, session alive: %v", name, err, alive())
 		}

@@ -12,7 +12,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/authserver/policy"
+	"github.com/opgrant/opgrant/storage/internal/password"
+	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/storagetest"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // Time is counted in hashes: a clock would only measure the machine.
@@ -25,8 +29,8 @@ func TestEveryRefusalCostsTheSame(t *testing.T) {
 		if err := u.ChangeUser(ctx, "disabled", UserChange{Active: &off}); err != nil {
 			t.Fatal(err)
 		}
-		for name, hash := range map[string]string{"md5": harperMD5("right"), "sha256": harperSHA256("right"), "none": ""} {
-			if _, err := u.ImportUser(ctx, User{Name: name, Active: true}, hash); err != nil {
+		for name, hash := range map[string]string{"md5": passwordtest.HarperMD5("right"), "sha256": passwordtest.HarperSHA256("right"), "none": ""} {
+			if _, err := importUser(ctx, u, User{Name: name, Active: true}, hash); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -62,8 +66,8 @@ func TestEveryRefusalCostsTheSame(t *testing.T) {
 func TestLoginReplacesImportedHash(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		u, ctx := testUsers(t, r), t.Context()
-		for scheme, hash := range harperHashes("right") {
-			if _, err := u.ImportUser(ctx, User{Name: scheme, Active: true, Scheme: scheme}, hash); err != nil {
+		for scheme, hash := range passwordtest.Harper("right") {
+			if _, err := importUser(ctx, u, User{Name: scheme, Active: true, Scheme: scheme}, hash); err != nil {
 				t.Fatal(err)
 			}
 			before := record(t, u, scheme)
@@ -105,7 +109,7 @@ func TestLoginReplacesImportedHash(t *testing.T) {
 // A password that is set while the old one is being verified stays set.
 func TestRehashNeverOverwritesANewPassword(t *testing.T) {
 	u, ctx := testUsers(t, storagetest.StartMiniredis(t)), t.Context()
-	if _, err := u.ImportUser(ctx, User{Name: "alice", Active: true}, harperMD5("old")); err != nil {
+	if _, err := importUser(ctx, u, User{Name: "alice", Active: true}, passwordtest.HarperMD5("old")); err != nil {
 		t.Fatal(err)
 	}
 	inFlight, err := u.account(ctx, "test", "alice")
@@ -116,7 +120,7 @@ func TestRehashNeverOverwritesANewPassword(t *testing.T) {
 	if err := u.ChangeUser(ctx, "alice", UserChange{Password: &changed}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := decodeUser(inFlight.record)
+	r, err := decodeUser(string(inFlight.record))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,8 +167,8 @@ func TestLoginTakesOneRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustAdd(t, u, "alice", "one", "")
-		throttle := u.NewThrottle(ThrottleLimits{})
-		if _, err := throttle.Reserve(t.Context(), "warm", "up"); err != nil {
+		th := u.NewThrottle(throttle.Limits{})
+		if _, err := th.Reserve(t.Context(), "warm", "up"); err != nil {
 			t.Fatal(err) // loads the script
 		}
 		ctx, err := (&Tokens{db: u.db}).BeginTX(t.Context())
@@ -178,10 +182,10 @@ func TestLoginTakesOneRoundTrip(t *testing.T) {
 		}{
 			{"claims alone", func() error { _, err := u.Claims(t.Context(), "alice"); return err }, 1},
 			{"login alone", func() error { _, err := u.Authenticate(t.Context(), "alice", "one"); return err }, 1},
-			{"throttle", func() error { _, err := throttle.Reserve(ctx, "alice", "192.0.2.1"); return err }, 1},
+			{"throttle", func() error { _, err := th.Reserve(ctx, "alice", "192.0.2.1"); return err }, 1},
 			{"login after the throttle", func() error { _, err := u.Authenticate(ctx, "alice", "one"); return err }, 0},
 			{"claims after the login", func() error { _, err := u.Claims(ctx, "alice"); return err }, 0},
-			{"forgiving", func() error { return throttle.Succeeded(ctx, "alice", "192.0.2.1") }, 1},
+			{"taking back", func() error { return th.Succeeded(ctx, "alice", "192.0.2.1") }, 1},
 		} {
 			hook.set(-1)
 			if err := step.do(); err != nil {
@@ -194,7 +198,7 @@ func TestLoginTakesOneRoundTrip(t *testing.T) {
 	})
 }
 
-// outages are answers of Redis that are no verdict about anybody.
+// outages are what Redis answers when it cannot serve.
 var outages = []string{
 	"LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.",
 	"MASTERDOWN Link with MASTER is down", "CLUSTERDOWN The cluster is down", "OOM command not allowed when used memory > 'maxmemory'.",
@@ -202,10 +206,10 @@ var outages = []string{
 	"NOPERM this user has no permissions", "TRYAGAIN Multiple keys request during rehashing of slot", "something new",
 }
 
-func TestOutagesAreNoVerdicts(t *testing.T) {
+func TestOutagesAreUnavailable(t *testing.T) {
 	r := storagetest.StartMiniredis(t)
 	u, ctx := testUsers(t, r), t.Context()
-	throttle := u.NewThrottle(ThrottleLimits{})
+	th := u.NewThrottle(throttle.Limits{})
 	mustAdd(t, u, "alice", "one", "admin")
 	if _, err := u.AddRole(ctx, Role{ID: "admin", Permission: []byte(`{}`)}); err != nil {
 		t.Fatal(err)
@@ -222,7 +226,7 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 		"ChangeUser":              func() error { return u.ChangeUser(ctx, "alice", UserChange{Password: &pass}) },
 		"AddVerifiedUser":         func() error { return u.AddVerifiedUser(ctx, User{Name: "alice"}, "one") },
 		"DropUser":                func() error { return u.DropUser(ctx, "alice") },
-		"ImportUser":              func() error { _, err := u.ImportUser(ctx, User{Name: "bob"}, ""); return err },
+		"ImportUser":              func() error { _, err := importUser(ctx, u, User{Name: "bob"}, ""); return err },
 		"ImportedTokenValid":      func() error { return u.ImportedTokenValid(ctx, "alice", time.Now(), "") },
 		"ImportedTokenValid none": func() error { return u.ImportedTokenValid(ctx, "nobody", time.Now(), "") },
 		"RevokeAll":               func() error { return u.RevokeAll(ctx, "alice") },
@@ -231,9 +235,9 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 		"AddRole":                 func() error { _, err := u.AddRole(ctx, Role{ID: "admin", Permission: []byte(`{}`)}); return err },
 		"ChangeRole":              func() error { _, err := u.ChangeRole(ctx, Role{ID: "admin", Name: "x"}); return err },
 		"DropRole":                func() error { return u.DropRole(ctx, "admin") },
-		"Reserve":                 func() error { _, err := throttle.Reserve(ctx, "alice", "192.0.2.1"); return err },
-		"Succeeded":               func() error { return throttle.Succeeded(ctx, "alice", "192.0.2.1") },
-		"Cancel":                  func() error { return throttle.Cancel(ctx, "alice", "192.0.2.1") },
+		"Reserve":                 func() error { _, err := th.Reserve(ctx, "alice", "192.0.2.1"); return err },
+		"Succeeded":               func() error { return th.Succeeded(ctx, "alice", "192.0.2.1") },
+		"Cancel":                  func() error { return th.Cancel(ctx, "alice", "192.0.2.1") },
 	}
 	check := func(cause string) {
 		t.Helper()
@@ -279,7 +283,7 @@ func TestLostRepliesChangeNoAnswer(t *testing.T) {
 		if err := u.ChangeUser(ctx, "alice", UserChange{Password: &pass, Active: &off}); err != nil {
 			t.Errorf("change: %v", err)
 		}
-		if !imported(t, u, User{Name: "bob", Active: true}, harperMD5("one")) {
+		if !imported(t, u, User{Name: "bob", Active: true}, passwordtest.HarperMD5("one")) {
 			t.Error("import: no change")
 		}
 		if _, err := u.Authenticate(ctx, "bob", "one"); err != nil {
@@ -306,15 +310,15 @@ func TestLostRepliesChangeNoAnswer(t *testing.T) {
 	})
 }
 
-func TestBrokenRecordsAreNoVerdicts(t *testing.T) {
+func TestBrokenRecordsAreUnavailable(t *testing.T) {
 	u, ctx := testUsers(t, storagetest.StartMiniredis(t)), t.Context()
 	for name, raw := range map[string]string{
 		"of a newer version": `{"v":2,"name":"x","active":true}`,
 		"no JSON":            `CANARY`,
-		"absurd costs":       `{"v":1,"hash":"$argon2id$v=19$m=4194304,t=1,p=1$` + salt16 + `$` + key32 + `","active":true}`,
+		"absurd costs":       `{"v":1,"hash":"$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8","active":true}`,
 		"unknown scheme":     `{"v":1,"hash":"CANARY","scheme":"rot13","active":true}`,
 	} {
-		if err := u.db.rdb.Set(ctx, u.db.keys.user(subjectTag("alice")), raw, 0).Err(); err != nil {
+		if err := u.db.Client.Set(ctx, u.db.Keys.User(redisdb.SubjectTag("alice")), raw, 0).Err(); err != nil {
 			t.Fatal(err)
 		}
 		before := u.PasswordRuns()
@@ -361,7 +365,7 @@ func TestPasswordsStayOutOfErrorsAndRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.cache = newCredentialCache(time.Minute)
+	u.cache = password.NewCache(time.Minute)
 	ctx := context.Background()
 	var errs []error
 	use := func() {
@@ -372,9 +376,9 @@ func TestPasswordsStayOutOfErrorsAndRedis(t *testing.T) {
 			errs = append(errs, err)
 		}
 		errs = append(errs, u.ChangeUser(ctx, "alice", UserChange{Password: &pass}))
-		_, err := u.ImportUser(ctx, User{Name: "md5", Active: true}, harperMD5(canary))
+		_, err := importUser(ctx, u, User{Name: "md5", Active: true}, passwordtest.HarperMD5(canary))
 		errs = append(errs, err)
-		_, err = u.ImportUser(ctx, User{Name: "clear"}, canary)
+		_, err = importUser(ctx, u, User{Name: "clear"}, canary)
 		errs = append(errs, err, u.DropUser(ctx, "alice"))
 		_, err = u.Authenticate(ctx, "alice", canary+strings.Repeat("x", MaxPassword))
 		errs = append(errs, err, u.AddUser(ctx, User{Name: "bob"}, canary+strings.Repeat("x", MaxPassword)))

@@ -13,12 +13,11 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/opgrant/opgrant/authserver/policy"
+	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// cheap are password costs for tests that are not about costs.
-var cheap = policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}
+var cheap = passwordtest.Cheap
 
 func testUsers(t *testing.T, r *storagetest.Instance) *Users {
 	t.Helper()
@@ -50,7 +49,7 @@ func record(t *testing.T, u *Users, name string) *userRecord {
 	if err != nil {
 		t.Fatalf("record of %s: %v", name, err)
 	}
-	rec, err := decodeUser([]byte(raw))
+	rec, err := decodeUser(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,15 +59,16 @@ func record(t *testing.T, u *Users, name string) *userRecord {
 // openSession stands for a login that was completed.
 func openSession(t *testing.T, u *Users, subject string) (alive func() bool) {
 	t.Helper()
-	ctx, k, at := t.Context(), u.db.keys, location(NewSessionID(subject))
-	if err := u.db.rdb.Set(ctx, k.session(at), "{}", time.Hour).Err(); err != nil {
+	ctx, id := t.Context(), sessionKey(NewSessionID(subject))
+	key := u.db.Keys.Session(id.tag(), id.name())
+	if err := u.db.Client.Set(ctx, key, "{}", time.Hour).Err(); err != nil {
 		t.Fatal(err)
 	}
-	member := redis.Z{Score: float64(time.Now().Add(time.Hour).UnixMilli()), Member: at.rest() + ":client"}
-	if err := u.db.rdb.ZAdd(ctx, k.index(at.tag()), member).Err(); err != nil {
+	member := redis.Z{Score: float64(time.Now().Add(time.Hour).UnixMilli()), Member: id.name() + ":client"}
+	if err := u.db.Client.ZAdd(ctx, u.db.Keys.SubjectIndex(id.tag()), member).Err(); err != nil {
 		t.Fatal(err)
 	}
-	return func() bool { return u.db.rdb.Exists(ctx, k.session(at)).Val() == 1 }
+	return func() bool { return u.db.Client.Exists(ctx, key).Val() == 1 }
 }
 
 func TestUserLifecycle(t *testing.T) {
@@ -223,7 +223,7 @@ func TestListUsersIsOrderedAndToleratesStrays(t *testing.T) {
 		if _, err := u.ImportUsers(ctx, imports, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := u.enlist(ctx, "test", "stray", "a stray", "user00500x"); err != nil {
+		if err := u.addToIndex(ctx, "test", "stray", "a stray", "user00500x"); err != nil {
 			t.Fatal(err)
 		}
 		list, err := u.ListUsers(ctx)

@@ -56,13 +56,13 @@ type User struct {
 }
 
 // MaxPassword is the longest password in bytes. A login with a longer one is refused without hashing it.
-const MaxPassword = password.Max
+const MaxPassword = password.Max // 1024
 
 // The schemes of imported passwords, by the names of HarperDB's hash_function.
 const (
-	SchemeMD5      = password.SchemeMD5
-	SchemeSHA256   = password.SchemeSHA256
-	SchemeArgon2id = password.SchemeArgon2id
+	SchemeMD5      = password.SchemeMD5      // "md5"; HarperDB's default
+	SchemeSHA256   = password.SchemeSHA256   // "sha256"
+	SchemeArgon2id = password.SchemeArgon2id // "argon2id"; also User.Scheme of passwords that were set here
 )
 
 // Errors of Users.

@@ -19,7 +19,7 @@ import (
 //	r:hash          pointer from a foreign request ID to its session         as the token
 //	n:hash          index of a client's sessions: tag+name → expiry          until the last session expires
 //	c:hash          a client                                                 none
-//	j:hash          ID of a JWT assertion that was used                      until the assertion expires
+//	j:hash          an assertion or an imported token that was used once     until it expires
 //	t:hash          failed logins of a user or an address                    until the counter is empty
 //	clients         IDs of all clients (set)                                 none
 //	users           names of all users (sorted set)                          none

@@ -44,7 +44,7 @@ func newLegacyDoor(cfg *config.Config, s *state, standard *authserver.Server, m 
 		return nil, err
 	}
 	c.Notice = cfg.Compat.Notice
-	c.Observe = m.operation
+	c.OnOperation = m.operation
 	if c.Upstream != nil {
 		c.Upstream.OnShadow = m.shadow
 	}

@@ -96,7 +96,7 @@ func knownMethod(method string) string {
 func (m *metrics) issued(u authserver.TokenIssued) { m.tokens.WithLabelValues(u.Client, u.Grant).Inc() }
 
 // operation counts an operation of the legacy door.
-func (m *metrics) operation(_ context.Context, u compat.Use) {
+func (m *metrics) operation(_ context.Context, u compat.OperationServed) {
 	name := u.Operation
 	if u.Forwarded || !knownOperations[name] {
 		name = "other"
@@ -105,7 +105,7 @@ func (m *metrics) operation(_ context.Context, u compat.Use) {
 }
 
 // shadow counts a comparison with the old server.
-func (m *metrics) shadow(s compat.Shadowed) { m.shadowed.WithLabelValues(s.Operation, s.Outcome).Inc() }
+func (m *metrics) shadow(s compat.ShadowResult) { m.shadowed.WithLabelValues(s.Operation, s.Outcome).Inc() }
 
 // knownOperations are the values of the label operation; everything else is "other".
 var knownOperations = map[string]bool{

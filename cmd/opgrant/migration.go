@@ -29,7 +29,7 @@ func (d doorMeter) issued(u authserver.TokenIssued) {
 }
 
 // operation counts an operation of somebody who is known: what strangers send says nothing about who has to move.
-func (d doorMeter) operation(ctx context.Context, u compat.Use) {
+func (d doorMeter) operation(ctx context.Context, u compat.OperationServed) {
 	d.metrics.operation(ctx, u)
 	if u.User != "" {
 		d.meter.Count(usage.APIOperations, d.legacy, u.User, u.UserAgent)

@@ -13,7 +13,6 @@ import (
 	"github.com/ory/fosite"
 	"github.com/spf13/cobra"
 
-	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
 )
 
@@ -55,9 +54,6 @@ func (p *program) serve(ctx context.Context, cfg *config.Config) error {
 	doors, err := openListeners(ctx, cfg)
 	if err != nil {
 		return err
-	}
-	if !cfg.Compat.Disabled {
-		doors.public = compat.Listener(doors.public)
 	}
 	if cfg.Issuer == "" {
 		cfg.Issuer = "http://" + doors.public.Addr().String()

@@ -29,13 +29,13 @@ func TestRecordedExchanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wiretest.Run(t, cases, func(t *testing.T, short bool) string {
+	wiretest.Run(t, cases, wiretest.Server{Start: func(t *testing.T, short bool) string {
 		access, refresh := "24h", "720h"
 		if short {
 			access, refresh = "3s", "5s"
 		}
 		return startLegacy(t, fmt.Sprintf("access_ttl: %s, refresh_ttl: %s, sessions_per_user: 1", access, refresh))
-	}, nil)
+	}})
 }
 
 // startLegacy starts the program with its state in memory and returns its address. client is what the client of the legacy

@@ -3,6 +3,8 @@ package authserver_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -64,21 +66,32 @@ func refusalsLookTheSame(t *testing.T) {
 	same("throttled, right password", right, unknown)
 }
 
-// Three kinds of refusal at real costs, interleaved. The first is unknown, so a difference to it is what an attacker looks for.
+// Three kinds of refusal compute one hash each. With OPGRANT_TEST_FAULTS their times are compared too, at real costs and
+// interleaved: the first name is unknown, so a difference to it is what an attacker looks for.
 func refusalsTakeTheSameTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("hashes at real costs")
-	}
 	rdb := storagetest.StartMiniredis(t).Client(t)
 	w := newWorld(t, rdb)
+	w.addUser("known", "right", true)
+	w.addUser("gone", "right", false)
+	names := [3]string{"nobody", "known", "gone"}
+	for _, name := range names {
+		before := w.store.Users.PasswordRuns()
+		w.want(name, w.try("app", name, "wrong"), 400, "invalid_grant")
+		if runs := w.store.Users.PasswordRuns() - before; runs != 1 {
+			t.Errorf("%s: %d hashes, want 1", name, runs)
+		}
+	}
+	if os.Getenv("OPGRANT_TEST_FAULTS") == "" {
+		return
+	}
 	store, err := storage.New(rdb, storage.Options{ClientCache: time.Hour}) // hashes as in production
 	check(t, err)
 	w.store = store
-	w.addUser("known", "right", true)
-	w.addUser("gone", "right", false)
+	w.addUser("known at real costs", "right", true)
+	w.addUser("gone at real costs", "right", false)
 	w.start(nil)
+	names = [3]string{"nobody", "known at real costs", "gone at real costs"}
 	const rounds = 21
-	names := [3]string{"nobody", "known", "gone"}
 	for attempt := 1; ; attempt++ { // another process may have taken the core, but not every time
 		var took [3][]time.Duration
 		for range rounds {
@@ -109,10 +122,8 @@ func longPasswordsCostNothing(t *testing.T) {
 	w := onFake(t)
 	before := w.store.Users.PasswordRuns()
 	for _, n := range []int{1025, 4096, 16 << 10} {
-		start := time.Now()
-		r := w.try("web", "alice", strings.Repeat("x", n))
-		if took := time.Since(start); r.status != 400 || took > 100*time.Millisecond {
-			t.Errorf("%d bytes: %d %s after %v", n, r.status, r.raw, took)
+		if r := w.try("web", "alice", strings.Repeat("x", n)); r.status != 400 {
+			t.Errorf("%d bytes: %d %s", n, r.status, r.raw)
 		}
 	}
 	if runs := w.store.Users.PasswordRuns() - before; runs != 0 {
@@ -177,13 +188,15 @@ func oneThrottleForAll(t *testing.T) {
 func floodOfLogins(t *testing.T) {
 	rdb := storagetest.StartMiniredis(t).Client(t)
 	w := newWorld(t, rdb)
-	store, err := storage.New(rdb, storage.Options{ClientCache: time.Hour, Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 32 << 10, Iterations: 4}})
+	store, err := storage.New(rdb, storage.Options{
+		ClientCache: time.Hour, Timeout: hang, Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 32 << 10, Iterations: 4},
+	})
 	check(t, err)
 	w.store = store
 	w.addUser("busy", "right", true)
 	w.start(nil)
 	var all sync.WaitGroup
-	replies := make([]reply, 60)
+	replies := make([]reply, 30*runtime.GOMAXPROCS(0)) // more than the hashes that are computed while a login waits
 	for i := range replies {
 		all.Go(func() { replies[i] = w.try("app", "busy", "right") })
 	}
@@ -192,7 +205,7 @@ func floodOfLogins(t *testing.T) {
 	for _, r := range replies {
 		counts[r.status]++
 		if r.status == http.StatusServiceUnavailable {
-			wantDontKnow(t, "shed login", r, 0)
+			wantUnavailable(t, "shed login", r)
 		}
 	}
 	if counts[200] == 0 || counts[503] == 0 || counts[200]+counts[503] != len(replies) {

@@ -52,8 +52,17 @@ func onFake(t *testing.T) *world {
 
 func newWorld(t *testing.T, rdb redis.UniversalClient) *world {
 	t.Helper()
+	return newWorldWithTimeout(t, rdb, hang)
+}
+
+// hang is a time-out that exists to fail a test that hangs: a busy machine is not an outage.
+const hang = 30 * time.Second
+
+// newWorldWithTimeout is for tests of an outage, which wait for the time-out of the store.
+func newWorldWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) *world {
+	t.Helper()
 	w := &world{t: t, rdb: rdb, log: &strings.Builder{}}
-	w.store, w.keys = newStore(t, rdb)
+	w.store, w.keys = newStoreWithTimeout(t, rdb, timeout)
 	w.seed()
 	w.start(nil)
 	return w
@@ -61,8 +70,16 @@ func newWorld(t *testing.T, rdb redis.UniversalClient) *world {
 
 func newStore(t *testing.T, rdb redis.UniversalClient) (*storage.Store, *keys.Set) {
 	t.Helper()
-	store, err := storage.New(rdb, storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}, ClientCache: -1})
+	return newStoreWithTimeout(t, rdb, hang)
+}
+
+func newStoreWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) (*storage.Store, *keys.Set) {
+	t.Helper()
+	store, err := storage.New(rdb, storage.Options{
+		Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}, ClientCache: -1, Timeout: timeout,
+	})
 	check(t, err)
+	saveKeys(t, store.Keys)
 	set, err := keys.New(keys.Config{Store: store.Keys})
 	check(t, err)
 	check(t, set.Open(context.Background()))
@@ -113,9 +130,7 @@ func (w *world) seed() {
 		{ID: "old-one", Public: true, Grants: public, Profile: policy.ProfileLegacy, Refresh: policy.RefreshStatic, SessionsPerUser: 1},
 	} {
 		if !c.Public {
-			hash, err := authserver.Secrets{}.Hash(ctx, []byte(c.ID+"-secret"))
-			check(w.t, err)
-			c.Secrets = []string{string(hash)}
+			c.Secrets = []string{secretHash(w.t, c.ID+"-secret")}
 		}
 		check(w.t, w.store.PutClient(ctx, c))
 	}
@@ -157,7 +172,7 @@ func (w *world) post(path, client string, form ...string) reply {
 
 func (w *world) do(req *http.Request) reply {
 	w.t.Helper()
-	client := &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: hang, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	check(w.t, err)
 	defer resp.Body.Close()

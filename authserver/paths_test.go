@@ -31,12 +31,12 @@ func TestWithoutKeysNothingIsKnown(t *testing.T) {
 	none, err := keys.New(keys.Config{Store: nowhere{w.store.Keys}})
 	check(t, err)
 	w.start(func(c *authserver.Config) { c.Keys = none })
-	wantDontKnow(t, "keys", w.raw(http.MethodGet, "/.well-known/jwks.json", ""), 0)
-	wantDontKnow(t, "login", w.try("web", "alice", "wonder land"), 0)
-	wantDontKnow(t, "introspection", w.post("/oauth2/introspect", "rs", "token", token.text("access_token")), 0)
-	wantDontKnow(t, "revocation", w.post("/oauth2/revoke", "web", "token", token.text("access_token")), 0)
-	wantDontKnow(t, "refresh", w.refresh("web", token.text("refresh_token")), 0)
-	wantDontKnow(t, "legacy refresh", w.refresh("old", token.text("access_token")), 0)
+	wantUnavailable(t, "keys", w.raw(http.MethodGet, "/.well-known/jwks.json", ""))
+	wantUnavailable(t, "login", w.try("web", "alice", "wonder land"))
+	wantUnavailable(t, "introspection", w.post("/oauth2/introspect", "rs", "token", token.text("access_token")))
+	wantUnavailable(t, "revocation", w.post("/oauth2/revoke", "web", "token", token.text("access_token")))
+	wantUnavailable(t, "refresh", w.refresh("web", token.text("refresh_token")))
+	wantUnavailable(t, "legacy refresh", w.refresh("old", token.text("access_token")))
 }
 
 // nowhere is a store whose keys have never been loaded.

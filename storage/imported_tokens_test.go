@@ -63,16 +63,16 @@ func TestTokensOfAnotherServerAreHonouredUntilSomethingEndsThem(t *testing.T) {
 		issued := time.Now().Add(-time.Minute)
 		mustAdd(t, u, "added", "one", "")
 		wantErr(t, "added here", u.ImportedTokenValid(ctx, "added", issued, ""), fosite.ErrNotFound)
-		if err := u.AddVerifiedUser(ctx, User{Name: "adopted", Active: true}, "one"); err != nil {
+		if err := u.AddVerifiedUser(ctx, User{Name: "verified", Active: true}, "one"); err != nil {
 			t.Fatal(err)
 		}
-		wantErr(t, "adopted", u.ImportedTokenValid(ctx, "adopted", issued, ""), nil)
-		wantErr(t, "adopt again", u.AddVerifiedUser(ctx, User{Name: "adopted"}, "one"), ErrExists)
+		wantErr(t, "verified", u.ImportedTokenValid(ctx, "verified", issued, ""), nil)
+		wantErr(t, "add again", u.AddVerifiedUser(ctx, User{Name: "verified"}, "one"), ErrExists)
 		wantErr(t, "nobody", u.ImportedTokenValid(ctx, "nobody", time.Now(), ""), fosite.ErrNotFound)
 	})
 }
 
-func TestOnlyTheLastRefreshTokenIsInherited(t *testing.T) {
+func TestOnlyTheLastRefreshTokenIsValid(t *testing.T) {
 	u, ctx := testUsers(t, storagetest.StartMiniredis(t)), t.Context()
 	issued := time.Now().Add(-time.Minute)
 	none := ""
@@ -123,7 +123,7 @@ func TestADroppedUserIsBroughtBackByAddUserAlone(t *testing.T) {
 		if err := u.DropUser(ctx, "alice"); err != nil {
 			t.Fatal(err)
 		}
-		wantErr(t, "adopt", u.AddVerifiedUser(ctx, alice, "one"), ErrDropped)
+		wantErr(t, "add verified", u.AddVerifiedUser(ctx, alice, "one"), ErrDropped)
 		for _, dry := range []bool{true, false} {
 			results, err := u.ImportUsers(ctx, row, dry)
 			if err != nil || results[0].Outcome != ImportKept {
@@ -131,7 +131,7 @@ func TestADroppedUserIsBroughtBackByAddUserAlone(t *testing.T) {
 			}
 		}
 		_, err := u.User(ctx, "alice")
-		wantErr(t, "after adoption and import", err, fosite.ErrNotFound)
+		wantErr(t, "after both", err, fosite.ErrNotFound)
 		if ttl := u.db.Client.TTL(ctx, u.db.Keys.Dropped(redisdb.SubjectTag("alice"))).Val(); ttl < 364*24*time.Hour || ttl > droppedTTL {
 			t.Errorf("the mark expires in %v", ttl)
 		}
@@ -140,7 +140,7 @@ func TestADroppedUserIsBroughtBackByAddUserAlone(t *testing.T) {
 		if n := u.db.Client.Exists(ctx, u.db.Keys.Dropped(redisdb.SubjectTag("alice"))).Val(); n != 0 {
 			t.Error("the mark outlives the new user")
 		}
-		wantErr(t, "adopt one who is there", u.AddVerifiedUser(ctx, alice, "one"), ErrExists)
+		wantErr(t, "add one who exists", u.AddVerifiedUser(ctx, alice, "one"), ErrExists)
 	})
 }
 

@@ -39,10 +39,13 @@ func (t *Tokens) SessionID(subject string) string { return NewSessionID(subject)
 // TokenSignature is Signature, as a method for package authserver.
 func (t *Tokens) TokenSignature(sessionID, token string) string { return Signature(sessionID, token) }
 
+// importedSession is part of the IDs of stored sessions and must stay as it is: under another ID a revoked one would be new.
+const importedSession = "adopted\x00"
+
 // ImportedSessionID returns the ID of the session that continues from another server's token: always the same for the same
 // token.
 func (t *Tokens) ImportedSessionID(subject, token string) string {
-	return redisdb.SubjectTag(subject) + redisdb.Hash("adopted\x00" + token)[:nameLength]
+	return redisdb.SubjectTag(subject) + redisdb.Hash(importedSession + token)[:nameLength]
 }
 
 // parseSessionID accepts exactly what NewSessionID makes: the ID comes out of a token that a caller sent, and becomes part

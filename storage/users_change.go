@@ -19,7 +19,7 @@ type UserChange struct {
 }
 
 // AddUser stores a new user with the name, the role and the state given, or returns ErrExists. Tokens that another server
-// issued to that name are refused from then on: they belong to somebody else.
+// issued to that name are refused from then on: they belong to another person.
 func (u *Users) AddUser(ctx context.Context, user User, password string) error {
 	return u.add(ctx, user, password, false)
 }

@@ -1,12 +1,12 @@
 package storage
 
 import (
-	"context"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -16,16 +16,6 @@ import (
 	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
-
-// importUser imports one user, and tells whether that changed anything.
-func importUser(ctx context.Context, u *Users, user User, hash string) (changed bool, err error) {
-	results, err := u.ImportUsers(ctx, []Import{{User: user, Hash: hash}}, false)
-	if err != nil {
-		return false, err
-	}
-	r := results[0]
-	return r.Outcome == ImportAdded || r.Outcome == ImportUpdated, r.Err
-}
 
 func imported(t *testing.T, u *Users, user User, hash string) bool {
 	t.Helper()
@@ -138,9 +128,13 @@ func TestImportRefusesRowsOneByOne(t *testing.T) {
 	wantErr(t, "refused", err, ErrHash)
 }
 
-// Ten thousand users with the three forms mixed, then one login of each kind, then all again.
-func TestImportOfTenThousandUsers(t *testing.T) {
-	const n = 10_000
+// Many users with the three kinds of hashes, then one login of each kind, then all again. With OPGRANT_TEST_FAULTS they are ten
+// thousand.
+func TestImportOfManyUsers(t *testing.T) {
+	n := 1_000
+	if os.Getenv("OPGRANT_TEST_FAULTS") != "" {
+		n = 10_000
+	}
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		u, ctx := testUsers(t, r), t.Context()
 		argon := passwordtest.Salt16 + passwordtest.Argon2("password 2", passwordtest.Salt16, 65536, 3, 4) // one for all: making them is not the matter
@@ -159,10 +153,9 @@ func TestImportOfTenThousandUsers(t *testing.T) {
 				users[i].Hash, users[i].User.Scheme = argon, SchemeArgon2id
 			}
 		}
-		importAll := func(want ImportOutcome) time.Duration {
-			begun := time.Now()
+		importAll := func(want ImportOutcome) {
+			t.Helper()
 			results, err := u.ImportUsers(ctx, users, false)
-			took := time.Since(begun)
 			if err != nil || len(results) != n {
 				t.Fatalf("%d results, %v", len(results), err)
 			}
@@ -171,15 +164,14 @@ func TestImportOfTenThousandUsers(t *testing.T) {
 					t.Fatalf("%+v, want %s", r, want)
 				}
 			}
-			return took
 		}
-		first := importAll(ImportAdded)
+		importAll(ImportAdded)
 		for _, i := range []int{0, 1, 2} {
 			if _, err := u.Authenticate(ctx, users[i].User.Name, fmt.Sprint("password ", i)); err != nil {
 				t.Errorf("login of user %d: %v", i, err)
 			}
 		}
-		second := importAll(ImportUnchanged)
+		importAll(ImportUnchanged)
 		list, err := u.ListUsers(ctx)
 		if err != nil || len(list) != n {
 			t.Fatalf("%d users, %v", len(list), err)
@@ -189,10 +181,6 @@ func TestImportOfTenThousandUsers(t *testing.T) {
 				t.Errorf("user %d is stored as %q", i, l.Scheme)
 			}
 		}
-		if first > time.Minute {
-			t.Errorf("took %v", first)
-		}
-		t.Logf("%s: %d users imported in %v, and again, unchanged, in %v", r.Kind, n, first, second)
 	})
 }
 
@@ -200,7 +188,7 @@ func TestImportTakesUpAfterACrash(t *testing.T) {
 	r := storagetest.StartMiniredis(t)
 	rdb, hook := r.Client(t), &failing{after: -1, err: errors.New("crash")}
 	rdb.AddHook(hook)
-	u, err := NewUsers(rdb, Options{Password: cheap})
+	u, err := NewUsers(rdb, Options{Password: cheap, Timeout: hang})
 	if err != nil {
 		t.Fatal(err)
 	}

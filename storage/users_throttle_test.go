@@ -5,23 +5,17 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/ory/fosite"
 
-	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 	"github.com/opgrant/opgrant/storage/storagetest"
 	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 func TestParallelGuessesGetNoMoreHashesThanTheLimit(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
-		u, err := NewUsers(r.Client(t), Options{Password: passwordtest.Cheap, Timeout: time.Minute}) // it is not about time
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.hasher.Wait = time.Minute
-		ctx := t.Context()
+		u, ctx := testUsers(t, r), t.Context()
+		u.hasher.Wait = hang
 		th := u.NewThrottle(throttle.Limits{})
 		mustAdd(t, u, "alice", "right", "")
 		for _, name := range []string{"alice", "nobody"} {

@@ -35,7 +35,7 @@ type issuer struct {
 func newIssuer(t *testing.T, config keys.Config) *issuer {
 	t.Helper()
 	rdb := storagetest.StartMiniredis(t).Client(t)
-	store, err := storage.New(rdb, storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}})
+	store, err := storage.New(rdb, storage.Options{Timeout: hang, Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}})
 	check(t, err)
 	config.Store = store.Keys
 	set, err := keys.New(config)
@@ -112,7 +112,7 @@ func (i *issuer) post(at, path, client string, form ...string) (int, []byte) {
 		req.SetBasicAuth(client, "secret")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	resp, err := (&http.Client{Timeout: hang}).Do(req)
 	if err != nil {
 		return 0, []byte(err.Error())
 	}
@@ -131,9 +131,12 @@ func (i *issuer) login(client string, more ...string) tokens {
 	return got
 }
 
+// hang is a time-out that exists to fail a test that hangs: a busy machine is not an outage.
+const hang = 30 * time.Second
+
 func newGuard(t *testing.T, i *issuer, change func(*resource.Config)) *resource.Guard {
 	t.Helper()
-	config := resource.Config{Issuer: i.url, Log: slog.New(slog.DiscardHandler)}
+	config := resource.Config{Issuer: i.url, Log: slog.New(slog.DiscardHandler), HTTP: &http.Client{Timeout: hang}}
 	if change != nil {
 		change(&config)
 	}

@@ -27,16 +27,12 @@ func TestOutageIs503NotALogout(t *testing.T) {
 	good := "Bearer " + i.login("web").Access
 	want := func(what string, guard *resource.Guard, token string, status int) {
 		t.Helper()
-		start := time.Now()
 		w := ask(guard, nil, token)
 		if w.Code != status {
 			t.Errorf("%s: %d %s, want %d", what, w.Code, w.Body, status)
 		}
 		if status == 503 && (w.Header().Get("Retry-After") == "" || w.Header().Get("WWW-Authenticate") != "") {
 			t.Errorf("%s: %v", what, w.Header())
-		}
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("%s: %v", what, took)
 		}
 	}
 	var shift atomic.Int64 // read by what renews keys in the background
@@ -67,7 +63,7 @@ func TestOutageIs503NotALogout(t *testing.T) {
 	want("keys too old", guard, good, 503)
 
 	i.down.Store(false)
-	time.Sleep(60 * time.Millisecond)
+	shift.Store(int64(25*time.Minute + time.Second)) // past KeysEvery
 	want("after", guard, good, 200)
 	want("after, first keys", fresh, good, 200)
 	want("after, introspected", asking, good, 200)

@@ -20,18 +20,15 @@ import (
 // A hundred callers present one refresh token at once to three processes of the program on one Redis. Within a grace all of
 // them get the same pair; without one exactly one gets an answer, and the token rotates once in either case.
 func TestAHundredCallersOneTokenThreeProcesses(t *testing.T) {
-	rounds := map[string]int{"": 5, "short": 30, "full": 1000}[os.Getenv("OPGRANT_TEST_FAULTS")]
-	if testing.Short() {
-		rounds = 2
-	}
-	if !storagetest.Installed(t) {
-		t.Skip("redis-server is not installed")
+	rounds := map[string]int{"short": 30, "full": 1000}[os.Getenv("OPGRANT_TEST_FAULTS")]
+	if rounds == 0 {
+		t.Skip("the time-outs of production need a machine that is not busy: set OPGRANT_TEST_FAULTS=short or full")
 	}
 	redis := "redis://" + storagetest.StartInstance(t).Addr
 	dir := t.TempDir()
-	program := filepath.Join(dir, "opgrant")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	program, err := exec.LookPath("opgrant") // TestMain has put it there
+	if err != nil {
+		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "opgrant.yaml")
 	mustWrite(t, filepath.Join(dir, "word"), "wonderland")

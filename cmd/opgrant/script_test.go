@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,17 +16,28 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
 // The scripts run the program as its own process: `opgrant` is main of this package, `request` a small HTTP client.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"opgrant": main, "request": requestMain})
+	testscript.Main(tests{m}, map[string]func(){"opgrant": main, "request": requestMain})
 }
+
+// tests runs the tests of this process. The processes of the scripts do not come here.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int { return storagetest.Main(m.M) }
 
 // TestAlone runs the scripts that need no Redis.
 func TestAlone(t *testing.T) {
-	testscript.Run(t, testscript.Params{Deadline: deadline(), Dir: filepath.Join("testdata", "script", "alone"), Cmds: scriptCommands(nil, nil)})
+	testscript.Run(t, testscript.Params{
+		Deadline: deadline(),
+		Dir:      filepath.Join("testdata", "script", "alone"),
+		Cmds:     scriptCommands(nil, nil),
+		Setup:    func(env *testscript.Env) error { cheapPasswords(env); return nil },
+	})
 }
 
 // TestOnRedis runs each script on a redis-server of its own that keeps what it acknowledged.
@@ -36,6 +48,7 @@ func TestOnRedis(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			server := storagetest.StartRedis(t, storagetest.Options{AOF: storagetest.AOFAlways, Password: "private"})
 			testscript.Run(t, testscript.Params{
 				Files:    []string{file},
@@ -43,6 +56,7 @@ func TestOnRedis(t *testing.T) {
 				Cmds:     scriptCommands(t, server),
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("OPGRANT_REDIS", server.URL())
+					cheapPasswords(env)
 					return nil
 				},
 			})
@@ -50,8 +64,14 @@ func TestOnRedis(t *testing.T) {
 	}
 }
 
+// cheapPasswords sets the lowest costs that are allowed: the scripts are not about them.
+func cheapPasswords(env *testscript.Env) {
+	env.Setenv("OPGRANT_PASSWORDS_MEMORY_KIB", strconv.Itoa(policy.MinPasswordMemoryKiB))
+	env.Setenv("OPGRANT_PASSWORDS_ITERATIONS", "1")
+}
+
 // deadline ends a script whose server does not end when it should.
-func deadline() time.Time { return time.Now().Add(90 * time.Second) }
+func deadline() time.Time { return time.Now().Add(5 * time.Minute) }
 
 type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 
@@ -103,7 +123,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	url, want := args[0], args[1]
 	client := &http.Client{Timeout: 5 * time.Second}
 	var last string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		response, err := client.Get(url)
 		if err != nil {
 			last = err.Error()

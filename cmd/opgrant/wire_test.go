@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ func TestRecordedExchanges(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some hundred passwords are hashed, which takes minutes under the race detector")
 	}
+	waits := os.Getenv("OPGRANT_TEST_FAULTS") != ""
 	f, err := os.Open(filepath.FromSlash("../../compat/testdata/wire-cases.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +30,9 @@ func TestRecordedExchanges(t *testing.T) {
 	cases, err := wiretest.Load(f)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !waits { // for tokens of three seconds to expire, which package compat tests with a clock of its own
+		cases = slices.DeleteFunc(cases, func(c wiretest.Case) bool { return c.Sequence == 5 })
 	}
 	wiretest.Run(t, cases, wiretest.Server{Start: func(t *testing.T, short bool) string {
 		access, refresh := "24h", "720h"
@@ -43,7 +48,7 @@ func TestRecordedExchanges(t *testing.T) {
 func startLegacy(t *testing.T, client string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "opgrant.yaml")
-	text := "clients:\n  - {id: operations, profile: legacy, grants: [password, refresh_token, " +
+	text := "passwords: {memory_kib: 8192, iterations: 1}\nclients:\n  - {id: operations, profile: legacy, grants: [password, refresh_token, " +
 		`"urn:ietf:params:oauth:grant-type:token-exchange"], refresh: static, ` + client + "}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -80,7 +85,7 @@ func awaitReady(t *testing.T, logs io.Reader) string {
 	select {
 	case address := <-ready:
 		return address
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the program did not get ready")
 		return ""
 	}

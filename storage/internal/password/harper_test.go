@@ -30,6 +30,10 @@ func TestHarperHashesVerifyOnceAndAreReplaced(t *testing.T) {
 			t.Errorf("%s: the replacement does not verify", name)
 		}
 	}
+	asStored := passwordtest.Salt16 + passwordtest.Argon2(password, passwordtest.Salt16, 65536, 3, 4)
+	if ok, _ := mustVerify(t, h, SchemeArgon2id, asStored, password); !ok {
+		t.Error("argon2id with the costs of HarperDB: refused")
+	}
 	salted := passwordtest.Salt16 + passwordtest.Argon2(password+passwordtest.Salt16, "0123456789abcdef", 64, 1, 1)
 	if ok, _ := mustVerify(t, h, SchemeArgon2id, salted, password); !ok {
 		t.Error("argon2id over password and salt: refused")

@@ -25,9 +25,9 @@ type Options struct {
 	// own (see NewTokens). Default 0: not at all. At most 60 s.
 	Grace time.Duration
 
-	// SessionLimit bounds the sessions of one subject at one client, for clients without a policy of their own. A login past
+	// SessionsPerUser bounds the sessions of one subject at one client, for clients without a policy of their own. A login past
 	// it ends the refresh token of the session that expires first. Default 0: no limit.
-	SessionLimit int
+	SessionsPerUser int
 
 	// Replicas is how many Redis replicas must confirm a write of a session (WAIT) within ReplicaTimeout; otherwise the store
 	// is unavailable, and the write may be repeated. Default 0: the primary alone confirms.
@@ -128,7 +128,7 @@ func NewUsers(rdb redis.UniversalClient, options Options) (*Users, error) {
 // NewTokens returns the tokens alone, for a fosite server with clients and users of its own.
 //
 // clients finds the client of a stored session again. A client that has a method Policy() policy.Client says how its
-// sessions behave; for others Options.Grace and Options.SessionLimit apply. When GetClient returns fosite.ErrNotFound, the
+// sessions behave; for others Options.Grace and Options.SessionsPerUser apply. When GetClient returns fosite.ErrNotFound, the
 // client's tokens are not found either.
 func NewTokens(rdb redis.UniversalClient, clients fosite.ClientManager, options Options) (*Tokens, error) {
 	options = options.withDefaults()

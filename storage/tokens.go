@@ -23,8 +23,8 @@ type Tokens struct {
 	clients clientGetter
 
 	// For clients without a policy of their own.
-	grace        time.Duration
-	sessionLimit int
+	grace           time.Duration
+	sessionsPerUser int
 }
 
 type clientGetter interface {
@@ -32,7 +32,7 @@ type clientGetter interface {
 }
 
 func newTokens(db *redisdb.DB, clients clientGetter, o Options) *Tokens {
-	return &Tokens{db: db, clients: clients, grace: o.Grace, sessionLimit: o.SessionLimit}
+	return &Tokens{db: db, clients: clients, grace: o.Grace, sessionsPerUser: o.SessionsPerUser}
 }
 
 var _ oauth2.TokenRevocationStorage = (*Tokens)(nil)

@@ -128,7 +128,7 @@ func (t *Tokens) policyOf(client fosite.Client) policy.Client {
 	if c, ok := client.(policyClient); ok {
 		return c.Policy()
 	}
-	return policy.Client{Grace: min(max(t.grace, 0), policy.MaxGrace), SessionsPerUser: t.sessionLimit}
+	return policy.Client{Grace: min(max(t.grace, 0), policy.MaxGrace), SessionsPerUser: t.sessionsPerUser}
 }
 
 // originSession is a session that says from where it was opened or used, for lists that people read.

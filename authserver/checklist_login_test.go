@@ -18,6 +18,7 @@ import (
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 func (w *world) try(client, username, password string) reply {
@@ -35,7 +36,7 @@ func refusalsLookTheSame(t *testing.T) {
 	w.addUser("gone", "right", false)
 	w.addUser("brute", "right", true)
 	w.start(func(c *authserver.Config) {
-		c.Throttle = w.store.Users.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 5, Period: time.Hour}})
+		c.Throttle = w.store.Users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 5, Period: time.Hour}})
 	})
 	same := func(what string, a, b reply) {
 		t.Helper()
@@ -153,7 +154,7 @@ func namesAreBytes(t *testing.T) {
 func oneThrottleForAll(t *testing.T) {
 	w := onFake(t)
 	limit := func(c *authserver.Config) {
-		c.Throttle = w.store.Users.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 10, Period: time.Hour}})
+		c.Throttle = w.store.Users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 10, Period: time.Hour}})
 	}
 	w.start(limit)
 	legacy, err := compat.New(compat.Config{Token: w.server.Token(), ClientID: "old"})

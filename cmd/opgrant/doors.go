@@ -8,7 +8,7 @@ import (
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
-	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // newStandardDoor is the OAuth 2.0 server.
@@ -30,14 +30,11 @@ func newStandardDoor(cfg *config.Config, s *state, onIssued func(authserver.Toke
 	return authserver.New(c)
 }
 
-// throttle gives the names of one package to the other.
-type throttle struct{ *storage.Throttle }
-
-func newThrottle(c config.Throttle, s *state) throttle {
-	return throttle{s.store.Users.NewThrottle(storage.ThrottleLimits{
-		PerUser:    storage.ThrottleLimit{Failures: c.PerUser, Period: c.Window},
-		PerAddress: storage.ThrottleLimit{Failures: c.PerAddress, Period: c.Window},
-	})}
+func newThrottle(c config.Throttle, s *state) *throttle.Throttle {
+	return s.store.Users.NewThrottle(throttle.Limits{
+		PerUser:    throttle.Limit{Failures: c.PerUser, Period: c.Window},
+		PerAddress: throttle.Limit{Failures: c.PerAddress, Period: c.Window},
+	})
 }
 
 // newLegacyDoor puts operations in front of the token endpoint.

@@ -10,13 +10,13 @@ import (
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/compat"
-	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/usage"
 )
 
 // doorMeter tells the meter and the metrics who came in by which door.
 type doorMeter struct {
 	*metrics
-	meter  *storage.Meter
+	meter  *usage.Counter
 	legacy string // the client in whose name the legacy door logs in
 }
 
@@ -24,7 +24,7 @@ type doorMeter struct {
 func (d doorMeter) issued(u authserver.TokenIssued) {
 	d.metrics.issued(u)
 	if u.Client != d.legacy {
-		d.meter.Count(storage.APIOAuth, u.Client, u.Subject, u.UserAgent)
+		d.meter.Count(usage.APIOAuth, u.Client, u.Subject, u.UserAgent)
 	}
 }
 
@@ -32,7 +32,7 @@ func (d doorMeter) issued(u authserver.TokenIssued) {
 func (d doorMeter) operation(ctx context.Context, u compat.OperationServed) {
 	d.metrics.operation(ctx, u)
 	if u.User != "" {
-		d.meter.Count(storage.APIOperations, d.legacy, u.User, u.UserAgent)
+		d.meter.Count(usage.APIOperations, d.legacy, u.User, u.UserAgent)
 	}
 }
 
@@ -63,15 +63,15 @@ func (p *program) migrationReportCommand() *cobra.Command {
 
 // migration is who came in by which door in the last 90 days.
 type migration struct {
-	Uses            []storage.Usage `json:"uses"`
+	Uses            []usage.Entry `json:"uses"`
 	StillLegacy     int             `json:"still_legacy"` // callers of the legacy door that have not left
 	SafeToSwitchOff bool            `json:"safe_to_switch_off"`
 }
 
-func newMigration(uses []storage.Usage, left time.Time) *migration {
-	m := &migration{Uses: append([]storage.Usage{}, uses...)}
+func newMigration(uses []usage.Entry, left time.Time) *migration {
+	m := &migration{Uses: append([]usage.Entry{}, uses...)}
 	for _, u := range uses {
-		if u.Door == storage.APIOperations && u.Last.After(left) {
+		if u.API == usage.APIOperations && u.Last.After(left) {
 			m.StillLegacy++
 		}
 	}
@@ -80,9 +80,9 @@ func newMigration(uses []storage.Usage, left time.Time) *migration {
 }
 
 func (p *program) printMigration(m *migration, idle time.Duration) error {
-	t := table{head: []string{"DOOR", "CLIENT", "USER", "USER AGENT", "CALLS", "SINCE", "LAST"}, json: m}
+	t := table{head: []string{"API", "CLIENT", "USER", "USER AGENT", "CALLS", "SINCE", "LAST"}, json: m}
 	for _, u := range m.Uses {
-		t.rows = append(t.rows, []string{u.Door, u.Client, u.User, u.UserAgent, strconv.FormatInt(u.Count, 10), stamp(u.First), stamp(u.Last)})
+		t.rows = append(t.rows, []string{u.API, u.Client, u.User, u.UserAgent, strconv.FormatInt(u.Count, 10), stamp(u.First), stamp(u.Last)})
 	}
 	if err := p.print(t); err != nil || p.output == "json" {
 		return err

@@ -13,14 +13,14 @@ import (
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
 	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // operationsConfig is the legacy door on our own server and store.
 func operationsConfig(cfg *config.Config, s *state, standard *authserver.Server, log *slog.Logger) (compat.Config, error) {
 	accounts := &accounts{store: s.store, server: standard, log: log}
 	if !cfg.Throttle.Disabled {
-		t := newThrottle(cfg.Throttle, s)
-		accounts.throttle = &t
+		accounts.throttle = newThrottle(cfg.Throttle, s)
 	}
 	c := compat.Config{
 		Token:         standard.Token(),
@@ -69,7 +69,7 @@ func upstreamCredentials(c config.Compat) func(context.Context, compat.Caller) (
 type accounts struct {
 	store    *storage.Store
 	server   *authserver.Server
-	throttle *throttle // nil: nothing limits failures
+	throttle *throttle.Throttle // nil: nothing limits failures
 	log      *slog.Logger
 }
 

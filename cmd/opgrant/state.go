@@ -11,6 +11,7 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/config"
 	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/usage"
 )
 
 // state is the server's memory, as the server and the commands open it.
@@ -18,7 +19,7 @@ type state struct {
 	rdb   redis.UniversalClient
 	store *storage.Store
 	keys  *keys.Set // not loaded yet
-	meter *storage.Meter
+	meter *usage.Counter
 }
 
 // openState does not talk to Redis: a server may start before Redis does.
@@ -46,7 +47,7 @@ func openStateWith(cfg *config.Config, stored storage.Options) (*state, error) {
 		_ = rdb.Close()
 		return nil, err
 	}
-	return &state{rdb: rdb, store: store, keys: set, meter: store.NewMeter()}, nil
+	return &state{rdb: rdb, store: store, keys: set, meter: store.NewUsageCounter()}, nil
 }
 
 func (s *state) close() { _ = s.rdb.Close() }

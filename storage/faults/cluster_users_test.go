@@ -11,6 +11,7 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // On a Redis Cluster the records, lists, roles and counters of users are on different nodes.
@@ -39,9 +40,9 @@ func TestUsersOnCluster(t *testing.T) {
 	if err := s.PutClient(ctx, app); err != nil {
 		t.Fatal(err)
 	}
-	throttle := s.Users.NewThrottle(storage.ThrottleLimits{})
+	limit := s.Users.NewThrottle(throttle.Limits{})
 	for _, name := range []string{"user000", "user111", "user222", "user333", "user444"} {
-		if retry, err := throttle.Reserve(ctx, name, "192.0.2.1"); retry != 0 || err != nil {
+		if retry, err := limit.Reserve(ctx, name, "192.0.2.1"); retry != 0 || err != nil {
 			t.Errorf("%s waits %v, %v", name, retry, err)
 		}
 		id := storage.NewSessionID(name)
@@ -58,7 +59,7 @@ func TestUsersOnCluster(t *testing.T) {
 		if count, commands := trips.Take(); count != 1 {
 			t.Errorf("%s: %d round trips %v, want one", name, count, commands)
 		}
-		if err := throttle.Succeeded(ctx, name, "192.0.2.1"); err != nil {
+		if err := limit.Succeeded(ctx, name, "192.0.2.1"); err != nil {
 			t.Error(err)
 		}
 		password := "two"

@@ -13,31 +13,28 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Secrets hashes and compares client secrets. They are random and long, so a salted SHA-256 serves them: a password hash
-// on every request would be the slowest thing in the server. Hashes that another server made with bcrypt are compared too.
+// Secrets hashes and compares client secrets. A salted SHA-256 is enough for secrets that are long and random, and a
+// password hash would be the slowest part of every request. Compare also accepts bcrypt hashes, as other fosite servers
+// store them. The zero value is ready to use.
 type Secrets struct{}
 
 var _ fosite.Hasher = Secrets{}
 
 const secretPrefix = "{SSHA256}"
 
-var errSecret = errors.New("authserver: wrong secret")
+var errWrongSecret = errors.New("authserver: wrong secret")
 
 // NewSecret returns a client secret of 256 random bits.
-func NewSecret() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
+func NewSecret() string { return random(32) }
 
-// Hash implements fosite.Hasher.
+// Hash implements fosite.Hasher. It never fails.
 func (Secrets) Hash(_ context.Context, secret []byte) ([]byte, error) {
 	var salt [16]byte
 	_, _ = rand.Read(salt[:])
 	return []byte(secretPrefix + base64.RawStdEncoding.EncodeToString(append(salt[:], salted(salt[:], secret)...))), nil
 }
 
-// Compare implements fosite.Hasher.
+// Compare implements fosite.Hasher. It returns an error unless the secret is the one of the hash.
 func (Secrets) Compare(_ context.Context, hash, secret []byte) error {
 	text, ok := strings.CutPrefix(string(hash), secretPrefix)
 	if !ok {
@@ -45,10 +42,10 @@ func (Secrets) Compare(_ context.Context, hash, secret []byte) error {
 	}
 	raw, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil || len(raw) != 16+sha256.Size {
-		return errSecret
+		return errWrongSecret
 	}
 	if subtle.ConstantTimeCompare(raw[16:], salted(raw[:16], secret)) != 1 {
-		return errSecret
+		return errWrongSecret
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package authserver_test
 
 import (
-	"context"
 	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,59 +17,22 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v3"
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/redis/go-redis/v9"
 )
-
-// forge makes a token of any header and claims, signed by any method and key, or not at all.
-func forge(t *testing.T, header map[string]any, claims any, method jwt.SigningMethod, key any) string {
-	t.Helper()
-	return signInput(t, segment(t, header)+"."+segment(t, claims), method, key)
-}
-
-func signInput(t *testing.T, input string, method jwt.SigningMethod, key any) string {
-	t.Helper()
-	if method == nil {
-		return input + "."
-	}
-	signature, err := method.Sign(input, key)
-	check(t, err)
-	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
-}
-
-func segment(t *testing.T, v any) string {
-	t.Helper()
-	raw, ok := v.(json.RawMessage)
-	if !ok {
-		var err error
-		raw, err = json.Marshal(v)
-		check(t, err)
-	}
-	return base64.RawURLEncoding.EncodeToString(raw)
-}
-
-func claimsOf(t *testing.T, token string) jwt.MapClaims {
-	t.Helper()
-	claims := jwt.MapClaims{}
-	_, _, err := jwt.NewParser().ParseUnverified(token, claims)
-	check(t, err)
-	return claims
-}
 
 // forgeries are tokens that nobody signed whom we trust, by the trick that is to make us believe it. good is a token of each
 // kind; jku counts who fetches what a token names.
-func forgeries(t *testing.T, w *world, standard, legacy, es string, jku string) map[string]string {
+func forgeries(t *testing.T, ts *testServer, standard, legacy, es string, jku string) map[string]string {
 	t.Helper()
 	attacker, err := rsa.GenerateKey(rand.Reader, 2048)
 	check(t, err)
-	rs, err := w.keys.Signer("RS256")
+	rs, err := ts.keys.Signer("RS256")
 	check(t, err)
-	ec, err := w.keys.Signer("ES256")
+	ec, err := ts.keys.Signer("ES256")
 	check(t, err)
 	list := map[string]string{}
 	for kind, token := range map[string]string{"standard": standard, "legacy": legacy} {
@@ -92,7 +54,7 @@ func forgeries(t *testing.T, w *world, standard, legacy, es string, jku string) 
 		delete(withoutAlg, "alg")
 		add("no alg", forge(t, withoutAlg, claims, nil, nil))
 
-		for name, key := range publicForms(t, rs.Public, rs.ID, w) {
+		for name, key := range publicForms(t, rs.Public, rs.ID, ts) {
 			for _, m := range []*jwt.SigningMethodHMAC{jwt.SigningMethodHS256, jwt.SigningMethodHS384, jwt.SigningMethodHS512} {
 				add(m.Name+" with "+name, forge(t, header(map[string]any{"alg": m.Name}), claims, m, key))
 				add("RS256 by "+m.Name+" with "+name, forge(t, header(nil), claims, m, key))
@@ -155,7 +117,7 @@ func forgeries(t *testing.T, w *world, standard, legacy, es string, jku string) 
 }
 
 // publicForms are the bytes that an attacker may take for a shared secret: all that can be made of a public key.
-func publicForms(t *testing.T, public crypto.PublicKey, kid string, w *world) map[string][]byte {
+func publicForms(t *testing.T, public crypto.PublicKey, kid string, ts *testServer) map[string][]byte {
 	t.Helper()
 	key, ok := public.(*rsa.PublicKey)
 	if !ok {
@@ -176,7 +138,7 @@ func publicForms(t *testing.T, public crypto.PublicKey, kid string, w *world) ma
 		"DER of PKCS #1":         pkcs1,
 		"DER in base64":          []byte(base64.StdEncoding.EncodeToString(pkix)),
 		"JWK":                    jwk,
-		"JWKS":                   []byte(w.raw(http.MethodGet, "/.well-known/jwks.json", "").raw),
+		"JWKS":                   []byte(ts.raw(http.MethodGet, "/.well-known/jwks.json", "").raw),
 		"modulus":                key.N.Bytes(),
 		"modulus in base64url":   []byte(base64.RawURLEncoding.EncodeToString(key.N.Bytes())),
 		"modulus in hexadecimal": []byte(key.N.Text(16)),
@@ -237,47 +199,6 @@ func es256Tricks(t *testing.T, token string) map[string]string {
 		"r alone":   input + "." + base64.RawURLEncoding.EncodeToString(signature[:32]),
 		"no bytes":  input + ".",
 		"all zeros": input + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
-	}
-}
-
-// commands notes what is sent to Redis.
-type commands struct {
-	mutex sync.Mutex
-	sent  []string
-}
-
-func (c *commands) note(cmds ...redis.Cmder) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	for _, cmd := range cmds {
-		if name := cmd.Name(); name == "client" || name == "hello" {
-			continue // a new connection introduces itself
-		}
-		c.sent = append(c.sent, strings.TrimSpace(fmt.Sprintln(cmd.Args()...)))
-	}
-}
-
-func (c *commands) take() []string {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	sent := c.sent
-	c.sent = nil
-	return sent
-}
-
-func (c *commands) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (c *commands) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		c.note(cmd)
-		return next(ctx, cmd)
-	}
-}
-
-func (c *commands) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		c.note(cmds...)
-		return next(ctx, cmds)
 	}
 }
 

@@ -20,7 +20,7 @@ type item struct {
 	exception string
 }
 
-// checklist numbers sixty things that a token endpoint and what stands around it can get wrong.
+// checklist numbers sixty things that a token endpoint and the endpoints around it can get wrong.
 var checklist = [61]item{
 	1: {what: "only POST", source: "RFC 6749 3.2", proof: "authserver.TestRefusalsBeforeTheForm"},
 	2: {what: "only urlencoded bodies", source: "RFC 6749 4.3.2", proof: "authserver.TestRefusalsBeforeTheForm"},
@@ -40,42 +40,42 @@ var checklist = [61]item{
 	13: {what: "scope is told where it differs", source: "RFC 6749 5.1", test: scopeIsTold},
 	14: {what: "error texts keep to their characters and echo nothing", source: "RFC 6749 5.2", test: errorsEchoNothing},
 	15: {what: "refused logins look the same", source: "ASVS 6.3.8, WSTG", test: refusalsLookTheSame},
-	16: {what: "refused logins take the same time", source: "ASVS 6.3.8", test: refusalsTakeTheSameTime, proof: "storage.TestEveryRefusalCostsTheSame"},
-	17: {what: "passwords are compared whole", source: "SP 800-63B-4 3.1.1", proof: "storage/internal/password.TestPasswordsAreComparedWhole"},
+	16: {what: "refused logins take the same time", source: "ASVS 6.3.8", test: refusalsCostTheSame, proof: "authserver.TestRefusalsTakeTheSameTime storage.TestEveryRefusalCostsTheSame"},
+	17: {what: "passwords are compared whole", source: "SP 800-63B-4 3.1.1", proof: "storage.TestPasswordsAreComparedWhole"},
 	18: {what: "an over-long password costs no hash", source: "ASVS 6.2.9", test: longPasswordsCostNothing},
-	19: {what: "passwords are normalised alike", source: "SP 800-63B-4 3.1.1.2", proof: "storage/internal/password.TestPasswordsAreNormalised"},
+	19: {what: "passwords are normalised alike", source: "SP 800-63B-4 3.1.1.2", proof: "storage.TestPasswordsAreNormalised"},
 	20: {what: "user names have one form: byte by byte", source: "RFC 8265", test: namesAreBytes, proof: "storage.TestAddUserRefusesNamesThatCouldCollide"},
-	21: {what: "failed logins are throttled per account", source: "SP 800-63B", proof: "storage/throttle.TestThrottleCountsFailures authserver.TestThrottledLoginIs429WithRetryAfter"},
-	22: {what: "one throttle for both doors and all replicas", source: "CVE-2026-9798", test: oneThrottleForAll},
+	21: {what: "failed logins are throttled per account", source: "SP 800-63B", proof: "storage.TestThrottleCountsFailures authserver.TestThrottledLoginIs429WithRetryAfter"},
+	22: {what: "one throttle for both APIs and all replicas", source: "CVE-2026-9798", test: oneThrottleForAll},
 	23: {what: "parallel guesses get no more hashes than the limit", source: "SP 800-63B", proof: "storage.TestParallelGuessesGetNoMoreHashesThanTheLimit"},
-	24: {what: "a victim is not locked out for long", source: "RFC 6819 4.4.3.6", proof: "storage/throttle.TestThrottleLetsPassAgainAfterAWhile"},
-	25: {what: "success forgives, counters expire", source: "SP 800-63B", proof: "storage/throttle.TestSuccessForgivesTheAddressOneAttemptOnly storage/throttle.TestThrottleKeysAreNamedByHashAndExpire"},
-	26: {what: "hashing is bounded, overload is 503", source: "RFC 6819 4.4.1.11", proof: "storage/internal/password.TestAFloodOfPasswordsIsUnavailable", test: floodOfLogins},
-	27: {what: "argon2id at OWASP's costs, replaced when outdated", source: "OWASP", proof: "storage/internal/password.TestDefaultCostsAreThoseThatOWASPAsksFor storage/internal/password.TestOutdatedCostsAreReplaced"},
+	24: {what: "a victim is not locked out for long", source: "RFC 6819 4.4.3.6", proof: "storage.TestThrottleLetsPassAgainAfterAWhile"},
+	25: {what: "success forgives, counters expire", source: "SP 800-63B", proof: "storage.TestSuccessForgivesTheAddressOneAttemptOnly storage.TestThrottleKeysAreNamedByHashAndExpire"},
+	26: {what: "hashing is bounded, overload is 503", source: "RFC 6819 4.4.1.11", proof: "storage.TestAFloodOfPasswordsGetsADontKnow", test: overloadIs503},
+	27: {what: "argon2id at OWASP's costs, replaced when outdated", source: "OWASP", proof: "storage.TestDefaultCostsAreThoseThatOWASPAsksFor storage.TestOutdatedCostsAreReplaced"},
 
-	28: {what: "a refresh token is its client's", source: "RFC 6749 6, 10.4", proof: "authserver.TestReuseEndsTheSessionAndNothingElseDoes"},
+	28: {what: "a refresh token is its client's", source: "RFC 6749 6, 10.4", proof: "authserver.TestReuseAloneEndsTheSession"},
 	29: {
 		what: "refresh tokens of public clients rotate", source: "RFC 9700 4.14.2, ASVS 10.4.5", test: publicClientsRotate,
 		exception: "The legacy profile issues JWT refresh tokens that stay good until they expire, as old clients need.",
 	},
-	30: {what: "a used refresh token ends its session", source: "RFC 9700 4.14.2", proof: "authserver.TestReuseEndsTheSessionAndNothingElseDoes"},
+	30: {what: "a used refresh token ends its session", source: "RFC 9700 4.14.2", proof: "authserver.TestReuseAloneEndsTheSession"},
 	31: {what: "100 at once with one refresh token", source: "CVE-2026-1035", test: hundredAtOnce, proof: "authserver.TestParallelRefreshesGetOnePair"},
-	32: {what: "the grace gives the same answer, briefly, to the same client", source: "RFC 9700 4.14.2", test: graceIsBounded, proof: "authserver.TestLostAnswerIsGivenAgain"},
+	32: {what: "within the grace the same client gets the same tokens again", source: "RFC 9700 4.14.2", test: graceIsBounded, proof: "authserver.TestLostAnswerIsGivenAgain"},
 	33: {what: "used stays used after restarts", source: "CVE-2026-9802", test: usedStaysUsed},
 	34: {what: "a failed write consumes nothing", source: "keycloak#49213", proof: "authserver.TestRefreshSurvivesAnOutage"},
-	35: {what: "sessions end, however often they are refreshed", source: "ASVS 10.4.8", proof: "authserver.TestSessionsEndHoweverOftenTheyAreRefreshed"},
+	35: {what: "sessions end, however often they are refreshed", source: "ASVS 10.4.8", proof: "authserver.TestSessionsEndDespiteRefreshes"},
 	36: {what: "wider scopes are refused, narrower ones honoured", source: "RFC 6749 6", proof: "authserver.TestScopesOnRefresh"},
 	37: {what: "no token is taken for another kind", source: "RFC 9700", test: kindsAreKeptApart},
 	38: {what: "a changed password, a disabled and a dropped user end tokens", source: "CVE-2026-22706, ASVS 7.4.3", test: accountsEndTokens, proof: "authserver.TestAPasswordChangeEndsEverySession"},
 	39: {what: "a role is read anew at each refresh", source: "HarperDB", proof: "authserver.TestARoleIsReadAnewAtEachRefresh"},
 	40: {what: "refresh tokens have 256 random bits", source: "RFC 6749 10.10, RFC 6819 5.1.4.2.2", test: refreshTokensAreRandom},
-	41: {what: "Redis holds no token and no secret", source: "RFC 6819 5.1.4.1.3", test: redisHoldsNoToken},
-	42: {what: "legacy: a login replaces the one refresh token, which does not rotate", source: "HarperDB", proof: "authserver.TestOneSessionPerUserEndsTheOlderRefreshTokenAlone authserver.TestLegacyRefreshTokenNeverRotates"},
-	43: {what: "legacy: of parallel logins one refresh token is good", source: "HarperDB", proof: "authserver.TestParallelLoginsLeaveExactlyOneGoodRefreshToken"},
+	41: {what: "Redis holds no token and no secret", source: "RFC 6819 5.1.4.1.3", proof: "authserver.TestRedisAndTheLogHoldNoSecret"},
+	42: {what: "legacy: a login replaces the user's refresh token, which does not rotate", source: "HarperDB", proof: "authserver.TestOneSessionPerUserEndsTheOlderRefreshTokenAlone authserver.TestLegacyRefreshTokenNeverRotates"},
+	43: {what: "legacy: of parallel logins one refresh token is valid", source: "HarperDB", proof: "authserver.TestParallelLoginsLeaveExactlyOneGoodRefreshToken"},
 
 	44: {what: "introspection is for clients on the list", source: "RFC 7662 2.1, 4", test: introspectionIsForSome},
 	45: {what: "inactive says nothing else", source: "RFC 7662 2.2", test: inactiveSaysNothingElse},
-	46: {what: "revoked is revoked, at every replica at once", source: "RFC 7009 2.2", test: revokedEverywhere, proof: "authserver.TestOutageIsNeverAVerdict"},
+	46: {what: "revoked is revoked, at every replica at once", source: "RFC 7009 2.2", test: revokedEverywhere, proof: "authserver.TestOutageIs503"},
 	47: {what: "a refresh token takes its access tokens along", source: "RFC 7009 2.1", test: revocationTakesTheSession},
 	48: {what: "a wrong token_type_hint is ignored", source: "RFC 7009 2.1", test: hintsAreIgnored},
 	49: {what: "metadata is what works, whatever Host says", source: "RFC 8414 2, 3.3", test: metadataIsTrue},
@@ -96,13 +96,13 @@ var checklist = [61]item{
 	},
 }
 
-// TestChecklist runs what is proven here, and sees that the tests that are named as proof exist.
+// TestChecklist runs the tests of the list, and checks that the tests that it names elsewhere exist.
 func TestChecklist(t *testing.T) {
 	for number := 1; number < len(checklist); number++ {
 		i := checklist[number]
 		t.Run(fmt.Sprintf("%02d %s (%s)", number, i.what, i.source), func(t *testing.T) {
 			if i.what == "" || i.source == "" || i.test == nil && i.proof == "" {
-				t.Fatal("nothing proves it")
+				t.Fatal("no test")
 			}
 			for _, proof := range strings.Fields(i.proof) {
 				if !testExists(t, proof) {
@@ -133,7 +133,7 @@ func testExists(t *testing.T, name string) bool {
 	return false
 }
 
-// SECURITY.md names every exception, so that nobody has to find it out.
+// SECURITY.md names every exception.
 func TestExceptionsAreInSECURITY(t *testing.T) {
 	text, err := os.ReadFile("../SECURITY.md")
 	check(t, err)

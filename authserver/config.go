@@ -13,48 +13,50 @@ import (
 	"github.com/opgrant/opgrant/authserver/keys"
 )
 
-// Config says what a server is made of. Issuer, Storage and Keys are required; every other zero value is a sound default.
+// Config configures a Server. Issuer, Storage and Keys are required. Every other field may be left at its zero value.
 type Config struct {
 	// Issuer is the server's URL as clients know it, without a trailing slash (RFC 8414 section 2). Plain http is for
-	// loopback and for servers behind a proxy that ends TLS.
+	// loopback and for servers behind a proxy that terminates TLS.
 	Issuer string
 
+	// Storage keeps clients, sessions and tokens.
 	Storage Storage
 
-	// Users answer the password grant. Nil: the grant is not offered.
+	// Users authenticates users. Nil: the password grant is not offered. Users may also implement ImportedTokens.
 	Users Users
 
 	// Keys sign and verify tokens.
 	Keys *keys.Set
 
-	// Throttle limits failed logins. Nil: nothing does.
+	// Throttle limits failed logins. Nil: failed logins are not limited.
 	Throttle Throttle
 
-	// AccessTTL and RefreshTTL are the lives of tokens whose client does not say. Defaults: 1 h and 30 days; for the
-	// legacy profile 1 day and 30 days.
+	// AccessTTL and RefreshTTL are how long tokens are valid if the client's policy does not say. Default: 1 hour (1 day for
+	// the legacy profile) and 30 days.
 	AccessTTL, RefreshTTL time.Duration
 
 	// Audience is the audience of access tokens whose request names none (RFC 9068 section 3). Default: the issuer.
 	Audience string
 
-	// ClientAddress tells where a request comes from, for throttling and session lists. Default: the connection's address.
-	// Behind a proxy, pass one that trusts that proxy's headers and no one else's.
+	// ClientAddress returns where a request comes from, for the throttle and for lists of sessions. Default: the address of
+	// the connection. Behind a proxy, set a function that reads the proxy's header if, and only if, the proxy sent it.
 	ClientAddress func(*http.Request) string
 
-	// OnTokenIssued is called after every token that was issued, with the client, the subject and the user agent, so that use can
-	// be counted. It must not block.
+	// OnTokenIssued, if set, is called after each successful token response, by the goroutine of the request. It must not
+	// block.
 	OnTokenIssued func(TokenIssued)
 
-	// Log gets what operators need to know. Default slog.Default. No secret and no token is ever logged.
+	// Log gets refused requests, failures and refresh token reuse. It never gets a secret or a token. Default: slog.Default.
 	Log *slog.Logger
 
-	// Now is the clock of tokens. Default time.Now.
+	// Now is the clock for the times in tokens. Default: time.Now.
 	Now func() time.Time
 }
 
-// TokenIssued is one token response.
+// TokenIssued describes a successful token response.
 type TokenIssued struct {
-	Client, Subject, UserAgent, Grant string
+	Client, Subject, UserAgent string
+	Grant                      string // the grant_type
 }
 
 const (
@@ -82,7 +84,7 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var problems []error
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		problems = append(problems, fmt.Errorf("issuer %q is no http(s) URL", c.Issuer))
+		problems = append(problems, fmt.Errorf("issuer %q is not an http(s) URL", c.Issuer))
 	} else if u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "/") {
 		problems = append(problems, fmt.Errorf("issuer %q must have no query, no fragment and no trailing slash", c.Issuer))
 	}
@@ -93,7 +95,7 @@ func (c Config) validate() error {
 		problems = append(problems, errors.New("no keys"))
 	}
 	if c.AccessTTL < 0 || c.RefreshTTL < 0 {
-		problems = append(problems, errors.New("lives cannot be negative"))
+		problems = append(problems, errors.New("AccessTTL and RefreshTTL cannot be negative"))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("authserver: %w", err)

@@ -1,48 +1,18 @@
 package authserver_test
 
 import (
-	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/opgrant/opgrant/authserver"
 )
-
-const formType = "application/x-www-form-urlencoded"
-
-// raw sends a request as it is written. Headers come in pairs; without a Content-Type among them the body is a form.
-func (w *world) raw(method, path, body string, headers ...string) reply {
-	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
-	check(w.t, err)
-	req.Header.Set("Content-Type", formType)
-	for i := 0; i+1 < len(headers); i += 2 {
-		if req.Header.Set(headers[i], headers[i+1]); headers[i+1] == "" {
-			req.Header.Del(headers[i])
-		}
-	}
-	return w.do(req)
-}
-
-// as is the Authorization header of a client of the harness, form-encoded as RFC 6749 section 2.3.1 has it.
-func as(id string) string { return basic(id, id+"-secret") }
-
-func basic(id, secret string) string {
-	r := http.Request{Header: http.Header{}}
-	r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
-	return r.Header.Get("Authorization")
-}
 
 // Every error of RFC 6749 section 5.2, with all of its answer: no header and no word is left to chance.
 func TestErrorsOfTheTokenEndpoint(t *testing.T) {
-	w := onFake(t)
-	good := w.login("web", "scope", "read")
-	others := w.login("other")
+	ts := onFake(t)
+	good := ts.login("web", "scope", "read")
+	others := ts.login("other")
 	const alice = "&username=alice&password=wonder+land"
 	rows := []struct {
 		name, client, body string
@@ -93,14 +63,14 @@ func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 			if client != "" && !strings.Contains(client, " ") {
 				client = as(client)
 			}
-			r := w.raw(http.MethodPost, "/oauth2/token", row.body, "Authorization", client)
+			r := ts.raw(http.MethodPost, "/oauth2/token", row.body, "Authorization", client)
 			if r.status != row.status || r.raw != row.answer {
 				t.Errorf("%d %s\nwant %d %s", r.status, r.raw, row.status, row.answer)
 			}
 			checkHeaders(t, r, row.status)
 		})
 	}
-	if r := w.refresh("web", good.text("refresh_token")); r.status != http.StatusOK {
+	if r := ts.refresh("web", good.text("refresh_token")); r.status != http.StatusOK {
 		t.Errorf("one of the refused requests ended the session: %s", r.raw)
 	}
 }
@@ -121,7 +91,7 @@ func checkHeaders(t *testing.T, r reply, status int) {
 }
 
 func TestRefusalsBeforeTheForm(t *testing.T) {
-	w := onFake(t)
+	ts := onFake(t)
 	const login = "grant_type=password&username=alice&password=wonder+land"
 	rows := []struct {
 		name, method, path, body, header, value string
@@ -149,7 +119,7 @@ func TestRefusalsBeforeTheForm(t *testing.T) {
 				if row.header != "" {
 					headers = append(headers, row.header, row.value)
 				}
-				r := w.raw(row.method, endpoint+row.path, row.body, headers...)
+				r := ts.raw(row.method, endpoint+row.path, row.body, headers...)
 				if r.status != row.status || r.text("error") != "invalid_request" || r.text("error_description") != row.answer {
 					t.Errorf("%d %s", r.status, r.raw)
 				}
@@ -170,20 +140,4 @@ func manyParameters(n int) string {
 		b.WriteString("&p" + strings.Repeat("x", i+1) + "=1")
 	}
 	return b.String()
-}
-
-func TestThrottledLoginIs429WithRetryAfter(t *testing.T) {
-	w := onFake(t)
-	w.start(func(c *authserver.Config) { c.Throttle = refuse{} })
-	r := w.raw(http.MethodPost, "/oauth2/token", "grant_type=password&username=alice&password=wonder+land", "Authorization", as("web"))
-	if r.status != http.StatusTooManyRequests || r.text("error") != "temporarily_unavailable" || r.header.Get("Retry-After") != "7" {
-		t.Errorf("%d %s %v", r.status, r.raw, r.header)
-	}
-}
-
-// refuse is a throttle that has seen too much.
-type refuse struct{ authserver.Throttle }
-
-func (refuse) Reserve(context.Context, string, string) (time.Duration, error) {
-	return 6500 * time.Millisecond, nil
 }

@@ -5,8 +5,8 @@ import (
 	"math/big"
 )
 
-// An ES256 signature (r, s) has a twin (r, n-s) that verifies as well, and that anybody can make. We sign and take the
-// smaller one alone: otherwise a token that was revoked could be sent again in its other spelling.
+// For an ES256 signature (r, s) the pair (r, n-s) is valid too, and anyone can compute it. The server signs with the
+// smaller s and accepts no other, so that a revoked token cannot be sent again in its second form.
 var (
 	orderP256     = elliptic.P256().Params().N
 	halfOrderP256 = new(big.Int).Rsh(orderP256, 1)
@@ -14,12 +14,12 @@ var (
 
 const scalarLength = 32
 
-// isLow tells which of the twins it is.
+// isLow tells whether s is the smaller one.
 func isLow(signature []byte) bool {
 	return len(signature) == 2*scalarLength && new(big.Int).SetBytes(signature[scalarLength:]).Cmp(halfOrderP256) <= 0
 }
 
-// makeLow turns a signature into the smaller twin.
+// makeLow replaces s by n-s if that is smaller.
 func makeLow(signature []byte) {
 	if len(signature) != 2*scalarLength || isLow(signature) {
 		return

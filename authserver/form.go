@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	maxBody      = 64 << 10
-	maxParameter = 16 << 10
-	maxPairs     = 64
+	maxBody       = 64 << 10 // bytes
+	maxParameter  = 16 << 10 // bytes
+	maxParameters = 64
 )
 
-// sensitive parameters must not travel in a URL, where logs and histories keep them (RFC 6749 section 2.3.1).
+// sensitive parameters must not be in the URL, which ends up in logs and histories (RFC 6749 section 2.3.1).
 var sensitive = []string{"client_id", "client_secret", "client_assertion", "password", "username", "refresh_token", "token", "subject_token", "assertion", "grant_type"}
 
-// parseForm reads the body of an OAuth endpoint strictly: POST, urlencoded, bounded, no parameter twice (RFC 6749 sections
-// 3.2 and 4.3.2). Empty parameters count as absent. fosite reads the result from r.PostForm.
+// parseForm reads the body of a POST request: urlencoded, of bounded size, no parameter twice (RFC 6749 section 3.2). Empty
+// parameters count as absent. fosite reads the result from r.PostForm.
 func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return nil, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The method must be POST."}
+		return nil, methodNotAllowed("The method must be POST.")
 	}
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) != 1 {
@@ -44,11 +44,11 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err := r.ParseForm(); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return nil, &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "The body is too large."}
+			return nil, &oauthError{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "The body is too large."}
 		}
 		return nil, invalidRequest("The body is not well-formed.")
 	}
-	if len(r.PostForm) > maxPairs {
+	if len(r.PostForm) > maxParameters {
 		return nil, invalidRequest("The body has too many parameters.")
 	}
 	for name, values := range r.PostForm {
@@ -63,7 +63,6 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		}
 	}
 	if len(r.PostForm) == 0 {
-		// fosite refuses an empty form with words of its own, and so do we.
 		return nil, invalidRequest("The body is empty.")
 	}
 	return r.PostForm, nil

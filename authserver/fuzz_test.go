@@ -90,7 +90,7 @@ func FuzzForm(f *testing.F) {
 		"grant_type=password;client_id=app", "grant_type[]=password", "grant_type=%", "grant_type=%zz", "grant_type=%00", "grant_type=+",
 		"grant_type=password&grant_type=password", "grant_type=refresh_token&client_id=app&refresh_token=..", "scope=%22&grant_type=password&username=a&password=b&client_id=app",
 		"grant_type=" + exchangeGrant + "&client_id=app&subject_token=x&subject_token_type=" + typeAccess,
-		"grant_type=" + assertionGrant + "&client_id=app&assertion=e30.e30.", "grant_type=client_credentials&client_assertion_type=" + assertionType + "&client_assertion=e30.e30.e30",
+		"grant_type=" + jwtBearerGrant + "&client_id=app&assertion=e30.e30.", "grant_type=client_credentials&client_assertion_type=" + assertionType + "&client_assertion=e30.e30.e30",
 		"grant_type=password&client_id=app&username=%ff&password=\xff", strings.Repeat("a=&", 1000), strings.Repeat("x", 100_000),
 	} {
 		f.Add("/oauth2/token", formType, "", body)

@@ -1,6 +1,7 @@
 package authserver_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -11,37 +12,60 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// A key that leaked is replaced at once, and the tokens of the new one are good at every replica from the first on.
+func TestAnotherReplicaServesTheSameSessionsAndKeys(t *testing.T) {
+	onRedis(t, func(t *testing.T, ts *testServer) {
+		login := ts.login("web")
+		jwks := func() string {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ts.url+"/.well-known/jwks.json", nil)
+			check(t, err)
+			return ts.do(req).raw
+		}
+		before := jwks()
+		ts.store, ts.keys = newStore(t, ts.rdb) // without the memory of the first one
+		ts.start(nil)
+		if jwks() != before {
+			t.Error("another JWKS")
+		}
+		if r := ts.refresh("web", login.text("refresh_token")); r.status != http.StatusOK {
+			t.Errorf("refresh at the other replica: %s", r.raw)
+		}
+		if r := ts.post("/oauth2/revoke", "web", "token", login.text("refresh_token")); r.status != 200 {
+			t.Errorf("revocation at the other replica: %s", r.raw)
+		}
+	})
+}
+
+// A key that replaces a leaked one signs at once. Every replica must accept its first token.
 func TestAKeyOfAnotherReplicaIsKnownAtOnce(t *testing.T) {
-	w := onFake(t)
-	replica := *w
-	replica.store, replica.keys = newStore(t, w.rdb)
-	replica.start(func(c *authserver.Config) { c.Issuer = w.url })
+	ts := onFake(t)
+	replica := *ts
+	replica.store, replica.keys = newStore(t, ts.rdb)
+	replica.start(func(c *authserver.Config) { c.Issuer = ts.url })
 	for range 5 {
-		_, err := w.keys.Rotate(t.Context(), policy.ES256, true)
+		_, err := ts.keys.Rotate(t.Context(), policy.ES256, true)
 		check(t, err)
-		if token := w.login("es").text("access_token"); !replica.active(token) {
+		if token := ts.login("es").text("access_token"); !replica.active(token) {
 			t.Fatal("the other replica does not know the key")
 		}
 	}
 }
 
-// While the store cannot be asked, nobody can say that there is no such key.
-func TestAnUnknownKeyInAnOutageIsADontKnow(t *testing.T) {
+// An unknown key may be the newest one. Only the store can tell.
+func TestAnUnknownKeyInAnOutageIsUnavailable(t *testing.T) {
 	redis := storagetest.StartMiniredis(t)
-	w := newWorld(t, redis.Client(t))
-	store, err := storage.New(w.rdb, storage.Options{ClientCache: time.Hour, Timeout: hang})
+	ts := newTestServer(t, redis.Client(t))
+	store, err := storage.New(ts.rdb, storage.Options{ClientCache: time.Hour})
 	check(t, err)
-	w.store = store
-	w.start(nil)
-	token := w.login("es").text("access_token")
-	w.active(token) // the client is cached from here on
+	ts.store = store
+	ts.start(nil)
+	token := ts.login("es").text("access_token")
+	ts.active(token) // now the client is cached
 	_, payload, _ := strings.Cut(token, ".")
 	other := segment(t, map[string]any{"alg": "ES256", "kid": "newest", "typ": "at+jwt"}) + "." + payload
-	if w.active(other) {
+	if ts.active(other) {
 		t.Fatal("a forged token is active")
 	}
 	redis.Mini.SetError("LOADING Redis is loading the dataset in memory")
-	wantUnavailable(t, "unknown key", w.post("/oauth2/introspect", "rs", "token", other))
+	wantUnavailable(t, "unknown key", ts.post("/oauth2/introspect", "rs", "token", other), 0)
 	redis.Mini.SetError("")
 }

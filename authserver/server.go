@@ -3,14 +3,23 @@ package authserver
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
 )
 
-// Server is the standard door: the endpoints of an OAuth 2.0 authorization server. It is safe for concurrent use and holds
-// no state but caches.
+// The paths of the endpoints, below the issuer.
+const (
+	pathToken      = "/oauth2/token"
+	pathIntrospect = "/oauth2/introspect"
+	pathRevoke     = "/oauth2/revoke"
+	pathMetadata   = "/.well-known/oauth-authorization-server"
+	pathJWKS       = "/.well-known/jwks.json"
+)
+
+// Server has the endpoints of an OAuth 2.0 authorization server. It is safe for concurrent use. Make one with New.
 type Server struct {
 	config           Config
 	provider         *fosite.Fosite
@@ -18,49 +27,51 @@ type Server struct {
 	metadataDocument []byte
 }
 
-// New returns a server, or says all that is wrong with the config. It does not talk to the store.
+var _ http.Handler = (*Server)(nil)
+
+// New returns a server, or an error that lists everything that is wrong with the config. It does not use the store yet.
 func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{config: config.withDefaults()}
-	s.provider = s.newProvider()
 	var err error
+	if s.provider, err = s.newProvider(); err != nil {
+		return nil, fmt.Errorf("authserver: %w", err)
+	}
 	if s.metadataDocument, err = s.metadata(); err != nil {
 		return nil, fmt.Errorf("authserver: %w", err)
 	}
-	s.router = mux.NewRouter().SkipClean(true).UseEncodedPath() // one spelling of each path: a redirect drops the body, %2f fools proxies
+	// Each path has one spelling: a redirect to the clean one would drop the body, and %2f could pass a proxy's rules.
+	s.router = mux.NewRouter().SkipClean(true).UseEncodedPath()
 	s.Register(s.router)
 	return s, nil
 }
 
-// ServeHTTP serves the endpoints below the root. To serve them beside others, use Register.
+// ServeHTTP serves the endpoints, and 404 for other paths. To serve them beside other handlers, use Register.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
 // Register adds the endpoints to a router.
 func (s *Server) Register(router *mux.Router) {
-	endpoint := func(path string, h http.HandlerFunc) { router.HandleFunc(path, h) } // the form parser answers 405
-	endpoint(pathToken, s.token)
-	endpoint(pathIntrospect, s.introspect)
-	endpoint(pathRevoke, s.revoke)
-	document := func(path string, h http.HandlerFunc) { router.Handle(path, only(h, http.MethodGet, http.MethodHead)) }
-	document(pathMetadata, s.serveMetadata)
-	document(pathJWKS, s.serveJWKS)
+	router.HandleFunc(pathToken, s.serveToken)
+	router.HandleFunc(pathIntrospect, s.serveIntrospect)
+	router.HandleFunc(pathRevoke, s.serveRevoke)
+	router.HandleFunc(pathMetadata, s.readOnly(s.serveMetadata))
+	router.HandleFunc(pathJWKS, s.readOnly(s.serveJWKS))
 }
 
-// Token returns the token endpoint alone, for a front door of another kind that speaks to it in-process.
-func (s *Server) Token() http.Handler { return http.HandlerFunc(s.token) }
+// Token returns the token endpoint alone, for a handler that calls it in the same process.
+func (s *Server) Token() http.Handler { return http.HandlerFunc(s.serveToken) }
 
-// only answers 405 with Allow to other methods.
-func only(h http.Handler, methods ...string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, m := range methods {
-			if r.Method == m {
-				h.ServeHTTP(w, r)
-				return
-			}
+// readOnly answers 405 to methods other than GET and HEAD.
+func (s *Server) readOnly(h http.HandlerFunc) http.HandlerFunc {
+	methods := []string{http.MethodGet, http.MethodHead}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			s.writeError(w, r, methodNotAllowed("The method is not allowed."))
+			return
 		}
-		w.Header().Set("Allow", strings.Join(methods, ", "))
-		writeJSON(w, http.StatusMethodNotAllowed, map[string]string{"error": "invalid_request", "error_description": "The method is not allowed."})
-	})
+		h(w, r)
+	}
 }

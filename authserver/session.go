@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -8,24 +9,47 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Session is what the server keeps of a login beyond what fosite does. It is stored as JSON, so its fields are short.
+// Session is what the server keeps of a session besides what fosite keeps. A Storage gets it as fosite.Session and stores
+// its exported fields as JSON.
 type Session struct {
-	Subject        string `json:"sub,omitempty"`
-	AccessExpires  int64  `json:"ae,omitempty"` // seconds
-	RefreshExpires int64  `json:"re,omitempty"`
-	LoggedIn       int64  `json:"at,omitempty"`
-	// Role is a role that the login asked for, as the legacy profile allows; its tokens carry it and get no further ones.
+	// Subject is the user. Empty for a client's own session.
+	Subject string `json:"sub,omitempty"`
+	// AccessExpires and RefreshExpires are the expiry of the newest tokens, LoggedIn is the time of the login. All are in
+	// Unix seconds.
+	AccessExpires  int64 `json:"ae,omitempty"`
+	RefreshExpires int64 `json:"re,omitempty"`
+	LoggedIn       int64 `json:"at,omitempty"`
+	// Role is the role that a login of the legacy profile asked for. Its tokens carry it, and it gets no more tokens.
 	Role string `json:"role,omitempty"`
 
-	claims             map[string]any // about the subject, for the tokens of this request
-	scopes             []string       // of the access token, where it was asked to be narrower than the session
-	issued             int64          // when the tokens of this request are made, in seconds
+	// The rest belongs to one request and is not stored.
+	claims             map[string]any // about the subject, for new tokens
+	scopes             []string       // of the access token, if a refresh asked for less than the session has
+	issued             int64          // iat of new tokens, in Unix seconds
+	refreshToken       *parsedToken   // of a refresh request
 	address, userAgent string
 }
 
 var _ fosite.Session = (*Session)(nil)
 
-// SetSubject is called by fosite's password handler.
+// sessionFrom returns the session of a request that this server began.
+func sessionFrom(req fosite.Requester) (*Session, error) {
+	session, ok := req.GetSession().(*Session)
+	if !ok {
+		return nil, fmt.Errorf("authserver: a session of type %T", req.GetSession())
+	}
+	return session, nil
+}
+
+// accessScopes returns the scopes of the access token that the request gets.
+func (s *Session) accessScopes(req fosite.Requester) []string {
+	if s.scopes != nil {
+		return s.scopes
+	}
+	return req.GetGrantedScopes()
+}
+
+// SetSubject sets the subject. fosite's password handler calls it.
 func (s *Session) SetSubject(subject string) { s.Subject = subject }
 
 // SetExpiresAt implements fosite.Session.
@@ -56,10 +80,11 @@ func (s *Session) GetUsername() string { return s.Subject }
 // GetSubject implements fosite.Session.
 func (s *Session) GetSubject() string { return s.Subject }
 
-// Origin says where the session was last used from, for lists that people read.
+// Origin returns the client's address and user agent, for lists of sessions. A Storage may look for this method.
 func (s *Session) Origin() (address, userAgent string) { return s.address, s.userAgent }
 
-// SelfContainedAccess tells the store that access tokens are JWTs, verified before it is asked: it keeps no record of each.
+// SelfContainedAccess tells a Storage that access tokens are JWTs, which the server verifies before it asks, so that no
+// record of each is needed. A Storage may look for this method.
 func (s *Session) SelfContainedAccess() bool { return true }
 
 // Clone implements fosite.Session.

@@ -1,251 +1,135 @@
 package authserver
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/opgrant/opgrant/authserver/keys"
-	"github.com/opgrant/opgrant/authserver/policy"
+	"github.com/ory/fosite"
 )
 
-// TokenKind tells access from refresh tokens.
+// TokenKind tells access tokens from refresh tokens.
 type TokenKind string
 
-// The uses of a token.
+// The kinds of a token.
 const (
 	KindAccess  TokenKind = "access_token"
 	KindRefresh TokenKind = "refresh_token"
 )
 
-// maxToken bounds what is looked at as a token at all. An RS256 token with 4096 bits and our claims has 1.2 kB.
-const maxToken = 8 << 10
-
-// The types of JWT, in the header's typ (RFC 9068 section 2.1) and, for the legacy profile, in the claim sub.
-const (
-	typeAccess    = "at+jwt"
-	typeLegacy    = "JWT"
-	legacyAccess  = "operation"
-	legacyRefresh = "refresh"
-)
-
-// Errors of a token that is not good. Both are verdicts; anything else that a check returns is a don't-know.
+// Errors of Inspect that say that a token is not valid. Any other error says that the server cannot tell.
 var (
-	// ErrTokenInvalid is a token that is not ours, altered, revoked, or of a session that has ended.
+	// ErrTokenInvalid is a token that this server did not issue, or that was altered or revoked, or whose session has ended.
 	ErrTokenInvalid = errors.New("authserver: token is not valid")
-	// ErrTokenExpired is a token of ours whose time is over.
+	// ErrTokenExpired is a token of this server that has expired.
 	ErrTokenExpired = errors.New("authserver: token is expired")
 )
 
-// jwtToken is a JWT whose signature has been checked, and nothing else.
-type jwtToken struct {
-	kind    TokenKind
-	legacy  bool
-	session string // empty in tokens of another server that was imported
-	subject string
-	claims  jwt.MapClaims
-	expires time.Time
+// Token describes a valid token.
+type Token struct {
+	Kind   TokenKind
+	Legacy bool // the token has the legacy profile
+	// Subject is the user. Empty for a client's own token.
+	Subject string
+	// Client is the client that the token was issued to. Empty for an imported token that has no session here.
+	Client string
+	Scopes []string
+	// Role is the role that a login of the legacy profile asked for.
+	Role string
+	// Session is the ID of the token's session. Empty for an imported token that has no session here.
+	Session         string
+	Issued, Expires time.Time
+	// Claims are all claims of a JWT; nil for an opaque token. They must not be changed.
+	Claims map[string]any
+
+	signature string // the token's name in the store
 }
 
-// tokenCharacters are those of base64url and of the dots between: one spelling for each token. Anything else that a lax
-// decoder would skip (line ends, padding) makes it another string, and no token.
-func tokenCharacters(token string) bool {
-	for i := range len(token) {
-		c := token[i]
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return token != "" && len(token) <= maxToken
+// parsedToken is a token that came with a request. It is verified once and named once, here; all later steps of the request
+// read this value.
+type parsedToken struct {
+	raw       string
+	signature string // the token's name in the store; empty if it cannot be a token of this server
+	kind      TokenKind
+	session   string // empty for an imported token
+
+	// The rest is empty for an opaque refresh token, about which only the store knows more.
+	legacy          bool
+	subject         string
+	claims          jwt.MapClaims
+	issued, expires time.Time
 }
 
-// opaqueLength is that of an opaque refresh token behind the session's ID: 256 bits as base64url.
-const opaqueLength = 43
+// imported tells whether another server issued the token.
+func (t *parsedToken) imported() bool { return t.claims != nil && t.session == "" }
 
-// looksLikeJWT tells JWTs from opaque refresh tokens by their shape alone.
-func looksLikeJWT(token string) bool { return strings.Count(token, ".") == 2 }
-
-// verify checks shape, algorithm, key, signature and type of a JWT, then its time. ErrTokenExpired comes with the token.
-func (s *Server) verify(ctx context.Context, token string) (*jwtToken, error) {
-	if !tokenCharacters(token) || !looksLikeJWT(token) {
-		return nil, ErrTokenInvalid
-	}
-	if !s.config.Keys.Loaded() {
-		return nil, keys.ErrNoKey
-	}
-	parsed, err := s.parse(token)
-	if errors.Is(err, errNoKey) {
-		// It may be another replica's newest key, which is a verdict only when the store says so.
-		if err := s.config.Keys.Refresh(ctx); err != nil {
+// parseToken reads a token of either form. The signature and the times of a JWT are verified. An opaque token is valid if
+// the store finds it.
+func (s *Server) parseToken(ctx context.Context, raw string) (*parsedToken, error) {
+	t := &parsedToken{raw: raw, kind: KindRefresh}
+	if looksLikeJWT(raw) {
+		var err error
+		if t, err = s.verifyJWT(ctx, raw); err != nil {
 			return nil, err
 		}
-		parsed, err = s.parse(token)
+	} else {
+		t.session = opaqueSession(raw)
 	}
-	if err != nil || parsed.Method.Alg() == policy.ES256 && !isLow(parsed.Signature) {
+	t.signature = s.signature(t)
+	return t, nil
+}
+
+// Inspect checks a token of any kind: its signature, its times, and whether the store still has it. It costs one round trip
+// to the store. ErrTokenInvalid and ErrTokenExpired say that the token is not valid. Any other error says that the server
+// cannot tell; it wraps fosite.ErrTemporarilyUnavailable if the store does not answer.
+func (s *Server) Inspect(ctx context.Context, token string) (*Token, error) {
+	if !tokenCharacters(token) {
 		return nil, ErrTokenInvalid
 	}
-	t, err := s.classify(parsed)
+	t, err := s.parseToken(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	if !s.config.Now().Before(t.expires) {
-		return t, ErrTokenExpired
+	if t.imported() {
+		return s.inspectImported(ctx, t)
 	}
-	return t, nil
+	return s.inspectStored(ctx, t)
 }
 
-var errNoKey = errors.New("authserver: no key of that name")
-
-// parser checks no times: classify does, because an expired token must still be told from a forged one.
-var parser = jwt.NewParser(
-	jwt.WithValidMethods(policy.Algorithms()),
-	jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
-
-func (s *Server) parse(token string) (*jwt.Token, error) {
-	return parser.Parse(token, func(t *jwt.Token) (any, error) {
-		// RFC 8725 section 3.1: the key says which algorithm it is for, not the token. RFC 7515 section 4.1.11: an unknown
-		// critical header makes a token invalid; we know none.
-		if _, ok := t.Header["crit"]; ok {
-			return nil, ErrTokenInvalid
-		}
-		if _, ok := t.Header["b64"]; ok {
-			return nil, ErrTokenInvalid
-		}
-		kid, ok := t.Header["kid"].(string)
-		if _, present := t.Header["kid"]; present && !ok {
-			return nil, ErrTokenInvalid
-		}
-		var set jwt.VerificationKeySet
-		for _, k := range s.config.Keys.Verifiers(kid) {
-			if k.Algorithm == t.Method.Alg() {
-				set.Keys = append(set.Keys, k.Public)
-			}
-		}
-		if len(set.Keys) == 0 {
-			return nil, errNoKey
-		}
-		return set, nil
-	})
-}
-
-// classify reads type, session and times. The type is in the header, and a token of one profile is never taken for the other.
-func (s *Server) classify(parsed *jwt.Token) (*jwtToken, error) {
-	claims, ok := parsed.Claims.(jwt.MapClaims)
-	if !ok {
-		return nil, ErrTokenInvalid
+// inspectStored looks a token up in the store.
+func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, error) {
+	lookUp := s.config.Storage.GetAccessTokenSession
+	if t.kind == KindRefresh {
+		lookUp = s.config.Storage.GetRefreshTokenSession
 	}
-	expires, err := claims.GetExpirationTime()
-	if err != nil || expires == nil {
-		return nil, ErrTokenInvalid
-	}
-	now := s.config.Now()
-	if nbf, err := claims.GetNotBefore(); err != nil || nbf != nil && nbf.After(now.Add(clockSkew)) {
-		return nil, ErrTokenInvalid
-	}
-	if iat, err := claims.GetIssuedAt(); err != nil || iat != nil && iat.After(now.Add(clockSkew)) {
-		return nil, ErrTokenInvalid
-	}
-	t := &jwtToken{claims: claims, expires: expires.Time}
-	if sid, present := claims["sid"]; present {
-		if t.session, _ = sid.(string); t.session == "" {
-			return nil, ErrTokenInvalid
-		}
-	}
-	subject, err := claims.GetSubject()
-	if err != nil {
-		return nil, ErrTokenInvalid
-	}
-	typ, _ := parsed.Header["typ"].(string)
+	session := &Session{}
+	req, err := lookUp(ctx, t.signature, session)
 	switch {
-	case typ == typeAccess:
-		if issuer, err := claims.GetIssuer(); err != nil || issuer != s.config.Issuer {
-			return nil, ErrTokenInvalid
-		}
-		t.kind, t.subject = KindAccess, subject
-	case typ == typeLegacy && subject == legacyAccess:
-		t.kind, t.legacy, t.subject = KindAccess, true, legacySubject(claims)
-	case typ == typeLegacy && subject == legacyRefresh:
-		t.kind, t.legacy, t.subject = KindRefresh, true, legacySubject(claims)
-	default:
+	case isUnavailable(err):
+		return nil, err
+	case errors.Is(err, fosite.ErrNotFound), errors.Is(err, fosite.ErrInactiveToken):
 		return nil, ErrTokenInvalid
+	case err != nil:
+		return nil, err
 	}
-	if t.legacy && t.subject == "" || !t.legacy && t.session == "" {
-		return nil, ErrTokenInvalid
+	found := &Token{
+		Kind: t.kind, Subject: session.Subject, Client: req.GetClient().GetID(), Scopes: req.GetGrantedScopes(), Role: session.Role,
+		Session: req.GetID(), Issued: req.GetRequestedAt(), Expires: session.GetExpiresAt(fosite.RefreshToken), signature: t.signature,
 	}
-	return t, nil
-}
-
-// clockSkew is how far the clocks of two servers may be apart.
-const clockSkew = time.Minute
-
-// legacySubject reads the user name: a string, or in old tokens the whole user record.
-func legacySubject(claims jwt.MapClaims) string {
-	switch u := claims["username"].(type) {
-	case string:
-		return u
-	case map[string]any:
-		name, _ := u["username"].(string)
-		return name
-	}
-	return ""
-}
-
-// sessionOf reads the session of a token that nobody has verified: enough to find the record that will be compared.
-func sessionOf(token string) string {
-	if !tokenCharacters(token) {
-		return ""
-	}
-	first, rest, ok := strings.Cut(token, ".")
-	if !ok {
-		return ""
-	}
-	if !looksLikeJWT(token) {
-		if len(rest) != opaqueLength || strings.Contains(rest, ".") {
-			return ""
+	if t.claims == nil {
+		if !s.config.Now().Before(found.Expires) {
+			return nil, ErrTokenExpired
 		}
-		return first
+		return found, nil
 	}
-	payload, _, _ := strings.Cut(rest, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		return ""
+	found.Legacy, found.Claims, found.Expires = t.legacy, t.claims, t.expires
+	if !t.issued.IsZero() {
+		found.Issued = t.issued
 	}
-	var claims struct {
-		Session string `json:"sid"`
+	if scope, ok := t.claims["scope"].(string); ok {
+		found.Scopes = strings.Fields(scope) // a refresh may have narrowed the scope of the session
 	}
-	if json.Unmarshal(raw, &claims) != nil {
-		return ""
-	}
-	return claims.Session
-}
-
-// signatureOf names a token in the store, or "" for what cannot be one of ours: a store answers that without Redis.
-func (s *Server) signatureOf(token string) string {
-	session := sessionOf(token)
-	if session == "" {
-		subject := inheritedSubject(token)
-		if subject == "" {
-			return ""
-		}
-		session = s.config.Storage.ImportedSessionID(subject, token)
-	}
-	return s.config.Storage.TokenSignature(session, token)
-}
-
-// ttl returns how long tokens of the client are valid from now on.
-func (s *Server) ttl(client policy.Client) (access, refresh time.Duration) {
-	access = cmp.Or(client.AccessTTL, s.config.AccessTTL)
-	if access == 0 {
-		access = defaultAccessTTL
-		if client.Legacy() {
-			access = defaultLegacyAccessTTL
-		}
-	}
-	return access, cmp.Or(client.RefreshTTL, s.config.RefreshTTL, defaultRefreshTTL)
+	return found, nil
 }

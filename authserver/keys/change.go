@@ -12,19 +12,19 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Info is a key as people see it.
+// Info describes a key.
 type Info struct {
 	ID        string    `json:"kid"`
 	Algorithm string    `json:"alg"`
 	Stage     string    `json:"stage"` // next, active or retired
 	Created   time.Time `json:"created"`
 	Activates time.Time `json:"activates"`
-	// Ends is when it leaves the JWKS; zero while it signs or is yet to.
+	// Ends is when the key leaves the JWKS. Zero until a newer key of its algorithm exists.
 	Ends     time.Time `json:"ends,omitzero"`
 	Imported bool      `json:"imported,omitempty"`
 }
 
-// List returns all keys, the one that signs next or last first.
+// List loads and returns all keys, the one with the latest activation first.
 func (s *Set) List(ctx context.Context) ([]Info, error) {
 	if err := s.Load(ctx); err != nil {
 		return nil, err
@@ -50,8 +50,8 @@ func (s *Set) List(ctx context.Context) ([]Info, error) {
 	return list, nil
 }
 
-// Rotate publishes a new key of the algorithm, which signs after the lead. While one is waiting already, Rotate changes
-// nothing and returns that one's ID. immediately skips the lead, for a key that has leaked.
+// Rotate publishes a new key of the algorithm, which signs after Config.Lead. If one is waiting already, Rotate changes nothing
+// and returns its ID. immediately skips the lead, for a key that has leaked.
 func (s *Set) Rotate(ctx context.Context, algorithm string, immediately bool) (id string, err error) {
 	err = s.change(ctx, func(keys []*Key, now time.Time) ([]*Key, error) {
 		if !immediately {
@@ -67,7 +67,7 @@ func (s *Set) Rotate(ctx context.Context, algorithm string, immediately bool) (i
 			return nil, err
 		}
 		if !immediately {
-			// Counted from here: on a busy machine it takes seconds to make an RSA key.
+			// From now, not from the call: on a busy machine it takes seconds to make an RSA key.
 			k.Activates = s.config.Now().Add(s.config.Lead).UTC()
 		}
 		id = k.ID
@@ -76,8 +76,9 @@ func (s *Set) Rotate(ctx context.Context, algorithm string, immediately bool) (i
 	return id, err
 }
 
-// Import adds a key of another server. A private key signs from now on, unless verifyOnly; a public one only verifies.
-// Tokens of it that carry no kid are honoured. Importing a key again changes nothing.
+// Import adds a key of another server: private, or public if private is nil. A private key signs from now on unless verifyOnly
+// is true; a public key only verifies. Tokens without a kid are accepted if an imported key signed them. added is false if
+// the set has the key already.
 func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.PublicKey, verifyOnly bool) (id string, added bool, err error) {
 	if private != nil {
 		public = private.Public()
@@ -103,8 +104,9 @@ func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.P
 	return id, added, err
 }
 
-// Note tells the set that a token of the key lives until expires. Only one that outlives MaxTokenTTL costs a write, and
-// one that outlives it by less than the one before costs none: what is noted is rounded up to a month.
+// Note tells the set that a token of the key expires at expires, so that the key is published until then. Only a token that
+// is valid for longer than Config.MaxTokenTTL costs a write, and most of those do not: the noted time is rounded up to a
+// month.
 func (s *Set) Note(ctx context.Context, k *Key, expires time.Time) error {
 	if expires.After(endOfTime) {
 		expires = endOfTime
@@ -124,7 +126,7 @@ func (s *Set) Note(ctx context.Context, k *Key, expires time.Time) error {
 	})
 }
 
-// endOfTime is the last moment that can be written as JSON (RFC 3339 has four digits for the year).
+// endOfTime is the last month that can be written as JSON (RFC 3339 has four digits for the year).
 var endOfTime = time.Date(9999, time.December, 1, 0, 0, 0, 0, time.UTC)
 
 func monthAfter(t time.Time) time.Time {
@@ -135,7 +137,7 @@ func monthAfter(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month()+1, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// Load asks the store for the keys once.
+// Load loads the keys from the store once. Keys that were loaded before stay in use if it fails.
 func (s *Set) Load(ctx context.Context) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -163,7 +165,8 @@ func (s *Set) load(ctx context.Context) error {
 	return nil
 }
 
-// change applies a change to the newest document, again whenever somebody else was first. Expired keys leave it on the way.
+// change applies a change to the stored document, and again if another replica changed it at the same time. It also removes
+// expired keys.
 func (s *Set) change(ctx context.Context, apply func(keys []*Key, now time.Time) ([]*Key, error)) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()

@@ -17,18 +17,18 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// Key is one key pair with its times. It is immutable.
+// Key is one key pair with its times. It must not be changed.
 type Key struct {
 	ID        string
 	Algorithm string
 	Created   time.Time
-	// Activates is when it begins to sign. Until then it is only published.
+	// Activates is when the key begins to sign. Until then it is only published.
 	Activates time.Time
-	// LastExpiry is when the last token expires that is known to live longer than the set's MaxTokenTTL.
+	// LastExpiry is when the last token expires that was noted because its TTL exceeds Config.MaxTokenTTL (see Set.Note).
 	LastExpiry time.Time
-	// Imported keys verify tokens without a kid too: another server signed them before.
+	// Imported is true for a key of another server. It also verifies tokens without a kid.
 	Imported bool
-	// VerifyOnly keys never sign.
+	// VerifyOnly is true for a key that never signs.
 	VerifyOnly bool
 
 	Private crypto.Signer // nil for a public key alone
@@ -98,7 +98,8 @@ func generate(algorithm string, rsaBits int) (crypto.Signer, error) {
 	return nil, fmt.Errorf("keys: unknown algorithm %q", algorithm)
 }
 
-// AlgorithmOf returns the algorithm that fits a public key, or an error for a kind or size that no token may have.
+// AlgorithmOf returns the signing algorithm for a public key, or an error if no token may be signed with it: RSA keys of less
+// than 2048 bits, curves other than P-256, and other kinds of keys.
 func AlgorithmOf(public crypto.PublicKey) (string, error) {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
@@ -114,10 +115,10 @@ func AlgorithmOf(public crypto.PublicKey) (string, error) {
 	case ed25519.PublicKey:
 		return policy.EdDSA, nil
 	}
-	return "", fmt.Errorf("keys: %T is no signing key", public)
+	return "", fmt.Errorf("keys: %T is not a signing key", public)
 }
 
-// IDOf is the ID (kid) of a key: its thumbprint of RFC 7638, so that one key has one name on every server.
+// IDOf returns the ID (kid) of a key: its JWK thumbprint (RFC 7638), so that a key has the same ID on every server.
 func IDOf(public crypto.PublicKey) (string, error) {
 	jwk := jose.JSONWebKey{Key: public}
 	sum, err := jwk.Thumbprint(crypto.SHA256)

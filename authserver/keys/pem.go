@@ -10,11 +10,11 @@ import (
 	"github.com/youmark/pkcs8"
 )
 
-// ErrPassphrase is returned for an encrypted key whose passphrase is not the one given, or is not given.
-var ErrPassphrase = errors.New("keys: the key is encrypted and the passphrase does not open it")
+// ErrPassphrase is returned for an encrypted key if the passphrase is missing or wrong.
+var ErrPassphrase = errors.New("keys: the key is encrypted, and the passphrase is missing or wrong")
 
-// ParsePrivate reads a private key from PEM: PKCS #8, encrypted under a passphrase or not, PKCS #1 or SEC 1. The passphrase
-// of a key that is not encrypted is not looked at.
+// ParsePrivate reads a private key from PEM: PKCS #8 (encrypted or not), PKCS #1 or SEC 1. The passphrase is ignored if the
+// key is not encrypted. ErrPassphrase: the key is encrypted and the passphrase does not fit.
 func ParsePrivate(text, passphrase []byte) (crypto.Signer, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -34,14 +34,14 @@ func ParsePrivate(text, passphrase []byte) (crypto.Signer, error) {
 	case "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(block.Bytes)
 	default:
-		return nil, fmt.Errorf("keys: a PEM block of type %q is no private key", block.Type)
+		return nil, fmt.Errorf("keys: a PEM block of type %q is not a private key", block.Type)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("keys: %T does not sign", key)
+		return nil, fmt.Errorf("keys: %T is not a signing key", key)
 	}
 	return signer, nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Run keeps the set up to date until the context ends: it opens it as soon as the store can be reached, follows what other
-// replicas do, and begins rotations that are due. Errors go to the log; the keys at hand stay in use.
+// Run keeps the set up to date until the context ends: it opens the set as soon as the store can be reached, loads changes by
+// other replicas every Config.Reload, and begins rotations that are due. Errors are logged, and the loaded keys stay in use.
 func (s *Set) Run(ctx context.Context, log *slog.Logger) {
 	ticker := time.NewTicker(s.config.Reload)
 	defer ticker.Stop()
@@ -41,7 +41,7 @@ func (s *Set) maintain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// The lead is part of the age, so that keys change every RotateEvery, not RotateEvery and a lead.
+		// Without the subtraction keys would change every RotateEvery plus Lead.
 		if s.config.Now().Sub(k.Activates) >= s.config.RotateEvery-s.config.Lead {
 			if _, err := s.Rotate(ctx, algorithm, false); err != nil {
 				return err
@@ -51,14 +51,15 @@ func (s *Set) maintain(ctx context.Context) error {
 	return nil
 }
 
-// refresh is one look at the store, with all who wait for it.
+// refresh is one reload that several callers wait for.
 type refresh struct {
 	done chan struct{}
 	err  error
 }
 
-// Refresh asks the store once more, for a kid that is not known. It returns when a look has ended that began after the call:
-// only then is it a verdict that there is no such key. However many ask, there is one look every RefreshEvery.
+// Refresh loads the keys again, for a token whose kid is unknown. It returns after a load that began after the call: only then
+// is it certain that there is no such key. Concurrent callers share one load, and there is at most one every
+// Config.RefreshEvery. If ctx ends first, the error wraps fosite.ErrTemporarilyUnavailable.
 func (s *Set) Refresh(ctx context.Context) error {
 	s.refreshing.Lock()
 	r := s.refresh
@@ -81,7 +82,7 @@ func (s *Set) runRefresh() {
 	r := s.refresh
 	s.refresh, s.refreshed = nil, time.Now()
 	s.refreshing.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // those who wait come and go
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // not of one caller: others wait too
 	defer cancel()
 	r.err = s.Load(ctx)
 	close(r.done)

@@ -17,40 +17,40 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Store keeps the key document for all replicas.
+// Store keeps the key document that all replicas share. Its methods must be safe for concurrent use.
 type Store interface {
-	// LoadKeys returns the document and its revision, or nil and "" where there is none.
+	// LoadKeys returns the document and its revision, or nil and "" if there is none.
 	LoadKeys(ctx context.Context) (document []byte, revision string, err error)
-	// SaveKeys replaces the document if its revision is still the given one. fosite.ErrSerializationFailure: it is not.
+	// SaveKeys replaces the document if it still has the given revision. fosite.ErrSerializationFailure: it has another one.
 	SaveKeys(ctx context.Context, document []byte, revision string) error
 }
 
-// Config tunes a Set. Store is required; every other zero value is a sound default.
+// Config configures a Set. Store is required. Every other field may be left at its zero value.
 type Config struct {
 	Store Store
 
-	// RSABits is the size of new RSA keys. Default 2048: 4096 costs six times as much per token.
+	// RSABits is the size of new RSA keys. Default: 2048. Signing with 4096 bits costs six times as much.
 	RSABits int
 
-	// Lead is how long a new key is published before it signs. It must be longer than verifiers cache the JWKS. Default
+	// Lead is how long a new key is published before it signs. It must be longer than verifiers cache the JWKS. Default:
 	// 10 minutes. The first key of an algorithm signs at once.
 	Lead time.Duration
 
-	// MaxTokenTTL is the longest life that tokens have; a retired key is published for as long. Default 31 days. Tokens
-	// that live longer are noted one by one (see Note).
+	// MaxTokenTTL is how long tokens are valid at most; a retired key is published for as long. Default: 31 days. A token
+	// that is valid for longer must be noted (see Set.Note).
 	MaxTokenTTL time.Duration
 
-	// RotateEvery makes Maintain begin a rotation when the signing key is that old. Zero: only by hand.
+	// RotateEvery is how often Run replaces the signing keys. Zero: never; keys are replaced by Rotate only.
 	RotateEvery time.Duration
 
-	// Reload is how often Run asks the store for news. Default 10 s.
+	// Reload is how often Run loads the keys. Default: 10 seconds.
 	Reload time.Duration
 
-	// RefreshEvery is the distance between two looks at the store for kids that are not known, which whoever sends such a
-	// token waits for. Default 100 ms: made-up kids cost the store no more than ten reads a second.
+	// RefreshEvery is the shortest time between two loads for unknown kids, for which requests wait. Default: 100 ms, so that
+	// made-up kids cost the store at most ten reads a second.
 	RefreshEvery time.Duration
 
-	// Now is the clock. Default time.Now.
+	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
 
@@ -76,15 +76,16 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Set is the keys of one server. It is safe for concurrent use. Reading costs no round trip.
+// Set holds the keys of one server. It is safe for concurrent use. Signer, Verifiers and Document cost no round trip. Errors of
+// the store are returned as they are.
 type Set struct {
 	config  Config
 	current atomic.Pointer[snapshot]
 
-	reload sync.Mutex // one load at a time
+	reload sync.Mutex // one load or change at a time
 
 	refreshing sync.Mutex
-	refresh    *refresh  // the look at the store that is about to begin
+	refresh    *refresh  // the load that begins next
 	refreshed  time.Time // when the last one began
 }
 
@@ -94,10 +95,11 @@ type snapshot struct {
 	revision string
 }
 
-// ErrNoKey is returned while no key for an algorithm has been loaded, as when the store could not be reached at start.
+// ErrNoKey is returned while no keys have been loaded, for instance because the store was unreachable at the start. It wraps
+// fosite.ErrTemporarilyUnavailable.
 var ErrNoKey = fmt.Errorf("keys: no signing key: %w", fosite.ErrTemporarilyUnavailable)
 
-// New returns an empty set. Open fills it.
+// New returns an empty set. Open or Run loads the keys.
 func New(config Config) (*Set, error) {
 	if config.Store == nil {
 		return nil, errors.New("keys: no store")
@@ -109,8 +111,8 @@ func New(config Config) (*Set, error) {
 	return &Set{config: config}, nil
 }
 
-// Open loads the keys, and makes the first one of each algorithm where there is none. Two servers that open an empty store
-// at once end up with the same keys.
+// Open loads the keys and makes the first key of each algorithm that has none. Two servers that open an empty store at the
+// same time end up with the same keys.
 func (s *Set) Open(ctx context.Context) error {
 	return s.change(ctx, func(keys []*Key, now time.Time) ([]*Key, error) {
 		for _, algorithm := range policy.Algorithms() {
@@ -162,8 +164,8 @@ func (s *Set) signer(keys []*Key, algorithm string, now time.Time) *Key {
 	return nil
 }
 
-// Verifiers returns the keys that a token with this kid may have been signed by: one, or none. A token without a kid may
-// have been signed by any imported key.
+// Verifiers returns the keys that may have signed a token with this kid: one or none. For an empty kid these are all imported
+// keys.
 func (s *Set) Verifiers(kid string) []*Key {
 	c := s.current.Load()
 	if c == nil {
@@ -184,10 +186,10 @@ func (s *Set) Verifiers(kid string) []*Key {
 	return imported
 }
 
-// Loaded tells whether keys have been loaded at least once: before, no verdict on a signature is possible.
+// Loaded tells whether keys have been loaded. Before, no signature can be verified.
 func (s *Set) Loaded() bool { return s.current.Load() != nil }
 
-// end returns when a key is no longer needed: MaxTokenTTL after the next one of its algorithm has activated. Zero: not yet.
+// end returns when a key is no longer needed: MaxTokenTTL after the next key of its algorithm activates. Zero: not known yet.
 func (s *Set) end(keys []*Key, k *Key) time.Time {
 	if k.VerifyOnly {
 		return later(k.Created.Add(s.config.MaxTokenTTL), k.LastExpiry)
@@ -212,7 +214,7 @@ func (s *Set) expired(keys []*Key, k *Key) bool {
 	return !end.IsZero() && s.config.Now().After(end)
 }
 
-// Document is what the JWKS endpoint serves (RFC 7517 section 5), with an entity tag for it.
+// Document returns the JWK Set to publish (RFC 7517 section 5) and an entity tag, or ErrNoKey.
 func (s *Set) Document() (body []byte, etag string, err error) {
 	c := s.current.Load()
 	if c == nil {

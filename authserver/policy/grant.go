@@ -17,16 +17,18 @@ const (
 	extensionPrefix = "urn:ietf:params:oauth:grant-type:"
 )
 
-// Grant is one grant type and what it takes.
+// Grant is one grant type and its requirements.
 type Grant struct {
 	// Type is the value of the parameter grant_type.
 	Type string
 	// Required are the parameters that a request must have besides grant_type.
 	Required []string
-	// Confidential grants are not for public clients.
+	// Confidential is true for a grant that public clients cannot use.
 	Confidential bool
-	// Users tells that the grant authenticates a user by password, and is offered only by a server that has users.
+	// Users is true for a grant that authenticates a user by password. Only a server that has users offers it.
 	Users bool
+	// AuthenticatesClient is true for a grant whose own parameters authenticate the client.
+	AuthenticatesClient bool
 }
 
 // grants is the table of all grants.
@@ -34,7 +36,7 @@ var grants = []Grant{
 	{Type: GrantPassword, Required: []string{"username", "password"}, Users: true},
 	{Type: GrantRefreshToken, Required: []string{"refresh_token"}},
 	{Type: GrantClientCredentials, Confidential: true},
-	{Type: GrantJWTBearer, Required: []string{"assertion"}},
+	{Type: GrantJWTBearer, Required: []string{"assertion"}, AuthenticatesClient: true},
 	{Type: GrantTokenExchange, Required: []string{"subject_token", "subject_token_type"}},
 }
 

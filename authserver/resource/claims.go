@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// Claims are what a good token says. They must not be changed: requests with the same token may share them.
+// Claims describes a valid access token. It must not be changed, because requests with the same token may share it.
 type Claims struct {
-	// Subject is who the token speaks for: a user, or the client itself where nobody logged in.
+	// Subject is the user, or the client itself if no user logged in.
 	Subject string
-	// Client is who was given the token. Empty for tokens of the legacy profile that are verified here.
-	Client string
-	Scopes []string
-	// Issued and Expires are the token's times.
+	// Client is the client that the token was issued to. Empty for tokens of the legacy profile that are verified locally.
+	Client          string
+	Scopes          []string
 	Issued, Expires time.Time
-	// Session is the login that the token belongs to, ID the token itself. Either may be empty.
+	// Session is the ID of the session that the token belongs to, ID the one of the token itself. Either may be empty.
 	Session, ID string
-	// Legacy marks a token of the legacy profile; SuperUser and Role are what such a token says of its user.
+	// Legacy is true for a token of the legacy profile. SuperUser and Role are what such a token says about its user.
 	Legacy    bool
 	SuperUser bool
 	Role      string
-	// All has every claim as it came, or every member of the introspection answer.
+	// All has every claim of the token, or every member of the introspection response.
 	All map[string]any
 }
 
@@ -30,13 +29,13 @@ func (c *Claims) HasScope(scope string) bool { return slices.Contains(c.Scopes, 
 
 type contextKey struct{}
 
-// From returns the claims of the request that the context belongs to. ok is false outside of a handler that is guarded.
+// From returns the claims of the request with this context. ok is false outside of Guard.Require.
 func From(ctx context.Context) (claims *Claims, ok bool) {
 	claims, ok = ctx.Value(contextKey{}).(*Claims)
 	return claims, ok
 }
 
-// With returns a context with claims, for tests of handlers.
+// With returns a context with claims. Tests of handlers need it.
 func With(ctx context.Context, claims *Claims) context.Context {
 	return context.WithValue(ctx, contextKey{}, claims)
 }

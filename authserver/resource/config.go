@@ -10,49 +10,50 @@ import (
 	"time"
 )
 
-// Config says whose tokens are good here. Issuer is required; every other zero value is a sound default.
+// Config configures a Guard. Issuer is required. Every other field may be left at its zero value.
 type Config struct {
-	// Issuer is the authorization server's URL, as it stands in its tokens and metadata.
+	// Issuer is the authorization server's URL, as it is in its tokens and metadata: http or https, without a trailing slash.
 	Issuer string
-	// Audience is the name of this resource server; a token must be for it. Default: the issuer, which is what tokens are
-	// for whose request named no audience.
+	// Audience is the name of this resource server, which tokens must have as an audience. Default: the issuer, which is the
+	// audience of tokens whose request named none.
 	Audience string
 
-	// Legacy lets tokens of the legacy profile pass, with LegacyScopes.
+	// Legacy accepts tokens of the legacy profile. They get LegacyScopes.
 	Legacy       bool
 	LegacyScopes []string
 
-	// Introspection asks the authorization server about every token. Nil: tokens are verified here.
+	// Introspection, if set, asks the authorization server about every token. Nil: tokens are verified locally.
 	Introspection *Introspection
 
-	// KeysURL is where the key set is. Default: /.well-known/jwks.json below the issuer.
+	// KeysURL is the URL of the key set (RFC 7517). Default: /.well-known/jwks.json below the issuer.
 	KeysURL string
-	// KeysFresh is the age from which the key set is renewed. Default 5 minutes.
+	// KeysFresh is the age at which the key set is fetched again in the background. Default: 5 minutes.
 	KeysFresh time.Duration
-	// KeysStale is how long the keys at hand stay in use while they cannot be renewed. Default one hour: past it the
-	// authorization server may have withdrawn one.
+	// KeysStale is the age at which the key set is no longer used, if it cannot be fetched. Default: 1 hour. By then the
+	// authorization server may have withdrawn a key.
 	KeysStale time.Duration
-	// KeysEvery is the distance between two fetches. Default one second.
+	// KeysEvery is the shortest time between two fetches. Default: 1 second.
 	KeysEvery time.Duration
 
 	// Realm names the protected space in WWW-Authenticate. Default: the audience.
 	Realm string
-	// HTTP makes the requests to the authorization server. Default: one that waits two seconds and follows no redirect.
+	// HTTP sends the requests to the authorization server. Default: a client with a timeout of 2 seconds that follows no
+	// redirect.
 	HTTP *http.Client
-	// Log gets what keeps this server from knowing. Default slog.Default.
+	// Log gets the errors because of which a token could not be checked. Default: slog.Default.
 	Log *slog.Logger
-	// Now is the clock. Default time.Now.
+	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
 
-// Introspection is how this resource server asks about tokens (RFC 7662).
+// Introspection configures introspection (RFC 7662).
 type Introspection struct {
 	// URL of the endpoint. Default: /oauth2/introspect below the issuer.
 	URL string
-	// ClientID and ClientSecret are those of a client that may introspect.
+	// ClientID and ClientSecret are the credentials of a client that may introspect. Both are required.
 	ClientID, ClientSecret string
-	// Cache is how long an answer is used again, and with it how long a revoked token may still pass. Default 10 seconds;
-	// negative: every request asks.
+	// Cache is how long a response is used again, and so how long a revoked token may still be accepted. Default: 10 seconds.
+	// Negative: responses are not used again.
 	Cache time.Duration
 }
 
@@ -97,7 +98,7 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var problems []error
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.HasSuffix(c.Issuer, "/") {
-		problems = append(problems, fmt.Errorf("issuer %q is no http(s) URL without a trailing slash", c.Issuer))
+		problems = append(problems, fmt.Errorf("issuer %q is not an http(s) URL without a trailing slash", c.Issuer))
 	}
 	if c.KeysFresh < 0 || c.KeysStale < 0 || c.KeysEvery < 0 {
 		problems = append(problems, errors.New("the times of the key set cannot be negative"))

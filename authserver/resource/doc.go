@@ -1,5 +1,5 @@
-// Package resource is the resource server's side of OAuth 2.0 (RFC 6750): middleware that lets requests with a good access
-// token through to a handler, and answers all others. It needs nothing of the authorization server but its URL.
+// Package resource protects a resource server (RFC 6750): middleware that checks the access token of each request. Of the
+// authorization server it needs only the URL.
 //
 //	guard, err := resource.New(resource.Config{Issuer: "https://id.example.com"})
 //	mux.Handle("GET /things", guard.Require("things:read")(list))
@@ -11,30 +11,30 @@
 //
 // # Two ways to check a token
 //
-// By default tokens are verified here, with the public keys of the authorization server (RFC 9068 section 4). That costs no
-// round trip, and a token is good until it expires, even when it was revoked. With Config.Introspection the authorization
-// server is asked (RFC 7662), so that a revocation counts within the cache's time.
+// By default tokens are verified locally, with the public keys of the authorization server (RFC 9068 section 4). That costs
+// no request, but a revoked token is accepted until it expires. With Config.Introspection the authorization server is asked
+// (RFC 7662), and a revoked token is accepted for Introspection.Cache at most.
 //
 // # Keys
 //
-// The key set is cached. It is renewed in the background when it is no longer fresh, and at once for a token that names a key
-// that is not in it: all requests that meet one wait for a single fetch, and fetches keep a distance, so that made-up key
-// names cost the authorization server no more than one request a second. What such a token is told rests on a key set that
-// was fetched after the token came in.
+// The key set is cached. It is fetched again in the background when it is no longer fresh, and at once for a token whose key
+// is not in it. Concurrent requests share one fetch, and fetches are at least Config.KeysEvery apart, so that made-up key IDs
+// cost the authorization server one request a second at most. A token with an unknown key is refused only after a fetch that
+// began after the token came in.
 //
-// # Three answers
+// # Responses
 //
-//	no token                          401, WWW-Authenticate: Bearer without an error
-//	more than one, or not well-formed 400 invalid_request
-//	not good                          401 invalid_token
-//	good, without the scope           403 insufficient_scope
-//	the server cannot know            503 with Retry-After
+//	no token                           401, WWW-Authenticate: Bearer without an error
+//	malformed, or more than one token  400 invalid_request
+//	invalid or expired token           401 invalid_token
+//	a scope is missing                 403 insufficient_scope
+//	the token cannot be checked        503 with Retry-After
 //
-// The last one is an authorization server that does not answer while its answer is needed. Clients throw tokens away on a
-// 401, so an outage must not look like one.
+// A token cannot be checked if the authorization server is needed and does not answer. That is never a 401, because clients
+// discard their tokens on a 401.
 //
-// # Old clients
+// # The legacy profile
 //
-// With Config.Legacy, tokens of the legacy profile pass too, so that a service can serve old and new clients side by side.
-// They have no scopes of their own: Config.LegacyScopes says what they may do.
+// With Config.Legacy, tokens of the legacy profile are accepted too, so that a service can serve old and new clients. They
+// have no scopes; Config.LegacyScopes says what they may do.
 package resource

@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// Guard checks tokens. It is safe for concurrent use.
+// Guard checks access tokens. It is safe for concurrent use. Make one with New.
 type Guard struct {
-	config  Config
-	keys    *keySet
-	answers *answers // nil without introspection
+	config Config
+	keys   *keySet
+	cache  *cache // nil without introspection
 }
 
-// New returns a guard, or all that is wrong with the config. It asks nobody: the authorization server may start later.
+// New returns a guard, or an error that lists everything that is wrong with the config. It sends no request: the authorization
+// server may start later.
 func New(config Config) (*Guard, error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
@@ -24,39 +25,39 @@ func New(config Config) (*Guard, error) {
 	}
 	g := &Guard{config: config, keys: newKeySet(config)}
 	if config.Introspection != nil {
-		g.answers = newAnswers(config.Introspection.Cache, config.Now)
+		g.cache = newCache(config.Introspection.Cache, config.Now)
 	}
 	return g, nil
 }
 
-// The verdicts on a token. Any other error of Verify is a don't-know.
+// Errors of Verify that say that a token is not valid. Any other error says that the token could not be checked.
 var (
-	// ErrInvalid is a token that is not good, or not for this server.
+	// ErrInvalid is a token that is not valid, or not for this resource server.
 	ErrInvalid = errors.New("resource: token is not valid")
-	// ErrExpired is a token that was good once.
+	// ErrExpired is a token that has expired.
 	ErrExpired = errors.New("resource: token is expired")
 )
 
-// Verify returns the claims of a good token. ErrInvalid and ErrExpired are verdicts; with any other error the server cannot
-// know, and should answer so.
+// Verify returns the claims of a valid access token. ErrInvalid and ErrExpired say that it is not valid. Any other error says
+// that it could not be checked, which is a 503 and never a 401.
 func (g *Guard) Verify(ctx context.Context, token string) (*Claims, error) {
 	if !wellFormed(token) {
 		return nil, ErrInvalid
 	}
-	if g.answers != nil {
+	if g.cache != nil {
 		return g.introspect(ctx, token)
 	}
 	return g.verify(ctx, token)
 }
 
-// Require returns middleware that lets requests through whose token has all of the scopes; without any, every good token
-// does. The handler finds the claims by From.
+// Require returns middleware that passes requests whose token has all of the scopes, and answers the others (RFC 6750 section
+// 3). Without scopes every valid token passes. The handler gets the claims by From.
 func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			claims, refusal := g.check(r, scopes)
-			if refusal != nil {
-				g.refuse(w, refusal)
+			claims, refused := g.check(r, scopes)
+			if refused != nil {
+				g.refuse(w, refused)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(With(r.Context(), claims)))
@@ -64,7 +65,7 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 	}
 }
 
-// refusal is an answer of RFC 6750 section 3.
+// refusal is an error response of RFC 6750 section 3.
 type refusal struct {
 	status            int
 	code, description string
@@ -76,9 +77,11 @@ var (
 	malformed   = &refusal{http.StatusBadRequest, "invalid_request", "There must be one Authorization header with one token.", ""}
 	notValid    = &refusal{http.StatusUnauthorized, "invalid_token", "The access token is not valid.", ""}
 	expired     = &refusal{http.StatusUnauthorized, "invalid_token", "The access token expired.", ""}
-	cannotKnow  = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The access token cannot be checked now. Try again.", ""}
-	retrySecond = 1
+	unavailable = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The access token cannot be checked now. Try again.", ""}
 )
+
+// retryAfter is the Retry-After of a 503, in seconds.
+const retryAfter = 1
 
 func (g *Guard) check(r *http.Request, scopes []string) (*Claims, *refusal) {
 	token, refused := bearer(r)
@@ -93,9 +96,9 @@ func (g *Guard) check(r *http.Request, scopes []string) (*Claims, *refusal) {
 		return nil, expired
 	case err != nil:
 		if r.Context().Err() == nil {
-			g.config.Log.WarnContext(r.Context(), "an access token cannot be checked", "error", err)
+			g.config.Log.WarnContext(r.Context(), "access token not checked", "error", err)
 		}
-		return nil, cannotKnow
+		return nil, unavailable
 	}
 	for _, scope := range scopes {
 		if !claims.HasScope(scope) {
@@ -105,7 +108,7 @@ func (g *Guard) check(r *http.Request, scopes []string) (*Claims, *refusal) {
 	return claims, nil
 }
 
-// bearer reads the token from the Authorization header (RFC 6750 section 2.1), the one place where it is looked for.
+// bearer reads the token from the Authorization header (RFC 6750 section 2.1). Tokens in the body or the URL are not accepted.
 func bearer(r *http.Request) (string, *refusal) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
@@ -129,7 +132,7 @@ func (g *Guard) refuse(w http.ResponseWriter, r *refusal) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if r.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(retrySecond))
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	} else {
 		h.Set("WWW-Authenticate", g.challenge(r))
 	}
@@ -153,9 +156,10 @@ func (g *Guard) challenge(r *refusal) string {
 	return c
 }
 
+// maxToken bounds the length of a token, in bytes.
 const maxToken = 8 << 10
 
-// wellFormed accepts what tokens of the server are made of: base64url and dots. A lax decoder would take more spellings.
+// wellFormed accepts the characters of base64url and dots. A lax decoder would accept a token in more than one spelling.
 func wellFormed(token string) bool {
 	for i := range len(token) {
 		c := token[i]

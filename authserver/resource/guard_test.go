@@ -13,9 +13,9 @@ import (
 	"github.com/opgrant/opgrant/authserver/resource"
 )
 
-// both runs a test with tokens verified here, and with introspection.
+// both runs a test with tokens verified locally, and with introspection.
 func both(t *testing.T, i *issuer, test func(t *testing.T, guard func(func(*resource.Config)) *resource.Guard)) {
-	t.Run("verified here", func(t *testing.T) {
+	t.Run("verified locally", func(t *testing.T) {
 		test(t, func(change func(*resource.Config)) *resource.Guard { return newGuard(t, i, change) })
 	})
 	t.Run("introspected", func(t *testing.T) {
@@ -32,7 +32,7 @@ func both(t *testing.T, i *issuer, test func(t *testing.T, guard func(func(*reso
 
 // RFC 6750 section 3, header by header.
 func TestAnswers(t *testing.T) {
-	i := newIssuer(t, keys.Config{})
+	i := newIssuer(t, keys.Config{}, false)
 	web, old := i.login("web", "scope", "read"), i.login("old")
 	const realm = `Bearer realm="things"`
 	both(t, i, func(t *testing.T, make func(func(*resource.Config)) *resource.Guard) {
@@ -73,7 +73,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
-	i := newIssuer(t, keys.Config{})
+	i := newIssuer(t, keys.Config{}, false)
 	both(t, i, func(t *testing.T, make func(func(*resource.Config)) *resource.Guard) {
 		guard := make(func(c *resource.Config) { c.Legacy, c.LegacyScopes = true, []string{"read"} })
 		claims := func(token string) resource.Claims {
@@ -83,7 +83,7 @@ func TestClaims(t *testing.T) {
 			if w.Code != 200 || json.Unmarshal(w.Body.Bytes(), &c) != nil {
 				t.Fatalf("%d %s", w.Code, w.Body)
 			}
-			if life := c.Expires.Sub(c.Issued); life < time.Minute || c.Session == "" || c.ID == "" {
+			if ttl := c.Expires.Sub(c.Issued); ttl < time.Minute || c.Session == "" || c.ID == "" {
 				t.Errorf("%+v", c)
 			}
 			c.Issued, c.Expires, c.Session, c.ID, c.All = time.Time{}, time.Time{}, "", "", nil
@@ -116,7 +116,7 @@ func TestClaims(t *testing.T) {
 }
 
 func TestTokensForOthers(t *testing.T) {
-	i, stranger := newIssuer(t, keys.Config{}), newIssuer(t, keys.Config{})
+	i, stranger := newIssuer(t, keys.Config{}, false), newIssuer(t, keys.Config{}, true)
 	both(t, i, func(t *testing.T, make func(func(*resource.Config)) *resource.Guard) {
 		guard, api := make(nil), make(func(c *resource.Config) { c.Audience = "https://api.example.com" })
 		ours, theirs := i.login("web"), i.login("web", "audience", "https://api.example.com")
@@ -140,7 +140,7 @@ func TestTokensForOthers(t *testing.T) {
 }
 
 func TestExpiredTokens(t *testing.T) {
-	i := newIssuer(t, keys.Config{})
+	i := newIssuer(t, keys.Config{}, false)
 	token := i.login("web").Access
 	later := func(c *resource.Config) { c.Now = func() time.Time { return time.Now().Add(2 * time.Hour) } }
 	w := ask(newGuard(t, i, later), nil, "Bearer "+token)

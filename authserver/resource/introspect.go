@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// introspect asks the authorization server, or takes an answer that it gave a moment ago.
+// introspect checks a token by introspection, or by a response that is in the cache.
 func (g *Guard) introspect(ctx context.Context, token string) (*Claims, error) {
-	return g.answers.get(ctx, token, func(ctx context.Context) (*Claims, error) {
-		body, err := g.ask(ctx, token)
+	return g.cache.get(ctx, token, func(ctx context.Context) (*Claims, error) {
+		body, err := g.requestIntrospection(ctx, token)
 		if err != nil {
 			return nil, fmt.Errorf("resource: introspection: %w", err)
 		}
-		return g.judgeAnswer(body)
+		return g.readResponse(body)
 	})
 }
 
-func (g *Guard) ask(ctx context.Context, token string) (map[string]any, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+func (g *Guard) requestIntrospection(ctx context.Context, token string) (map[string]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	i := g.config.Introspection
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
@@ -49,13 +49,14 @@ func (g *Guard) ask(ctx context.Context, token string) (map[string]any, error) {
 		return nil, err
 	}
 	if _, ok := body["active"].(bool); !ok {
-		return nil, errors.New("the answer does not say whether the token is active")
+		return nil, errors.New("the response does not say whether the token is active")
 	}
 	return body, nil
 }
 
-// judgeAnswer reads an answer of RFC 7662 section 2.2. An active token may still be for another server.
-func (g *Guard) judgeAnswer(body map[string]any) (*Claims, error) {
+// readResponse reads a response of RFC 7662 section 2.2. An active token may still be a refresh token, or be for another
+// resource server.
+func (g *Guard) readResponse(body map[string]any) (*Claims, error) {
 	if body["active"] != true {
 		return nil, ErrInvalid
 	}
@@ -63,14 +64,14 @@ func (g *Guard) judgeAnswer(body map[string]any) (*Claims, error) {
 		return nil, ErrInvalid
 	}
 	c := &Claims{All: body}
-	c.fill(body)
+	c.readOptional(body)
 	c.Subject, _ = body["sub"].(string)
-	c.Issued, c.Expires = unix(body["iat"]), unix(body["exp"])
+	c.Issued, c.Expires = unixTime(body["iat"]), unixTime(body["exp"])
 	if c.Expires.IsZero() {
 		return nil, ErrInvalid
 	}
-	audience := texts(body["aud"])
-	if len(audience) == 0 { // tokens of the legacy profile are for nobody in particular
+	audience := stringList(body["aud"])
+	if len(audience) == 0 { // a token of the legacy profile
 		if !g.config.Legacy || c.Subject == "" {
 			return nil, ErrInvalid
 		}
@@ -83,7 +84,7 @@ func (g *Guard) judgeAnswer(body map[string]any) (*Claims, error) {
 	return c, nil
 }
 
-func unix(v any) time.Time {
+func unixTime(v any) time.Time {
 	n, ok := v.(float64)
 	if !ok {
 		return time.Time{}
@@ -91,7 +92,8 @@ func unix(v any) time.Time {
 	return time.Unix(int64(n), 0)
 }
 
-func texts(v any) []string {
+// stringList reads a string or a list of strings.
+func stringList(v any) []string {
 	switch v := v.(type) {
 	case string:
 		return []string{v}

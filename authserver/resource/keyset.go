@@ -13,32 +13,32 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// requestTime bounds a request to the authorization server, whatever the HTTP client does.
-const requestTime = 5 * time.Second
+// requestTimeout bounds a request to the authorization server, whatever timeout the HTTP client has.
+const requestTimeout = 5 * time.Second
 
-// maxKeySet bounds what is read as a key set.
+// maxKeySet bounds the size of a key set, in bytes.
 const maxKeySet = 1 << 20
 
-// keySet caches the public keys of the authorization server. keyfunc and its like do the same, but cannot tell a key that
-// is not there from a server that could not be asked, and that is the difference between 401 and 503.
+// keySet caches the public keys of the authorization server. Libraries such as keyfunc do that too, but they do not tell a
+// key that does not exist (401) from a server that does not answer (503).
 type keySet struct {
 	config Config
 
 	mutex   sync.Mutex
 	current *keys
-	waiting *fetch    // begins when the distance to the last one is kept
-	running *fetch    // the one that began last, until it is done
+	waiting *fetch    // begins KeysEvery after the last one
+	running *fetch    // the last one, until it is done
 	last    time.Time // when the last one began
-	failed  error     // what became of the last one
+	failed  error     // the error of the last one
 }
 
-// keys are one key set, as it was at a time.
+// keys is the key set of one fetch.
 type keys struct {
-	list  []jose.JSONWebKey
-	asked time.Time // when the request for it was sent
+	list      []jose.JSONWebKey
+	requested time.Time
 }
 
-// fetch is one request for the key set, with all who wait for it.
+// fetch is one request for the key set that several callers wait for.
 type fetch struct {
 	done chan struct{}
 	keys *keys
@@ -47,13 +47,13 @@ type fetch struct {
 
 func newKeySet(config Config) *keySet { return &keySet{config: config} }
 
-// recent returns the keys at hand, and begins to renew them when they are no longer fresh. It waits only when there are
-// none, or none that may still be used.
+// recent returns the cached keys, and begins to fetch new ones if they are no longer fresh. It waits for the fetch only if
+// there are no keys or they are stale.
 func (s *keySet) recent(ctx context.Context) (*keys, error) {
 	s.mutex.Lock()
 	current := s.current
 	if current != nil {
-		age := s.config.Now().Sub(current.asked)
+		age := s.config.Now().Sub(current.requested)
 		if age < s.config.KeysFresh {
 			s.mutex.Unlock()
 			return current, nil
@@ -67,10 +67,10 @@ func (s *keySet) recent(ctx context.Context) (*keys, error) {
 	return s.fetched(ctx)
 }
 
-// newer returns a key set that was asked for later than the one that was tried.
+// newer returns a key set that was requested after the one that was tried.
 func (s *keySet) newer(ctx context.Context, tried *keys) (*keys, error) {
 	s.mutex.Lock()
-	if s.current != nil && s.current.asked.After(tried.asked) {
+	if s.current != nil && s.current.requested.After(tried.requested) {
 		defer s.mutex.Unlock()
 		return s.current, nil
 	}
@@ -81,8 +81,8 @@ func (s *keySet) newer(ctx context.Context, tried *keys) (*keys, error) {
 	return s.fetched(ctx)
 }
 
-// fetched waits for the next fetch, but not in the wake of one that failed: whoever asks then is told at once. The caller
-// holds the mutex, which is released.
+// fetched waits for the next fetch. Within KeysEvery of a failed fetch it returns the error of that one at once. The caller
+// holds the mutex, and fetched releases it.
 func (s *keySet) fetched(ctx context.Context) (*keys, error) {
 	if s.failed != nil && s.config.Now().Sub(s.last) < s.config.KeysEvery {
 		defer s.mutex.Unlock()
@@ -93,7 +93,7 @@ func (s *keySet) fetched(ctx context.Context) (*keys, error) {
 	return f.wait(ctx)
 }
 
-// next returns the fetch that is about to begin, a new one if there is none. The caller holds the mutex.
+// next returns the fetch that begins next, and plans one if there is none. The caller holds the mutex.
 func (s *keySet) next() *fetch {
 	if s.waiting == nil {
 		s.waiting = &fetch{done: make(chan struct{})}
@@ -110,10 +110,10 @@ func (s *keySet) run() {
 	s.mutex.Lock()
 	f := s.waiting
 	s.waiting, s.running, s.last = nil, f, s.config.Now()
-	asked := s.last
+	requested := s.last
 	s.mutex.Unlock()
 
-	list, err := s.get()
+	list, err := s.request()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.failed = nil
@@ -124,8 +124,8 @@ func (s *keySet) run() {
 		f.err = fmt.Errorf("resource: key set: %w", err)
 		s.failed = f.err
 	} else {
-		f.keys = &keys{list: list, asked: asked}
-		if s.current == nil || s.current.asked.Before(asked) {
+		f.keys = &keys{list: list, requested: requested}
+		if s.current == nil || s.current.requested.Before(requested) {
 			s.current = f.keys
 		}
 	}
@@ -141,16 +141,16 @@ func (f *fetch) wait(ctx context.Context) (*keys, error) {
 	}
 }
 
-// get has a time-out of its own: those who wait for it come and go.
-func (s *keySet) get() ([]jose.JSONWebKey, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
+// request fetches the key set. Its timeout is not that of one caller, because others wait for it too.
+func (s *keySet) request() ([]jose.JSONWebKey, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.KeysURL, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	req.Header.Set("Cache-Control", "no-cache") // a cache on the way may not have the newest key
+	req.Header.Set("Cache-Control", "no-cache") // a cache in between may not have the newest key
 	resp, err := s.config.HTTP.Do(req)
 	if err != nil {
 		return nil, err
@@ -172,13 +172,13 @@ func (s *keySet) get() ([]jose.JSONWebKey, error) {
 	var list []jose.JSONWebKey
 	for _, raw := range set.Keys {
 		var k jose.JSONWebKey
-		// RFC 7517 section 5: a key of a kind that is not known here does not spoil the others.
+		// RFC 7517 section 5: keys of an unknown kind are ignored.
 		if json.Unmarshal(raw, &k) == nil && k.Valid() && k.IsPublic() && (k.Use == "" || k.Use == "sig") {
 			list = append(list, k)
 		}
 	}
 	if len(list) == 0 {
-		return nil, errors.New("no key in it")
+		return nil, errors.New("it has no usable key")
 	}
 	return list, nil
 }

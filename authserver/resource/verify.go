@@ -14,16 +14,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// skew is how far the clocks of two servers may be apart.
-const skew = time.Minute
+// clockSkew is how far the clocks of two servers may be apart.
+const clockSkew = time.Minute
 
-// parser leaves times to us: an expired token is to be told from a forged one.
+// parser leaves the times to verify, which tells an expired token from a forged one.
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{"RS256", "ES256", "EdDSA"}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
 
-// errNoKey is a token whose key is not in the set: a forged one, or one that is signed with a newer key.
+// errNoKey is a token whose key is not in the key set: a forged token, or one that was signed with a newer key.
 var errNoKey = errors.New("resource: the key set has no such key")
 
-// verify checks a token with the public keys.
+// verify checks a token with the public keys (RFC 9068 section 4).
 func (g *Guard) verify(ctx context.Context, token string) (*Claims, error) {
 	if strings.Count(token, ".") != 2 {
 		return nil, ErrInvalid
@@ -34,8 +34,8 @@ func (g *Guard) verify(ctx context.Context, token string) (*Claims, error) {
 		return nil, err
 	}
 	parsed, err := parser.Parse(token, keys.verifying)
-	// The verdict on a key that is not known rests on a key set that was asked for after the token came in.
-	for errors.Is(err, errNoKey) && keys.asked.Before(arrived) {
+	// A token is refused for an unknown key only by a key set that was requested after the token came in.
+	for errors.Is(err, errNoKey) && keys.requested.Before(arrived) {
 		if keys, err = g.keys.newer(ctx, keys); err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func (g *Guard) verify(ctx context.Context, token string) (*Claims, error) {
 	if !ok {
 		return nil, ErrInvalid
 	}
-	c, err := g.judge(parsed.Header, claims)
+	c, err := g.readClaims(parsed.Header, claims)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (g *Guard) verify(ctx context.Context, token string) (*Claims, error) {
 	return c, nil
 }
 
-// verifying implements jwt.Keyfunc. RFC 8725 section 3.1: the key says which algorithm it is for, not the token.
+// verifying is a jwt.Keyfunc. The key says which algorithm it is for, not the token (RFC 8725 section 3.1).
 func (k *keys) verifying(t *jwt.Token) (any, error) {
 	for _, header := range []string{"crit", "b64"} {
 		if _, ok := t.Header[header]; ok {
@@ -71,7 +71,7 @@ func (k *keys) verifying(t *jwt.Token) (any, error) {
 	}
 	var set jwt.VerificationKeySet
 	for _, key := range k.list {
-		// Only tokens of the legacy profile may lack a kid; judge sees to that.
+		// readClaims refuses a token without a kid unless it has the legacy profile.
 		if algorithmOf(key) == t.Method.Alg() && (key.KeyID == kid || !named) {
 			set.Keys = append(set.Keys, key.Key)
 		}
@@ -82,6 +82,7 @@ func (k *keys) verifying(t *jwt.Token) (any, error) {
 	return set, nil
 }
 
+// algorithmOf returns the algorithm that a key is for, or "" for a key that no token may be signed with.
 func algorithmOf(key jose.JSONWebKey) string {
 	fits := ""
 	switch k := key.Key.(type) {
@@ -102,16 +103,16 @@ func algorithmOf(key jose.JSONWebKey) string {
 	return fits
 }
 
-// judge reads type, issuer, audience and times of a token whose signature is good (RFC 9068 section 4).
-func (g *Guard) judge(header map[string]any, claims jwt.MapClaims) (*Claims, error) {
+// readClaims checks type, issuer, audience and times of a token whose signature is good.
+func (g *Guard) readClaims(header map[string]any, claims jwt.MapClaims) (*Claims, error) {
 	expires, err := claims.GetExpirationTime()
 	if err != nil || expires == nil {
 		return nil, ErrInvalid
 	}
-	horizon := g.config.Now().Add(skew)
+	latest := g.config.Now().Add(clockSkew)
 	notBefore, errBefore := claims.GetNotBefore()
 	issued, errIssued := claims.GetIssuedAt()
-	if errBefore != nil || errIssued != nil || notBefore != nil && notBefore.After(horizon) || issued != nil && issued.After(horizon) {
+	if errBefore != nil || errIssued != nil || notBefore != nil && notBefore.After(latest) || issued != nil && issued.After(latest) {
 		return nil, ErrInvalid
 	}
 	c := &Claims{Expires: expires.Time, All: claims}
@@ -122,14 +123,15 @@ func (g *Guard) judge(header map[string]any, claims jwt.MapClaims) (*Claims, err
 	_, named := header["kid"]
 	switch typ = strings.ToLower(typ); {
 	case (typ == "at+jwt" || typ == "application/at+jwt") && named:
-		return c, g.standard(c, claims)
+		return c, g.readStandard(c, claims)
 	case typ == "jwt" && g.config.Legacy && header["alg"] == "RS256":
-		return c, g.legacy(c, claims)
+		return c, g.readLegacy(c, claims)
 	}
 	return nil, ErrInvalid
 }
 
-func (g *Guard) standard(c *Claims, claims jwt.MapClaims) error {
+// readStandard reads a token of RFC 9068.
+func (g *Guard) readStandard(c *Claims, claims jwt.MapClaims) error {
 	issuer, err := claims.GetIssuer()
 	if err != nil || issuer != g.config.Issuer {
 		return ErrInvalid
@@ -141,31 +143,31 @@ func (g *Guard) standard(c *Claims, claims jwt.MapClaims) error {
 	if c.Subject, err = claims.GetSubject(); err != nil || c.Subject == "" {
 		return ErrInvalid
 	}
-	c.fill(claims)
+	c.readOptional(claims)
 	return nil
 }
 
-// legacy reads a token of the legacy profile. Its sub is its kind: refresh tokens look the same but for that.
-func (g *Guard) legacy(c *Claims, claims map[string]any) error {
+// readLegacy reads a token of the legacy profile. Its sub says what kind it is; a refresh token differs in nothing else.
+func (g *Guard) readLegacy(c *Claims, claims map[string]any) error {
 	if claims["sub"] != "operation" {
 		return ErrInvalid
 	}
 	switch user := claims["username"].(type) {
 	case string:
 		c.Subject = user
-	case map[string]any: // the oldest servers put the whole record there
+	case map[string]any: // the oldest tokens have the whole user record
 		c.Subject, _ = user["username"].(string)
 	}
 	if c.Subject == "" {
 		return ErrInvalid
 	}
-	c.fill(claims)
+	c.readOptional(claims)
 	c.Legacy, c.Scopes = true, g.config.LegacyScopes
 	return nil
 }
 
-// fill reads what may be missing.
-func (c *Claims) fill(claims map[string]any) {
+// readOptional reads the claims that may be missing.
+func (c *Claims) readOptional(claims map[string]any) {
 	c.Client, _ = claims["client_id"].(string)
 	c.Session, _ = claims["sid"].(string)
 	c.ID, _ = claims["jti"].(string)

@@ -1,11 +1,12 @@
-// Command example-service is a resource server to copy from: a handful of things behind package resource, for clients of
-// both doors of opgrant.
+// Command example-service is a resource server to copy from. Package resource guards its routes, for clients of the OAuth
+// endpoints and of the operations API.
 //
 //	opgrant serve --dev &
 //	example-service --issuer http://127.0.0.1:9925
 //
-//	GET /me       who the token speaks for; any good token
+//	GET /me       describes the token; any valid token
 //	GET /things   a list; tokens with the scope things:read, and tokens of the legacy profile
 //
-// With --introspect ID --secret-file FILE every token is asked about, so that a revocation counts within ten seconds.
+// With --introspect ID --secret-file FILE it asks the authorization server about every token, so that a revoked token is
+// accepted for ten seconds at most.
 package main

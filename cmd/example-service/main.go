@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends.
+// run is the command with its environment as arguments. It serves until ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("example-service", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -59,9 +59,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "listening on http://%s, for tokens of %s\n", listener.Addr(), *issuer)
 	server := &http.Server{Handler: routes(guard), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() {
-		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		_ = server.Shutdown(patience)
+		_ = server.Shutdown(shutdown)
 	})()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// routes is the whole service: a guard in front of each handler, and claims inside.
+// routes is the service: a guard before each handler, which reads the claims.
 func routes(guard *resource.Guard) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /me", guard.Require()(http.HandlerFunc(me)))
@@ -79,7 +79,7 @@ func routes(guard *resource.Guard) http.Handler {
 
 func me(w http.ResponseWriter, r *http.Request) {
 	claims, _ := resource.From(r.Context())
-	answer(w, map[string]any{
+	writeJSON(w, map[string]any{
 		"subject": claims.Subject, "client": claims.Client, "scopes": claims.Scopes, "legacy": claims.Legacy,
 		"super_user": claims.SuperUser, "expires": claims.Expires.UTC(),
 	})
@@ -87,10 +87,10 @@ func me(w http.ResponseWriter, r *http.Request) {
 
 func things(w http.ResponseWriter, r *http.Request) {
 	claims, _ := resource.From(r.Context())
-	answer(w, map[string]any{"things": []string{"a lamp", "a chair"}, "for": claims.Subject})
+	writeJSON(w, map[string]any{"things": []string{"a lamp", "a chair"}, "for": claims.Subject})
 }
 
-func answer(w http.ResponseWriter, body any) {
+func writeJSON(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(body)
 }

@@ -1,0 +1,87 @@
+package authserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/ory/fosite"
+)
+
+// credentials are what a request says about its client (RFC 6749 section 2.3).
+type credentials struct {
+	id, secret               string
+	assertion, assertionType string // private_key_jwt
+}
+
+// readCredentials reads the client's credentials from the Authorization header or from the body. Credentials in both are
+// refused (RFC 6749 section 2.3).
+func readCredentials(r *http.Request, form url.Values) (credentials, error) {
+	body := credentials{
+		id: form.Get("client_id"), secret: form.Get("client_secret"),
+		assertion: form.Get("client_assertion"), assertionType: form.Get("client_assertion_type"),
+	}
+	id, secret, basic := r.BasicAuth()
+	if !basic {
+		if header := r.Header.Get("Authorization"); header != "" {
+			return credentials{}, invalidClient(errors.New("authorization scheme is not Basic"))
+		}
+		if body.assertion != "" && body.secret != "" {
+			return credentials{}, invalidRequest("The client authenticates in more than one way.")
+		}
+		return body, nil
+	}
+	// RFC 6749 section 2.3.1: both parts are form-encoded inside the header.
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	if errID != nil || errSecret != nil {
+		return credentials{}, invalidClient(errors.Join(errID, errSecret))
+	}
+	if body.secret != "" || body.assertion != "" || body.id != "" && body.id != id {
+		return credentials{}, invalidRequest("The client authenticates in more than one way.")
+	}
+	return credentials{id: id, secret: secret, assertionType: body.assertionType}, nil
+}
+
+// authenticateClient implements fosite.ClientAuthenticationStrategy. An unknown client and a wrong secret get the same
+// response.
+func (s *Server) authenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	c, err := readCredentials(r, form)
+	if err != nil {
+		return nil, err
+	}
+	if c.assertion != "" || c.assertionType != "" {
+		return s.authenticateByAssertion(ctx, c)
+	}
+	if c.id == "" {
+		return nil, invalidClient(errors.New("no client_id"))
+	}
+	client, err := s.client(ctx, c.id)
+	if err != nil {
+		return nil, err
+	}
+	if client.IsPublic() {
+		return client, nil
+	}
+	if err := compareSecrets(ctx, client, []byte(c.secret)); err != nil {
+		return nil, invalidClient(err)
+	}
+	return client, nil
+}
+
+// compareSecrets accepts any secret of the client. Two are valid while one replaces the other.
+func compareSecrets(ctx context.Context, client fosite.Client, secret []byte) error {
+	if len(secret) == 0 || len(client.GetHashedSecret()) == 0 {
+		return errWrongSecret
+	}
+	err := Secrets{}.Compare(ctx, client.GetHashedSecret(), secret)
+	if rotated, ok := client.(fosite.ClientWithSecretRotation); ok && err != nil {
+		for _, older := range rotated.GetRotatedHashes() {
+			if (Secrets{}).Compare(ctx, older, secret) == nil {
+				return nil
+			}
+		}
+	}
+	return err
+}

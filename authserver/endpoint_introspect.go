@@ -1,0 +1,89 @@
+package authserver
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/ory/fosite"
+)
+
+// serveIntrospect is the introspection endpoint (RFC 7662). Callers authenticate as confidential clients; a bearer token is
+// not enough. A client may ask about its own tokens, and about access tokens of others if its policy allows introspection.
+func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
+	body, err := s.introspect(w, r)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+	client, token, err := s.tokenRequest(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if client.IsPublic() {
+		return nil, invalidClient(errors.New("a public client cannot introspect"))
+	}
+	if token == "" {
+		return nil, errTokenMissing
+	}
+	t, err := s.Inspect(r.Context(), token)
+	switch {
+	case errors.Is(err, ErrTokenInvalid), errors.Is(err, ErrTokenExpired):
+		return map[string]any{"active": false}, nil
+	case err != nil:
+		return nil, err
+	}
+	if !visibleTo(client, t) {
+		return map[string]any{"active": false}, nil
+	}
+	return s.introspectionResponse(t), nil
+}
+
+// errTokenMissing is the error of introspection and revocation without a token.
+var errTokenMissing = invalidRequest("The parameter token is missing.")
+
+// tokenRequest reads the client and the parameter token of a request for introspection or revocation. A wrong hint
+// (token_type_hint) would have to be ignored, so all of them are.
+func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (client fosite.Client, token string, err error) {
+	form, err := parseForm(w, r)
+	if err != nil {
+		return nil, "", err
+	}
+	client, err = s.authenticateClient(r.Context(), r, form)
+	return client, form.Get("token"), err
+}
+
+// visibleTo tells whether the client may see the token: its own, or an access token if it may introspect.
+func visibleTo(client fosite.Client, t *Token) bool {
+	return t.Client == client.GetID() || t.Kind == KindAccess && policyOf(client).Introspect
+}
+
+// introspectionResponse is the response of RFC 7662 section 2.2. token_use is an extension, by which a resource server can
+// tell a refresh token from an access token.
+func (s *Server) introspectionResponse(t *Token) map[string]any {
+	body := map[string]any{
+		"active": true, "client_id": t.Client, "token_use": t.Kind, "iss": s.config.Issuer,
+		"exp": t.Expires.Unix(), "iat": t.Issued.Unix(), "sid": t.Session,
+	}
+	if t.Kind == KindAccess {
+		body["token_type"] = "Bearer"
+	}
+	if len(t.Scopes) > 0 {
+		body["scope"] = strings.Join(t.Scopes, " ")
+	}
+	if t.Subject != "" {
+		body["sub"], body["username"] = t.Subject, t.Subject
+	} else {
+		body["sub"] = t.Client
+	}
+	for _, name := range []string{"aud", "jti", "auth_time", "super_user", "role"} {
+		if v, ok := t.Claims[name]; ok {
+			body[name] = v
+		}
+	}
+	return body
+}

@@ -1,0 +1,129 @@
+package authserver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+)
+
+// issuedTokens are the tokens of one token response. As JSON, encrypted, they are kept for the grace of a rotation.
+type issuedTokens struct {
+	Access  string   `json:"a"`
+	Refresh string   `json:"r"` // empty if the response has none
+	Expires int64    `json:"e"` // of the access token, in Unix seconds
+	Scopes  []string `json:"s,omitempty"`
+
+	accessSignature, refreshSignature string // their names in the store
+	exchangedFor                      string // the issued_token_type of a token exchange (RFC 8693 section 2.2.1)
+}
+
+const (
+	withRefreshToken    = true
+	withoutRefreshToken = false
+)
+
+// mintTokens makes the tokens of a session and stores nothing. The client's profile decides their form.
+func (s *Server) mintTokens(ctx context.Context, req fosite.Requester, session *Session, refresh bool) (issuedTokens, error) {
+	tokens := issuedTokens{Expires: session.AccessExpires, Scopes: session.accessScopes(req)}
+	var err error
+	if tokens.Access, tokens.accessSignature, err = s.mintAccessToken(ctx, req, session); err != nil || !refresh {
+		return tokens, err
+	}
+	tokens.Refresh, tokens.refreshSignature, err = s.mintRefreshToken(ctx, req, session)
+	return tokens, err
+}
+
+// writeTokens writes a token response (RFC 6749 section 5.1).
+func writeTokens(resp fosite.AccessResponder, tokens issuedTokens, now time.Time) {
+	resp.SetAccessToken(tokens.Access)
+	resp.SetTokenType("bearer")
+	resp.SetExpiresIn(time.Duration(tokens.Expires-now.Unix()) * time.Second)
+	resp.SetScopes(tokens.Scopes)
+	if tokens.Refresh != "" {
+		resp.SetExtra("refresh_token", tokens.Refresh)
+	}
+	if tokens.exchangedFor != "" {
+		resp.SetExtra("issued_token_type", tokens.exchangedFor)
+	}
+}
+
+// mintAccessToken makes an access token and its signature (its name in the store).
+func (s *Server) mintAccessToken(ctx context.Context, req fosite.Requester, session *Session) (token, signature string, err error) {
+	client := policyOf(req.GetClient())
+	if client.Legacy() {
+		return s.mintLegacy(ctx, req, session, subAccess, session.AccessExpires)
+	}
+	subject := session.Subject
+	if subject == "" {
+		subject = req.GetClient().GetID() // RFC 9068 section 2.2: without a user the subject is the client
+	}
+	claims := jwt.MapClaims{
+		"iss": s.config.Issuer, "sub": subject, "client_id": req.GetClient().GetID(), "jti": random(16), "sid": req.GetID(),
+		"iat": session.issued, "exp": session.AccessExpires, "aud": s.audience(req),
+	}
+	if scopes := session.accessScopes(req); len(scopes) > 0 {
+		claims["scope"] = strings.Join(scopes, " ")
+	}
+	if session.LoggedIn > 0 {
+		claims["auth_time"] = session.LoggedIn
+	}
+	return s.signed(ctx, req, client.SigningAlgorithm(), typAccess, claims)
+}
+
+// mintRefreshToken makes a refresh token: a JWT for the legacy profile, otherwise the session's ID and 256 random bits.
+func (s *Server) mintRefreshToken(ctx context.Context, req fosite.Requester, session *Session) (token, signature string, err error) {
+	if policyOf(req.GetClient()).Legacy() {
+		return s.mintLegacy(ctx, req, session, subRefresh, session.RefreshExpires)
+	}
+	token = req.GetID() + "." + random(32)
+	return token, s.config.Storage.TokenSignature(req.GetID(), token), nil
+}
+
+// mintLegacy makes a token of the legacy profile. Old resource servers read its claims except jti and sid: jti makes two
+// tokens of one second different, and sid lets a session be revoked.
+func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *Session, kind string, expires int64) (token, signature string, err error) {
+	super, _ := session.claims["super_user"].(bool)
+	claims := jwt.MapClaims{
+		"username": session.Subject, "super_user": super, "sub": kind,
+		"iat": session.issued, "exp": expires, "jti": random(16), "sid": req.GetID(),
+	}
+	if session.Role != "" {
+		claims["role"] = session.Role
+	}
+	return s.signed(ctx, req, policy.RS256, typLegacy, claims)
+}
+
+// signed returns a signed JWT and its name in the store.
+func (s *Server) signed(ctx context.Context, req fosite.Requester, algorithm, typ string, claims jwt.MapClaims) (token, signature string, err error) {
+	if token, err = s.sign(ctx, algorithm, typ, claims); err != nil {
+		return "", "", err
+	}
+	return token, s.config.Storage.TokenSignature(req.GetID(), token), nil
+}
+
+// audience returns the claim aud: a string for one audience, otherwise a list (RFC 7519 section 4.1.3).
+func (s *Server) audience(req fosite.Requester) any {
+	switch granted := req.GetGrantedAudience(); len(granted) {
+	case 0:
+		return s.config.Audience
+	case 1:
+		return granted[0]
+	default:
+		return slices.Clone(granted)
+	}
+}
+
+// random returns n random bytes as base64url.
+func random(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: crypto/rand aborts the program instead
+	return base64.RawURLEncoding.EncodeToString(b)
+}

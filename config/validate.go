@@ -14,8 +14,8 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// Validate returns every problem of the configuration, joined; each begins with the key that it is about.
-func (c *Config) Validate() error {
+// validate returns every problem of the configuration, joined. Each begins with its key.
+func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	v := &validation{}
 	v.listener("listen", c.Listen)
 	if c.AdminListen != "off" {
@@ -50,8 +50,8 @@ func (c *Config) Validate() error {
 		v.positive("throttle.window", c.Throttle.Window)
 	}
 	v.compat(c.Compat)
-	v.clients(c.Clients)
-	v.check("remove_clients", !c.RemoveClients || len(c.Clients) > 0, "would remove every client, for the list is empty")
+	v.clients(c.Clients, checkClient)
+	v.check("remove_clients", !c.RemoveClients || len(c.Clients) > 0, "would remove every client, because clients is empty")
 	v.users(c.Users)
 	return errors.Join(v.problems...)
 }
@@ -73,7 +73,7 @@ func (v *validation) oneOf(key, value string, allowed ...string) {
 }
 
 func (v *validation) positive(key string, d time.Duration) {
-	v.check(key, d > 0, "must be longer than nothing")
+	v.check(key, d > 0, "must be positive")
 }
 
 func (v *validation) listener(key, address string) {
@@ -121,7 +121,7 @@ func (v *validation) durability(d Durability) {
 		v.check("durability.replicas", d.Replicas > 0, "must be at least 1 in replicated mode")
 		v.positive("durability.timeout", d.Timeout)
 	} else {
-		v.check("durability.replicas", d.Replicas == 0, "has a meaning in replicated mode only")
+		v.check("durability.replicas", d.Replicas == 0, "is for replicated mode only")
 	}
 }
 

@@ -18,24 +18,47 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// The scripts run the program as its own process: `opgrant` is main of this package, `request` a small HTTP client.
+// The scripts and tests can start two programs as processes of their own: opgrant is main of this package, request a small HTTP
+// client.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"opgrant": main, "request": requestMain})
 }
 
 // TestAlone runs the scripts that need no Redis.
 func TestAlone(t *testing.T) {
-	testscript.Run(t, testscript.Params{Deadline: deadline(), Dir: filepath.Join("testdata", "script", "alone"), Cmds: scriptCommands(nil, nil)})
+	testscript.Run(t, testscript.Params{
+		Deadline: deadline(),
+		Dir:      filepath.Join("testdata", "script", "alone"),
+		Cmds:     scriptCommands(nil, nil),
+		Setup:    func(env *testscript.Env) error { cheapPasswords(env); return nil },
+	})
+}
+
+// cheapPasswords lets the program hash passwords at the lowest allowed costs.
+func cheapPasswords(env *testscript.Env) {
+	env.Setenv("OPGRANT_PASSWORDS_MEMORY_KIB", "8192")
+	env.Setenv("OPGRANT_PASSWORDS_ITERATIONS", "1")
 }
 
 // TestOnRedis runs each script on a redis-server of its own that keeps what it acknowledged.
-func TestOnRedis(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "script", "redis", "*.txtar"))
+func TestOnRedis(t *testing.T) { runOnRedis(t, "redis") }
+
+// TestFaultsOnRedis runs the scripts that measure how long an answer takes.
+func TestFaultsOnRedis(t *testing.T) {
+	if os.Getenv("OPGRANT_TEST_FAULTS") == "" {
+		t.Skip("set OPGRANT_TEST_FAULTS to run it")
+	}
+	runOnRedis(t, "faults")
+}
+
+func runOnRedis(t *testing.T, folder string) {
+	files, err := filepath.Glob(filepath.Join("testdata", "script", folder, "*.txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			server := storagetest.StartRedis(t, storagetest.Options{AOF: storagetest.AOFAlways, Password: "private"})
 			testscript.Run(t, testscript.Params{
 				Files:    []string{file},
@@ -43,6 +66,7 @@ func TestOnRedis(t *testing.T) {
 				Cmds:     scriptCommands(t, server),
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("OPGRANT_REDIS", server.URL())
+					cheapPasswords(env)
 					return nil
 				},
 			})
@@ -50,7 +74,7 @@ func TestOnRedis(t *testing.T) {
 	}
 }
 
-// deadline ends a script whose server does not end when it should.
+// deadline ends a script that hangs.
 func deadline() time.Time { return time.Now().Add(90 * time.Second) }
 
 type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
@@ -98,7 +122,7 @@ func freePorts(ts *testscript.TestScript, _ bool, names []string) {
 	}
 }
 
-// await asks until the answer has the status: await URL STATUS. "closed" waits until nothing listens any more.
+// await sends requests until the answer has the status: await URL STATUS. "closed" waits until nothing listens.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	url, want := args[0], args[1]
 	client := &http.Client{Timeout: 5 * time.Second}
@@ -120,7 +144,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s: %s, want %s", url, last, want)
 }
 
-// remember takes members of the JSON document that was printed last into variables: remember ACCESS=access_token
+// remember copies members of the JSON document that was printed last to variables: remember ACCESS=access_token
 func remember(ts *testscript.TestScript, _ bool, pairs []string) {
 	var document map[string]any
 	output := ts.ReadFile("stdout")
@@ -137,7 +161,7 @@ func remember(ts *testscript.TestScript, _ bool, pairs []string) {
 	}
 }
 
-// terminate asks every process in the background to end, as an init system does; wait then tells how it ended.
+// terminate sends SIGTERM to every process in the background; wait then tells how it ended.
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -31,7 +31,8 @@ type composeService struct {
 	Secrets     []string          `json:"secrets"`
 	Ports       []string          `json:"ports"`
 	Healthcheck *struct {
-		Test []string `json:"test"`
+		Test    []string `json:"test"`
+		Disable bool     `json:"disable"`
 	} `json:"healthcheck"`
 	DependsOn map[string]struct {
 		Condition string `json:"condition"`

@@ -75,6 +75,9 @@ func TestComposeStartsInOrder(t *testing.T) {
 			t.Errorf("%s waits for %s %q, want %q", row.service, row.on, got, row.condition)
 		}
 	}
+	if check := file.Services["seed"].Healthcheck; check == nil || !check.Disable {
+		t.Error("the seed has the health check of the image, which needs a server")
+	}
 	redis := file.Services["redis"]
 	if redis.Healthcheck == nil {
 		t.Fatal("redis has no healthcheck to wait for")

@@ -80,7 +80,7 @@ func parse(t *testing.T, args []string) (*cobra.Command, *program) {
 	return cmd, p
 }
 
-func (f composeFile) ours() []string { return []string{"seed", "server"} }
+func (f composeFile) programServices() []string { return []string{"seed", "server"} }
 
 // environ is the service's environment with the paths of secrets as they are in this tree.
 func (f composeFile) environ(t *testing.T, name string) []string {

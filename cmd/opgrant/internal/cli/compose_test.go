@@ -11,7 +11,7 @@ import (
 
 func TestComposeUsesTheProgramAsItIs(t *testing.T) {
 	file := readCompose(t)
-	for _, name := range file.ours() {
+	for _, name := range file.programServices() {
 		t.Run(name, func(t *testing.T) {
 			service := file.Services[name]
 			_, p := parse(t, service.Command)

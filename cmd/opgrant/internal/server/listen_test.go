@@ -13,7 +13,7 @@ import (
 	"github.com/opgrant/opgrant/config"
 )
 
-// A request that is open when the signal comes gets its answer, readiness turns, and the port closes.
+// On shutdown an open request gets its answer, readiness fails, and the port closes.
 func TestOpenRequestsFinish(t *testing.T) {
 	cfg := config.Default()
 	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "127.0.0.1:0"

@@ -20,7 +20,7 @@ const (
 func (d *described) oauthEndpoints() {
 	d.t.Helper()
 	const token, introspect, revoke = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"
-	stranger := basicAuth("nobody", "x")
+	unknown := basicAuth("nobody", "x")
 	login := d.form(200, token, "", "grant_type", "password", "username", "HDB_ADMIN", "password", "password")
 	access, _ := login["access_token"].(string)
 	refresh, _ := login["refresh_token"].(string)
@@ -31,18 +31,18 @@ func (d *described) oauthEndpoints() {
 	d.form(400, token, "", "grant_type", "magic")
 	d.form(400, token, "", "grant_type", "client_credentials", "scope", "x")
 	d.form(400, token, "", "grant_type", "password", "username", "x")
-	d.form(401, token, stranger, "grant_type", "client_credentials")
+	d.form(401, token, unknown, "grant_type", "client_credentials")
 
 	d.form(200, introspect, "", "token", access)
 	d.form(200, introspect, "", "token", again["refresh_token"].(string))
 	d.form(200, introspect, "", "token", "nonsense")
 	d.form(400, introspect, "", "x", "y")
-	d.form(401, introspect, stranger, "token", access)
+	d.form(401, introspect, unknown, "token", access)
 
 	d.form(200, revoke, "", "token", again["refresh_token"].(string), "token_type_hint", "refresh_token")
 	d.form(200, revoke, "", "token", "nonsense")
 	d.form(400, revoke, "", "x", "y")
-	d.form(401, revoke, stranger, "token", access)
+	d.form(401, revoke, unknown, "token", access)
 	d.form(200, introspect, "", "token", access)
 
 	for _, path := range []string{token, introspect, revoke} {

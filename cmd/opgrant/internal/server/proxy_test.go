@@ -17,7 +17,7 @@ func TestClientAddress(t *testing.T) {
 		want      string
 	}{
 		"no proxy":                         {"192.0.2.1:5", nil, "192.0.2.1"},
-		"header of a stranger":             {"192.0.2.1:5", []string{"198.51.100.1"}, "192.0.2.1"},
+		"header of an untrusted client":    {"192.0.2.1:5", []string{"198.51.100.1"}, "192.0.2.1"},
 		"header of a proxy":                {"10.1.1.1:5", []string{"198.51.100.1"}, "198.51.100.1"},
 		"client forges a hop":              {"10.1.1.1:5", []string{"203.0.113.9, 198.51.100.1"}, "198.51.100.1"},
 		"two proxies":                      {"10.1.1.1:5", []string{"198.51.100.1, 10.2.2.2"}, "198.51.100.1"},

@@ -18,10 +18,9 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// The scripts and tests can start two programs as processes of their own: opgrant is main of this package, request a small HTTP
-// client.
+// The scripts and tests can start opgrant, which is main of this package, as a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"opgrant": main, "request": requestMain})
+	testscript.Main(m, map[string]func(){"opgrant": main})
 }
 
 // TestAlone runs the scripts that need no Redis.
@@ -82,6 +81,7 @@ type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptCommand {
 	return map[string]scriptCommand{
 		"freeport":  freePorts,
+		"request":   request,
 		"await":     await,
 		"remember":  remember,
 		"terminate": terminate,

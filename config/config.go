@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+)
 
 // Config is the configuration of the program. The zero value is not usable; start from [Default] or [Load].
 type Config struct {
@@ -93,11 +97,16 @@ type Keys struct {
 	MaxTokenTTL time.Duration `koanf:"max_token_ttl"` // the longest TTL of a token; a retired key is published for so long
 }
 
-// Passwords sets the cost of argon2id.
+// Passwords sets the costs of argon2id.
 type Passwords struct {
 	MemoryKiB   int `koanf:"memory_kib"`
 	Iterations  int `koanf:"iterations"`
 	Parallelism int `koanf:"parallelism"`
+}
+
+// Costs returns the settings as package policy checks them and the store takes them.
+func (p Passwords) Costs() policy.PasswordCosts {
+	return policy.PasswordCosts{MemoryKiB: p.MemoryKiB, Iterations: p.Iterations, Parallelism: p.Parallelism}
 }
 
 // Throttle limits failed logins, on both APIs together.

@@ -43,7 +43,7 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	v.check("keys.rotate_every", c.Keys.RotateEvery == 0 || c.Keys.RotateEvery >= time.Hour, "shorter than an hour")
 	v.positive("keys.lead", c.Keys.Lead)
 	v.check("keys.max_token_ttl", c.Keys.MaxTokenTTL >= c.Tokens.RefreshTTL, "shorter than tokens.refresh_ttl: tokens would outlive their key")
-	v.passwords(c.Passwords)
+	v.include("passwords.", c.Passwords.Costs().Problems())
 	if !c.Throttle.Disabled {
 		v.check("throttle.per_user", c.Throttle.PerUser > 0, "must be positive; throttle.disabled turns the limits off")
 		v.check("throttle.per_address", c.Throttle.PerAddress > 0, "must be positive; throttle.disabled turns the limits off")
@@ -123,10 +123,6 @@ func (v *validation) durability(d Durability) {
 	} else {
 		v.check("durability.replicas", d.Replicas == 0, "is for replicated mode only")
 	}
-}
-
-func (v *validation) passwords(p Passwords) {
-	v.include("passwords.", policy.PasswordCosts{MemoryKiB: p.MemoryKiB, Iterations: p.Iterations, Parallelism: p.Parallelism}.Problems())
 }
 
 // include adds problems that package policy found, below a key.

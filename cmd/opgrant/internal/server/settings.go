@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 
 	"github.com/opgrant/opgrant/authserver/keys"
-	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
 	"github.com/opgrant/opgrant/storage"
@@ -18,11 +17,7 @@ func storageOptions(cfg *config.Config) storage.Options {
 		Replicas:        cfg.Durability.Replicas,
 		ReplicaTimeout:  cfg.Durability.Timeout,
 		CredentialCache: cfg.Compat.BasicCacheTTL,
-		Password: policy.PasswordCosts{
-			MemoryKiB:   cfg.Passwords.MemoryKiB,
-			Iterations:  cfg.Passwords.Iterations,
-			Parallelism: cfg.Passwords.Parallelism,
-		},
+		Password:        cfg.Passwords.Costs(),
 	}
 }
 

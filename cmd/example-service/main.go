@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	issuer := flags.String("issuer", "http://127.0.0.1:9925", "`URL` of the authorization server")
 	listen := flags.String("listen", "127.0.0.1:9930", "`address` to listen on")
 	audience := flags.String("audience", "", "`name` that tokens must be for (default: the issuer)")
-	introspect := flags.String("introspect", "", "ask about every token, as this `client`")
+	introspect := flags.String("introspect", "", "introspect every token as this `client`")
 	secretFile := flags.String("secret-file", "", "`file` with the secret of that client")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -59,9 +59,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "listening on http://%s, for tokens of %s\n", listener.Addr(), *issuer)
 	server := &http.Server{Handler: routes(guard), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() {
-		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		_ = server.Shutdown(patience)
+		_ = server.Shutdown(grace)
 	})()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -86,12 +86,12 @@ var checklist = [61]item{
 	54: {what: "a kid reaches no file and no Redis key", source: "RFC 8725 3.10", proof: "authserver.TestForgedTokensAreInactive"},
 	55: {what: "type, issuer, audience and times are checked", source: "RFC 9068 4, RFC 8725 3.8-3.12", proof: "authserver.TestSignedTokensWithWrongClaimsAreInactive"},
 
-	56: {what: "bodies, headers and slow senders are bounded", source: "ASVS 13.2", proof: "authserver.TestRefusalsBeforeTheForm cmd/opgrant.TestHeadersAreBounded cmd/opgrant.TestSlowSendersAreCutOff"},
+	56: {what: "bodies, headers and slow senders are bounded", source: "ASVS 13.2", proof: "authserver.TestRefusalsBeforeTheForm cmd/opgrant/internal/server.TestHeadersAreBounded cmd/opgrant/internal/server.TestSlowSendersAreDisconnected"},
 	57: {what: "no CORS where tokens are", source: "RFC 9700 2.6", test: noCORS},
 	58: {what: "no secret in logs and errors", source: "ASVS 16.2.5", test: logsHoldNoSecret, proof: "storage.TestPasswordsStayOutOfErrorsAndRedis"},
 	59: {what: "a name cannot forge a log line", source: "ASVS 16.4.1", test: logsCannotBeForged},
 	60: {
-		what: "loopback or TLS, administration elsewhere", source: "RFC 6749 1.6, 10.9", proof: "cmd/opgrant.TestAdminListenerHasMetricsAndProfiles config.TestExampleShowsTheDefaults",
+		what: "loopback or TLS, administration elsewhere", source: "RFC 6749 1.6, 10.9", proof: "cmd/opgrant/internal/server.TestAdminListenerHasMetricsAndProfiles config.TestExampleShowsTheDefaults",
 		exception: "Plain HTTP is what the server speaks. Put a proxy that ends TLS in front of it",
 	},
 }

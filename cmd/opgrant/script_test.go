@@ -20,9 +20,9 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// The scripts run the program as its own process: `opgrant` is main of this package, `request` a small HTTP client.
+// The scripts and tests can start opgrant, which is main of this package, as a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){"opgrant": main, "request": requestMain})
+	testscript.Main(tests{m}, map[string]func(){"opgrant": main})
 }
 
 // tests runs the tests of this process. The processes of the scripts do not come here.
@@ -41,8 +41,18 @@ func TestAlone(t *testing.T) {
 }
 
 // TestOnRedis runs each script on a redis-server of its own that keeps what it acknowledged.
-func TestOnRedis(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "script", "redis", "*.txtar"))
+func TestOnRedis(t *testing.T) { runOnRedis(t, "redis") }
+
+// TestFaultsOnRedis runs the scripts that measure how long an answer takes.
+func TestFaultsOnRedis(t *testing.T) {
+	if os.Getenv("OPGRANT_TEST_FAULTS") == "" {
+		t.Skip("set OPGRANT_TEST_FAULTS to run it")
+	}
+	runOnRedis(t, "faults")
+}
+
+func runOnRedis(t *testing.T, folder string) {
+	files, err := filepath.Glob(filepath.Join("testdata", "script", folder, "*.txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
@@ -78,6 +88,7 @@ type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptCommand {
 	return map[string]scriptCommand{
 		"freeport":  freePorts,
+		"request":   request,
 		"await":     await,
 		"remember":  remember,
 		"terminate": terminate,
@@ -118,7 +129,7 @@ func freePorts(ts *testscript.TestScript, _ bool, names []string) {
 	}
 }
 
-// await asks until the answer has the status: await URL STATUS. "closed" waits until nothing listens any more.
+// await sends requests until the answer has the status: await URL STATUS. "closed" waits until nothing listens.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	url, want := args[0], args[1]
 	client := &http.Client{Timeout: 5 * time.Second}
@@ -140,7 +151,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s: %s, want %s", url, last, want)
 }
 
-// remember takes members of the JSON document that was printed last into variables: remember ACCESS=access_token
+// remember copies members of the JSON document that was printed last to variables: remember ACCESS=access_token
 func remember(ts *testscript.TestScript, _ bool, pairs []string) {
 	var document map[string]any
 	output := ts.ReadFile("stdout")
@@ -157,7 +168,7 @@ func remember(ts *testscript.TestScript, _ bool, pairs []string) {
 	}
 }
 
-// terminate asks every process in the background to end, as an init system does; wait then tells how it ended.
+// terminate sends SIGTERM to every process in the background; wait then tells how it ended.
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -15,13 +15,12 @@ import (
 	"github.com/opgrant/opgrant/compat/wiretest"
 )
 
-// TestRecordedExchanges replays the recorded exchanges against the program as it is started, with its own throttle and
-// limits.
+// TestRecordedExchanges replays the recorded exchanges against the program, with its default throttle and limits. Those that wait
+// for tokens to expire run with OPGRANT_TEST_FAULTS.
 func TestRecordedExchanges(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some hundred passwords are hashed, which takes minutes under the race detector")
 	}
-	waits := os.Getenv("OPGRANT_TEST_FAULTS") != ""
 	f, err := os.Open(filepath.FromSlash("../../compat/testdata/wire-cases.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -31,8 +30,8 @@ func TestRecordedExchanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !waits { // for tokens of three seconds to expire, which package compat tests with a clock of its own
-		cases = slices.DeleteFunc(cases, func(c wiretest.Case) bool { return c.Sequence == 5 })
+	if os.Getenv("OPGRANT_TEST_FAULTS") == "" {
+		cases = slices.DeleteFunc(cases, func(c wiretest.Case) bool { return c.Sequence == expirySequence })
 	}
 	wiretest.Run(t, cases, wiretest.Server{Start: func(t *testing.T, short bool) string {
 		access, refresh := "24h", "720h"
@@ -43,8 +42,11 @@ func TestRecordedExchanges(t *testing.T) {
 	}})
 }
 
-// startLegacy starts the program with its state in memory and returns its address. client is what the client of the legacy
-// door has besides its name, in YAML.
+// expirySequence is the number of the exchanges that wait for tokens to expire.
+const expirySequence = 5
+
+// startLegacy starts the program with its state in memory and returns its address. client has more settings of the client of
+// the operations API, in YAML.
 func startLegacy(t *testing.T, client string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "opgrant.yaml")
@@ -58,7 +60,7 @@ func startLegacy(t *testing.T, client string) string {
 	done := make(chan error, 1)
 	go func() {
 		done <- run(ctx, []string{"serve", "--dev", "--config", file, "--listen", "127.0.0.1:0", "--admin-listen", "off"},
-			nil, strings.NewReader(""), io.Discard, pipe)
+			[]string{"OPGRANT_PASSWORDS_MEMORY_KIB=8192", "OPGRANT_PASSWORDS_ITERATIONS=1"}, strings.NewReader(""), io.Discard, pipe)
 		_ = pipe.Close()
 	}()
 	t.Cleanup(func() {
@@ -70,7 +72,7 @@ func startLegacy(t *testing.T, client string) string {
 	return awaitReady(t, logs)
 }
 
-// awaitReady returns the address at which a program that logs there has got ready.
+// awaitReady returns the address of a program when its log says that it is ready.
 func awaitReady(t *testing.T, logs io.Reader) string {
 	t.Helper()
 	ready := make(chan string, 1)

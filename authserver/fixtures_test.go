@@ -55,8 +55,17 @@ func onFake(t *testing.T) *testServer {
 
 func newTestServer(t *testing.T, rdb redis.UniversalClient) *testServer {
 	t.Helper()
+	return newTestServerWithTimeout(t, rdb, hang)
+}
+
+// hang is a time-out that exists to fail a test that hangs: a busy machine is not an outage.
+const hang = 30 * time.Second
+
+// newTestServerWithTimeout is for tests that wait for the time-out of the store.
+func newTestServerWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) *testServer {
+	t.Helper()
 	ts := &testServer{t: t, rdb: rdb, log: &strings.Builder{}}
-	ts.store, ts.keys = newStore(t, rdb)
+	ts.store, ts.keys = newStoreWithTimeout(t, rdb, timeout)
 	ts.seed()
 	ts.start(nil)
 	return ts
@@ -64,7 +73,12 @@ func newTestServer(t *testing.T, rdb redis.UniversalClient) *testServer {
 
 func newStore(t *testing.T, rdb redis.UniversalClient) (*storage.Store, *keys.Set) {
 	t.Helper()
-	store, err := storage.New(rdb, storage.Options{Password: cheapPasswords, ClientCache: -1})
+	return newStoreWithTimeout(t, rdb, hang)
+}
+
+func newStoreWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) (*storage.Store, *keys.Set) {
+	t.Helper()
+	store, err := storage.New(rdb, storage.Options{Password: cheapPasswords, ClientCache: -1, Timeout: timeout})
 	check(t, err)
 	return store, openKeys(t, store.Keys, time.Millisecond)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/opgrant/opgrant/storage"
 )
@@ -61,7 +61,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 			"expired":             func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-2 * time.Minute).Unix() },
 			"without expiry":      func(c jwt.MapClaims) { delete(c, "exp") },
 			"without an ID":       func(c jwt.MapClaims) { delete(c, "jti") },
-			"of a year's life":    func(c jwt.MapClaims) { c["exp"] = time.Now().AddDate(1, 0, 0).Unix() },
+			"valid for a year":    func(c jwt.MapClaims) { c["exp"] = time.Now().AddDate(1, 0, 0).Unix() },
 			"about another":       func(c jwt.MapClaims) { c["sub"] = "web" },
 			"in another's name":   func(c jwt.MapClaims) { c["sub"], c["iss"] = "stranger", "stranger" },
 			"of a secret client":  func(c jwt.MapClaims) { c["sub"], c["iss"] = "web", "web" },

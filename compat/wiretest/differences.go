@@ -34,7 +34,7 @@ func (d Difference) matches(got answer) bool {
 
 // Bodies that several differences share.
 const (
-	refused = `\{"error":"invalid token"\}`
+	refused      = `\{"error":"invalid token"\}`
 	mustBeString = `\{"error":"'operation' must be a string"\}`
 	syntaxError  = `\{"error":"Unexpected token in JSON at position \d+"\}`
 	duplicate    = `\{"error":"Duplicate property name in JSON at position \d+"\}`

@@ -120,8 +120,8 @@ func accountsEndTokens(t *testing.T) {
 			},
 			"dropped": func(user string) error { return ts.store.Users.DropUser(t.Context(), user) },
 		} {
-			ts.addUser(name, "word", true)
-			standard, legacy := ts.try("web", name, "word"), ts.try("old", name, "word")
+			ts.addUser(name, "password", true)
+			standard, legacy := ts.try("web", name, "password"), ts.try("old", name, "password")
 			check(t, end(name))
 			for client, r := range map[string]reply{"web": standard, "old": legacy} {
 				if ts.active(r.text("access_token")) {

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// item is one line of the checklist: what strict reviewers of a token server look for, and where it comes from.
+// item is one line of the checklist: a requirement and its source.
 type item struct {
 	what   string
 	source string
-	// test proves it here; proof names tests that prove it, as package.Test, in this package or another one.
+	// test checks it here. proof names tests that check it, as package.Test, in this package or another one.
 	test  func(t *testing.T)
 	proof string
-	// exception says what does not hold, and why. SECURITY.md repeats it.
+	// exception says what does not hold, and why. It is a sentence of SECURITY.md.
 	exception string
 }
 
@@ -41,17 +41,17 @@ var checklist = [61]item{
 	14: {what: "error texts keep to their characters and echo nothing", source: "RFC 6749 5.2", test: errorsEchoNothing},
 	15: {what: "refused logins look the same", source: "ASVS 6.3.8, WSTG", test: refusalsLookTheSame},
 	16: {what: "refused logins take the same time", source: "ASVS 6.3.8", test: refusalsCostTheSame, proof: "authserver.TestRefusalsTakeTheSameTime storage.TestEveryRefusalCostsTheSame"},
-	17: {what: "passwords are compared whole", source: "SP 800-63B-4 3.1.1", proof: "storage.TestPasswordsAreComparedWhole"},
+	17: {what: "passwords are compared whole", source: "SP 800-63B-4 3.1.1", proof: "storage/internal/password.TestPasswordsAreComparedWhole"},
 	18: {what: "an over-long password costs no hash", source: "ASVS 6.2.9", test: longPasswordsCostNothing},
-	19: {what: "passwords are normalised alike", source: "SP 800-63B-4 3.1.1.2", proof: "storage.TestPasswordsAreNormalised"},
+	19: {what: "passwords are normalised alike", source: "SP 800-63B-4 3.1.1.2", proof: "storage/internal/password.TestPasswordsAreNormalised"},
 	20: {what: "user names have one form: byte by byte", source: "RFC 8265", test: namesAreBytes, proof: "storage.TestAddUserRefusesNamesThatCouldCollide"},
-	21: {what: "failed logins are throttled per account", source: "SP 800-63B", proof: "storage.TestThrottleCountsFailures authserver.TestThrottledLoginIs429WithRetryAfter"},
+	21: {what: "failed logins are throttled per account", source: "SP 800-63B", proof: "storage/throttle.TestThrottleCountsFailures authserver.TestThrottledLoginIs429WithRetryAfter"},
 	22: {what: "one throttle for both APIs and all replicas", source: "CVE-2026-9798", test: oneThrottleForAll},
 	23: {what: "parallel guesses get no more hashes than the limit", source: "SP 800-63B", proof: "storage.TestParallelGuessesGetNoMoreHashesThanTheLimit"},
-	24: {what: "a victim is not locked out for long", source: "RFC 6819 4.4.3.6", proof: "storage.TestThrottleLetsPassAgainAfterAWhile"},
-	25: {what: "success forgives, counters expire", source: "SP 800-63B", proof: "storage.TestSuccessForgivesTheAddressOneAttemptOnly storage.TestThrottleKeysAreNamedByHashAndExpire"},
-	26: {what: "hashing is bounded, overload is 503", source: "RFC 6819 4.4.1.11", proof: "storage.TestAFloodOfPasswordsGetsADontKnow", test: overloadIs503},
-	27: {what: "argon2id at OWASP's costs, replaced when outdated", source: "OWASP", proof: "storage.TestDefaultCostsAreThoseThatOWASPAsksFor storage.TestOutdatedCostsAreReplaced"},
+	24: {what: "a victim is not locked out for long", source: "RFC 6819 4.4.3.6", proof: "storage/throttle.TestThrottleLetsPassAgainAfterAWhile"},
+	25: {what: "success forgives, counters expire", source: "SP 800-63B", proof: "storage/throttle.TestSuccessForgivesTheAddressOneAttemptOnly storage/throttle.TestThrottleKeysAreNamedByHashAndExpire"},
+	26: {what: "hashing is bounded, overload is 503", source: "RFC 6819 4.4.1.11", proof: "storage/internal/password.TestAFloodOfPasswordsIsUnavailable", test: overloadIs503},
+	27: {what: "argon2id at OWASP's costs, replaced when outdated", source: "OWASP", proof: "storage/internal/password.TestDefaultCostsAreThoseThatOWASPAsksFor storage/internal/password.TestOutdatedCostsAreReplaced"},
 
 	28: {what: "a refresh token is its client's", source: "RFC 6749 6, 10.4", proof: "authserver.TestReuseAloneEndsTheSession"},
 	29: {
@@ -64,7 +64,7 @@ var checklist = [61]item{
 	33: {what: "used stays used after restarts", source: "CVE-2026-9802", test: usedStaysUsed},
 	34: {what: "a failed write consumes nothing", source: "keycloak#49213", proof: "authserver.TestRefreshSurvivesAnOutage"},
 	35: {what: "sessions end, however often they are refreshed", source: "ASVS 10.4.8", proof: "authserver.TestSessionsEndDespiteRefreshes"},
-	36: {what: "wider scopes are refused, narrower ones honoured", source: "RFC 6749 6", proof: "authserver.TestScopesOnRefresh"},
+	36: {what: "wider scopes are refused, narrower ones granted", source: "RFC 6749 6", proof: "authserver.TestScopesOnRefresh"},
 	37: {what: "no token is taken for another kind", source: "RFC 9700", test: kindsAreKeptApart},
 	38: {what: "a changed password, a disabled and a dropped user end tokens", source: "CVE-2026-22706, ASVS 7.4.3", test: accountsEndTokens, proof: "authserver.TestAPasswordChangeEndsEverySession"},
 	39: {what: "a role is read anew at each refresh", source: "HarperDB", proof: "authserver.TestARoleIsReadAnewAtEachRefresh"},
@@ -79,9 +79,9 @@ var checklist = [61]item{
 	47: {what: "a refresh token takes its access tokens along", source: "RFC 7009 2.1", test: revocationTakesTheSession},
 	48: {what: "a wrong token_type_hint is ignored", source: "RFC 7009 2.1", test: hintsAreIgnored},
 	49: {what: "metadata is what works, whatever Host says", source: "RFC 8414 2, 3.3", test: metadataIsTrue},
-	50: {what: "the JWKS has public members alone", source: "RFC 7517 4", test: keySetIsPublic},
+	50: {what: "the JWKS has public members only", source: "RFC 7517 4", test: keySetIsPublic},
 	51: {what: "keys rotate and no token fails", source: "RFC 7517, RFC 9068 4", proof: "authserver/resource.TestRotationUnderLoad"},
-	52: {what: "algorithms are ours to choose", source: "RFC 8725 3.1, 3.2", proof: "authserver.TestForgedTokensAreInactive"},
+	52: {what: "the server chooses the algorithm", source: "RFC 8725 3.1, 3.2", proof: "authserver.TestForgedTokensAreInactive"},
 	53: {what: "headers choose no key", source: "RFC 8725 3.10, RFC 7515 4.1.11", proof: "authserver.TestForgedTokensAreInactive"},
 	54: {what: "a kid reaches no file and no Redis key", source: "RFC 8725 3.10", proof: "authserver.TestForgedTokensAreInactive"},
 	55: {what: "type, issuer, audience and times are checked", source: "RFC 9068 4, RFC 8725 3.8-3.12", proof: "authserver.TestSignedTokensWithWrongClaimsAreInactive"},

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/opgrant/opgrant/storage"
 )
@@ -18,8 +18,8 @@ const (
 	assertionType  = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 )
 
-// newKeyedClient registers a client with a key of its own, and returns what signs its assertions.
-func newKeyedClient(t *testing.T, ts *testServer, id string) func(change func(jwt.MapClaims)) string {
+// newClientWithKey registers a client with a key of its own, and returns what signs its assertions.
+func newClientWithKey(t *testing.T, ts *testServer, id string) func(change func(jwt.MapClaims)) string {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
@@ -46,8 +46,8 @@ func newKeyedClient(t *testing.T, ts *testServer, id string) func(change func(jw
 
 func TestPrivateKeyJWT(t *testing.T) {
 	onRedis(t, func(t *testing.T, ts *testServer) {
-		sign := newKeyedClient(t, ts, "robot")
-		newKeyedClient(t, ts, "stranger")
+		sign := newClientWithKey(t, ts, "robot")
+		newClientWithKey(t, ts, "stranger")
 		post := func(assertion string) reply {
 			return ts.post("/oauth2/token", "", "grant_type", "client_credentials", "client_assertion_type", assertionType, "client_assertion", assertion)
 		}
@@ -61,7 +61,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 			"expired":             func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-2 * time.Minute).Unix() },
 			"without expiry":      func(c jwt.MapClaims) { delete(c, "exp") },
 			"without an ID":       func(c jwt.MapClaims) { delete(c, "jti") },
-			"of a year's life":    func(c jwt.MapClaims) { c["exp"] = time.Now().AddDate(1, 0, 0).Unix() },
+			"valid for a year":    func(c jwt.MapClaims) { c["exp"] = time.Now().AddDate(1, 0, 0).Unix() },
 			"about another":       func(c jwt.MapClaims) { c["sub"] = "web" },
 			"in another's name":   func(c jwt.MapClaims) { c["sub"], c["iss"] = "stranger", "stranger" },
 			"of a secret client":  func(c jwt.MapClaims) { c["sub"], c["iss"] = "web", "web" },

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Every error of RFC 6749 section 5.2, with all of its answer: no header and no word is left to chance.
+// Every error of RFC 6749 section 5.2, with its whole response.
 func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 	ts := onFake(t)
 	good := ts.login("web", "scope", "read")
@@ -25,7 +25,7 @@ func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 		{"a parameter twice", "web", "grant_type=password&grant_type=password" + alice, 400, `{"error":"invalid_request","error_description":"A parameter is included more than once."}`},
 		{"an unknown parameter twice", "web", "grant_type=password&x=1&x=2" + alice, 400, `{"error":"invalid_request","error_description":"A parameter is included more than once."}`},
 		{"a parameter that cannot be decoded", "web", "grant_type=%zz", 400, `{"error":"invalid_request","error_description":"The body is not well-formed."}`},
-		{"a parameter that is no UTF-8", "web", "grant_type=password&username=%ff&password=x", 400, `{"error":"invalid_request","error_description":"A parameter is malformed or too long."}`},
+		{"a parameter that is not UTF-8", "web", "grant_type=password&username=%ff&password=x", 400, `{"error":"invalid_request","error_description":"A parameter is malformed or too long."}`},
 		{"no username", "web", "grant_type=password&password=x", 400, `{"error":"invalid_request","error_description":"The parameter username is missing."}`},
 		{"no password", "web", "grant_type=password&username=alice", 400, `{"error":"invalid_request","error_description":"The parameter password is missing."}`},
 		{"no refresh_token", "web", "grant_type=refresh_token", 400, `{"error":"invalid_request","error_description":"The parameter refresh_token is missing."}`},
@@ -75,7 +75,7 @@ func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 	}
 }
 
-// checkHeaders holds an answer to the headers that belong to its status, and to no others.
+// checkHeaders checks that a response has the headers of its status, and no others.
 func checkHeaders(t *testing.T, r reply, status int) {
 	t.Helper()
 	want := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}

@@ -94,12 +94,8 @@ func openKeys(t testing.TB, store *storage.Keys, refreshEvery time.Duration) *ke
 		_ = store.SaveKeys(t.Context(), firstKeys(), "") // another replica may be first
 	}
 	set, err := keys.New(keys.Config{Store: store, RefreshEvery: refreshEvery})
-	if err == nil {
-		err = set.Open(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
+	check(t, set.Open(t.Context()))
 	return set
 }
 
@@ -189,7 +185,7 @@ func (ts *testServer) seed() {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A token that is refused by its signature costs Redis the caller's record and, once a second, the keys. The session of a
-// token that does verify is read by a key of one shape.
+// What Redis is asked for a token: if its signature is not valid, the client's record and sometimes the keys; otherwise also
+// its session, by a key of one form.
 var (
 	withoutSession = regexp.MustCompile(`^(get opgrant:c:[\w-]{22}|get opgrant:keys|get opgrant:epoch)$`)
 	withSession    = regexp.MustCompile(`^get opgrant:(s:\{[\w-]{22}\}:[\w-]{22}|u:\{[\w-]{22}\}|p:[\w-]{43})$`)
@@ -61,12 +61,12 @@ func TestForgedTokensAreInactive(t *testing.T) {
 	}
 	for _, r := range []reply{standard, legacy, es} {
 		if !ts.active(r.text("access_token")) {
-			t.Error("a good token is not active any more")
+			t.Error("a valid token is no longer active")
 		}
 	}
 }
 
-// wantRefused shows a token to every endpoint that takes one.
+// wantRefused sends a token to every endpoint that takes one.
 func (ts *testServer) wantRefused(name, token string) {
 	ts.t.Helper()
 	if r := ts.post("/oauth2/introspect", "rs", "token", token); r.status != 200 || r.raw != `{"active":false}` {
@@ -79,14 +79,14 @@ func (ts *testServer) wantRefused(name, token string) {
 	}
 }
 
-// D11: of a token that was revoked no other spelling is good.
+// A revoked token has no other spelling that is valid.
 func TestRevokedTokensHaveNoOtherSpelling(t *testing.T) {
 	ts := onFake(t)
 	token := ts.login("es").text("access_token")
 	ts.post("/oauth2/revoke", "es", "token", token)
 	list := respellings(token)
 	list["as it was"] = token
-	for name, other := range es256Tricks(t, token) {
+	for name, other := range es256Variants(t, token) {
 		list[name] = other
 	}
 	for name, other := range list {
@@ -96,8 +96,8 @@ func TestRevokedTokensHaveNoOtherSpelling(t *testing.T) {
 	}
 }
 
-// Item 55 (RFC 9068 section 4, RFC 8725 sections 3.8 to 3.12): tokens that our own key has signed, with claims that it never
-// signs.
+// Item 55 (RFC 9068 section 4, RFC 8725 sections 3.8 to 3.12): tokens that the server's own key signed, with claims that
+// the server never signs.
 func TestSignedTokensWithWrongClaimsAreInactive(t *testing.T) {
 	ts := onFake(t)
 	sent := &redisCommands{}
@@ -127,7 +127,7 @@ func TestSignedTokensWithWrongClaimsAreInactive(t *testing.T) {
 		{"type in another case", "AT+JWT", nil, true},
 		{"type as a media type", "application/at+jwt", nil, true},
 		{"type of a logout token", "logout+jwt", nil, true},
-		{"type that is no text", []string{"at+jwt"}, nil, true},
+		{"type that is not a string", []string{"at+jwt"}, nil, true},
 		{"expired", "", raw("exp", number(now-1)), true},
 		{"expired for long", "", raw("exp", "1"), true},
 		{"exp zero", "", raw("exp", "0"), true},
@@ -154,7 +154,7 @@ func TestSignedTokensWithWrongClaimsAreInactive(t *testing.T) {
 		{"session with a glob", "", raw("sid", `"*"`), true},
 		{"session too long", "", raw("sid", `"`+strings.Repeat("a", 4000)+`"`), true},
 		{"session with line ends", "", raw("sid", `"\r\nFLUSHALL\r\n"`), true},
-		{"session that nobody opened", "", raw("sid", `"`+strings.Repeat("a", 44)+`"`), true},
+		{"session that does not exist", "", raw("sid", `"`+strings.Repeat("a", 44)+`"`), true},
 		{"subject a list", "", raw("sub", `["alice"]`), true},
 		{"subject an object", "", raw("sub", `{}`), true},
 		{"claims a list", "", func(string) string { return `[]` }, true},
@@ -198,13 +198,13 @@ func TestProfilesAreNotConfused(t *testing.T) {
 	rs, err := ts.keys.Signer("RS256")
 	check(t, err)
 	for name, forged := range map[string]struct{ typ, claims string }{
-		"standard claims, legacy type":                     {"JWT", segmentOf(t, standard, 1)},
-		"legacy claims, standard type":                     {"at+jwt", segmentOf(t, legacy, 1)},
-		"legacy refresh claims, standard type":             {"at+jwt", segmentOf(t, refresh, 1)},
-		"legacy token with a third subject":                {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"operation"`, `"admin"`, 1)},
-		"legacy token that names nobody":                   {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"alice"`, `""`, 1)},
-		"legacy token that names a number":                 {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"alice"`, `7`, 1)},
-		"legacy access token made a refresh token of ours": {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"operation"`, `"refresh"`, 1)},
+		"standard claims, legacy type":           {"JWT", segmentOf(t, standard, 1)},
+		"legacy claims, standard type":           {"at+jwt", segmentOf(t, legacy, 1)},
+		"legacy refresh claims, standard type":   {"at+jwt", segmentOf(t, refresh, 1)},
+		"legacy token with a third subject":      {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"operation"`, `"admin"`, 1)},
+		"legacy token without a user":            {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"alice"`, `""`, 1)},
+		"legacy token whose user is a number":    {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"alice"`, `7`, 1)},
+		"legacy access token as a refresh token": {"JWT", strings.Replace(segmentOf(t, legacy, 1), `"operation"`, `"refresh"`, 1)},
 	} {
 		header := map[string]any{"alg": "RS256", "kid": rs.ID, "typ": forged.typ}
 		token := signInput(t, segment(t, header)+"."+segment(t, json.RawMessage(forged.claims)), jwt.SigningMethodRS256, rs.Private)

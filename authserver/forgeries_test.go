@@ -20,12 +20,12 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// forgeries are tokens that nobody signed whom we trust, by the trick that is to make us believe it. good is a token of each
-// kind; jku counts who fetches what a token names.
+// forgeries returns tokens that the server must refuse, by the way in which they are forged. They are made from a valid token
+// of each kind; jku is a URL that tokens name.
 func forgeries(t *testing.T, ts *testServer, standard, legacy, es string, jku string) map[string]string {
 	t.Helper()
 	attacker, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -48,7 +48,7 @@ func forgeries(t *testing.T, ts *testServer, standard, legacy, es string, jku st
 
 		for _, alg := range []any{"none", "None", "NONE", "nOnE", "", nil, []string{"RS256"}, 0, true, "RS256 ", "rs256"} {
 			add(fmt.Sprintf("alg %v, no signature", alg), forge(t, header(map[string]any{"alg": alg}), claims, nil, nil))
-			add(fmt.Sprintf("alg %v, signature of the good one", alg), segment(t, header(map[string]any{"alg": alg}))+"."+parts[1]+"."+parts[2])
+			add(fmt.Sprintf("alg %v, signature of the valid token", alg), segment(t, header(map[string]any{"alg": alg}))+"."+parts[1]+"."+parts[2])
 		}
 		withoutAlg := header(nil)
 		delete(withoutAlg, "alg")
@@ -110,13 +110,13 @@ func forgeries(t *testing.T, ts *testServer, standard, legacy, es string, jku st
 	for name, token := range respellings(es) {
 		list["ES256: "+name] = token
 	}
-	for name, token := range es256Tricks(t, es) {
+	for name, token := range es256Variants(t, es) {
 		list["ES256: "+name] = token
 	}
 	return list
 }
 
-// publicForms are the bytes that an attacker may take for a shared secret: all that can be made of a public key.
+// publicForms returns the encodings of a public key that a confused server may take for the secret of an HMAC.
 func publicForms(t *testing.T, public crypto.PublicKey, kid string, ts *testServer) map[string][]byte {
 	t.Helper()
 	key, ok := public.(*rsa.PublicKey)
@@ -147,7 +147,7 @@ func publicForms(t *testing.T, public crypto.PublicKey, kid string, ts *testServ
 	}
 }
 
-// respellings are other strings that a lax decoder takes for the same token.
+// respellings returns other strings that a lax decoder takes for the same token.
 func respellings(token string) map[string]string {
 	parts := strings.Split(token, ".")
 	last := token[len(token)-1]
@@ -174,8 +174,8 @@ func respellings(token string) map[string]string {
 	return list
 }
 
-// es256Tricks are signatures that mean the same to the mathematics, or nothing at all.
-func es256Tricks(t *testing.T, token string) map[string]string {
+// es256Variants returns the token with other signatures that are mathematically the same, or malformed.
+func es256Variants(t *testing.T, token string) map[string]string {
 	t.Helper()
 	input := token[:strings.LastIndex(token, ".")]
 	signature, err := base64.RawURLEncoding.DecodeString(token[len(input)+1:])
@@ -196,13 +196,13 @@ func es256Tricks(t *testing.T, token string) map[string]string {
 		"r = n": pair(n, s), "s = n": pair(r, n), "r and s = n": pair(n, n),
 		"s + n":     pair(r, new(big.Int).Mod(new(big.Int).Add(s, n), new(big.Int).Lsh(big.NewInt(1), 256))),
 		"DER":       input + "." + base64.RawURLEncoding.EncodeToString(der),
-		"r alone":   input + "." + base64.RawURLEncoding.EncodeToString(signature[:32]),
+		"r only":    input + "." + base64.RawURLEncoding.EncodeToString(signature[:32]),
 		"no bytes":  input + ".",
 		"all zeros": input + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
 	}
 }
 
-// listening counts connections: nobody is to fetch what a token names.
+// listening returns a URL and counts connections to it: the server must not fetch what a token names.
 func listening(t *testing.T) (url string, connections *atomic.Int64) {
 	t.Helper()
 	connections = &atomic.Int64{}

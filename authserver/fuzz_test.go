@@ -12,40 +12,30 @@ import (
 	"time"
 
 	"github.com/opgrant/opgrant/authserver"
-	"github.com/opgrant/opgrant/authserver/keys"
-	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// fuzzed is a server without a network, whose users and clients no input can guess.
+// fuzzed returns a server without a network, and a valid access token.
 func fuzzed(f *testing.F) (server *authserver.Server, token string) {
 	f.Helper()
 	rdb := storagetest.StartMiniredis(f).Client(f)
-	store, err := storage.New(rdb, storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}})
-	must := func(err error) {
-		f.Helper()
-		if err != nil {
-			f.Fatal(err)
-		}
-	}
-	must(err)
-	set, err := keys.New(keys.Config{Store: store.Keys, RefreshEvery: time.Nanosecond})
-	must(err)
+	store, err := storage.New(rdb, storage.Options{Password: cheapPasswords})
+	check(f, err)
+	set := openKeys(f, store.Keys, time.Nanosecond)
 	ctx := f.Context()
-	must(set.Open(ctx))
-	must(store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
-	must(store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token", exchangeGrant}}))
+	check(f, store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
+	check(f, store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token", exchangeGrant}}))
 	hash, err := authserver.Secrets{}.Hash(ctx, []byte("secret"))
-	must(err)
-	must(store.PutClient(ctx, &storage.Client{ID: "rs", Secrets: []string{string(hash)}, Introspect: true}))
+	check(f, err)
+	check(f, store.PutClient(ctx, &storage.Client{ID: "rs", Secrets: []string{string(hash)}, Introspect: true}))
 	server, err = authserver.New(authserver.Config{Issuer: "http://localhost", Storage: store, Users: store.Users, Keys: set, Log: slog.New(slog.DiscardHandler)})
-	must(err)
+	check(f, err)
 	w := shoot(server, "/oauth2/token", formType, "", "grant_type=password&client_id=app&username=alice&password=wonder+land")
 	var body struct {
 		Access string `json:"access_token"`
 	}
-	must(json.Unmarshal(w.Body.Bytes(), &body))
+	check(f, json.Unmarshal(w.Body.Bytes(), &body))
 	return server, body.Access
 }
 
@@ -62,8 +52,7 @@ func shoot(h http.Handler, path, contentType, authorization, body string) *httpt
 
 var errorText = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+$`)
 
-// wantShape holds whatever comes back to the shape of an answer: a verdict in RFC 6749's form, or a success that the caller
-// had the means for.
+// wantShape checks the form of a response: an error of RFC 6749, or a success.
 func wantShape(t *testing.T, w *httptest.ResponseRecorder, sent string) {
 	t.Helper()
 	var body map[string]any
@@ -110,7 +99,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// FuzzToken looks for a string that passes for a token: only one spelling of the good one does.
+// FuzzToken looks for a string that passes for a token. Only the valid token itself does.
 func FuzzToken(f *testing.F) {
 	server, good := fuzzed(f)
 	f.Add(good)

@@ -13,7 +13,7 @@ import (
 
 // jwtBearerGrant is the JWT bearer grant (RFC 7523 section 2.1) for services: a client that has registered keys proves its
 // identity with a JWT that it signed, and gets an access token for itself. An assertion about a user is refused, because
-// the client would then vouch for any user.
+// the client could then act as any user.
 type jwtBearerGrant struct{ server *Server }
 
 // check implements RFC 7523 sections 2.1 and 3.

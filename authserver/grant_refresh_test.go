@@ -12,7 +12,7 @@ func TestLegacyRefreshTokenNeverRotates(t *testing.T) {
 		first := ts.login("old")
 		token := first.text("refresh_token")
 		if strings.Count(token, ".") != 2 {
-			t.Fatalf("the legacy refresh token is no JWT: %s", token)
+			t.Fatalf("the legacy refresh token is not a JWT: %s", token)
 		}
 		seen := map[string]bool{first.text("access_token"): true}
 		for range 5 {
@@ -21,7 +21,7 @@ func TestLegacyRefreshTokenNeverRotates(t *testing.T) {
 				t.Fatalf("refresh: %d %s", r.status, r.raw)
 			}
 			if access := r.text("access_token"); seen[access] || !ts.active(access) {
-				t.Fatal("a refresh gave no new good access token")
+				t.Fatal("a refresh gave no new valid access token")
 			} else {
 				seen[access] = true
 			}
@@ -58,7 +58,7 @@ func TestReuseAloneEndsTheSession(t *testing.T) {
 		next := ts.refresh("strict", used).text("refresh_token")
 
 		ts.want("another client with the used token", ts.refresh("other", used), 400, "invalid_grant")
-		ts.want("another client with the good token", ts.refresh("other", next), 400, "invalid_grant")
+		ts.want("another client with the newest token", ts.refresh("other", next), 400, "invalid_grant")
 		ts.want("altered token", ts.refresh("strict", used[:len(used)-1]+"!"), 400, "invalid_grant")
 		ts.want("unknown token of the session", ts.refresh("strict", used[:45]+strings.Repeat("A", 43)), 400, "invalid_grant")
 		r := ts.refresh("strict", next)

@@ -46,7 +46,7 @@ func (s *Server) offered() []policy.Grant {
 func (s *Server) newProvider() (*fosite.Fosite, error) {
 	config := &fosite.Config{
 		AccessTokenLifespan:      time.Hour, // newSession and the refresh grant set each token's own expiry
-		RefreshTokenLifespan:     -1,        // likewise: fosite leaves the expiry alone
+		RefreshTokenLifespan:     -1,        // likewise: fosite does not set the expiry
 		ScopeStrategy:            fosite.ExactScopeStrategy,
 		AudienceMatchingStrategy: fosite.ExactAudienceMatchingStrategy,
 		RefreshTokenScopes:       []string{}, // a client gets refresh tokens by its grants, not by a scope

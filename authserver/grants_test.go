@@ -7,7 +7,7 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// Every grant in the table of package policy has a handler, which finds fault with made-up parameters.
+// Every grant in the table of package policy has a handler, which refuses made-up parameters.
 func TestEveryGrantHasAHandler(t *testing.T) {
 	ts := onFake(t)
 	refused := map[string]string{ // :: grant type → error code

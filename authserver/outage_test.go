@@ -170,8 +170,8 @@ func TestErrorsOfRedisAre503(t *testing.T) {
 		"NOPERM this user has no permissions to run the 'get' command",
 		"ERR an error that does not exist yet",
 	} {
-		word, _, _ := strings.Cut(message, " ")
-		t.Run(word, func(t *testing.T) {
+		code, _, _ := strings.Cut(message, " ")
+		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			redis := storagetest.StartMiniredis(t)
 			ts := newTestServer(t, redis.Client(t))

@@ -10,7 +10,7 @@ import (
 // sealPurpose is part of the key derivation: a change makes the values in Redis unreadable.
 const sealPurpose = "opgrant refresh answer"
 
-// sealTokens encrypts the tokens of a refresh under the refresh token of the request. Whoever reads Redis cannot use them;
+// sealTokens encrypts the tokens of a refresh under the refresh token of the request. Reading Redis is not enough to use them;
 // a client that sends the same refresh token again can be given them again.
 func sealTokens(refreshToken string, tokens issuedTokens) ([]byte, error) {
 	plain, err := json.Marshal(tokens)

@@ -60,7 +60,7 @@ func (s *Server) Register(router *mux.Router) {
 	router.HandleFunc(pathJWKS, s.readOnly(s.serveJWKS))
 }
 
-// Token returns the token endpoint alone, for a handler that calls it in the same process.
+// Token returns the token endpoint only, for a handler that calls it in the same process.
 func (s *Server) Token() http.Handler { return http.HandlerFunc(s.serveToken) }
 
 // readOnly answers 405 to methods other than GET and HEAD.

@@ -15,7 +15,7 @@ import (
 // errors.Is(err, fosite.ErrTemporarilyUnavailable) holds says that the store cannot answer, and the client gets 503. Any
 // other error is a server_error.
 //
-// A signature is the name of a token in the store (fosite's word); it is never the token. An empty signature is that of no
+// A signature is the name of a token in the store (fosite's term); it is never the token. An empty signature is that of no
 // token, and looking it up is fosite.ErrNotFound.
 type Storage interface {
 	fosite.ClientManager // its clients must implement Client
@@ -26,7 +26,7 @@ type Storage interface {
 	SessionID(subject string) string
 	// ImportedSessionID returns the ID of the session that continues from an imported refresh token: the same ID each time.
 	ImportedSessionID(subject, token string) string
-	// TokenSignature returns the signature of a token of the session. Nobody can find the token by it.
+	// TokenSignature returns the signature of a token of the session. It must not reveal the token.
 	TokenSignature(sessionID, token string) string
 	// RefreshSession makes one refresh in one atomic step. presented, access and refresh are signatures: of the refresh token
 	// in the request, and of the new tokens. An empty refresh leaves the presented token valid (static refresh). If the

@@ -11,8 +11,8 @@ import (
 func TestAPasswordChangeEndsEverySession(t *testing.T) {
 	onRedis(t, func(t *testing.T, ts *testServer) {
 		standard, old := ts.login("web"), ts.login("old")
-		word := "another password"
-		check(t, ts.store.Users.ChangeUser(t.Context(), "alice", storage.UserChange{Password: &word}))
+		password := "another password"
+		check(t, ts.store.Users.ChangeUser(t.Context(), "alice", storage.UserChange{Password: &password}))
 		for _, r := range []reply{standard, old} {
 			if ts.active(r.text("access_token")) {
 				t.Error("an access token outlived the password")

@@ -77,7 +77,7 @@ func shapeOf(result any, err error) string {
 // maxShape bounds the names of members in a shape, and their number.
 const maxShape = 32
 
-// shapeOfBody names the members of an object and their types. A name that is not a plain word is replaced: an upstream could
+// shapeOfBody names the members of an object and their types. A name that has other characters than letters, digits and _ is replaced: an upstream could
 // put a value into it.
 func shapeOfBody(body []byte) string {
 	top, members, err := strictjson.Parse(body)

@@ -31,7 +31,7 @@ type Key struct {
 	// VerifyOnly is true for a key that never signs.
 	VerifyOnly bool
 
-	Private crypto.Signer // nil for a public key alone
+	Private crypto.Signer // nil if only the public key is known
 	Public  crypto.PublicKey
 }
 

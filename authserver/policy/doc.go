@@ -2,7 +2,7 @@
 // configuration, the command line, the store and the server share. Each stands here once, with the sentence that refuses
 // what is out of bounds.
 //
-// It imports the standard library alone, so that every other package of the module may import it.
+// It imports the standard library only, so that every other package of the module may import it.
 //
 // # Adding a grant
 //

@@ -99,7 +99,7 @@ func TestClaims(t *testing.T) {
 			}
 		}
 		legacy := claims(i.login("old").Access)
-		legacy.Client = "" // known by introspection alone
+		legacy.Client = "" // known by introspection only
 		if diff := cmp.Diff(resource.Claims{Subject: "alice", Legacy: true, Scopes: []string{"read"}}, legacy); diff != "" {
 			t.Errorf("legacy (-want +got):\n%s", diff)
 		}

@@ -66,7 +66,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	})
 }
 
-// verifier is one way to check a token by the key set alone.
+// verifier checks a token by the key set.
 type verifier func(ctx context.Context, token string) error
 
 // verifiers are several kinds of key set caches. For the one that only polls a key is published before it signs: it never

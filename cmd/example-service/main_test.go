@@ -34,7 +34,7 @@ func TestServesUntilItIsStopped(t *testing.T) {
 		{"/me", "", 401},
 		{"/things", "", 401},
 		{"/me", "nonsense", 401},
-		{"/me", "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.AAAA", 503}, // nobody serves keys there
+		{"/me", "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.AAAA", 503}, // no server there
 		{"/", "", 404},
 	} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+row.path, nil)

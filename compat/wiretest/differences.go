@@ -34,7 +34,7 @@ func (d Difference) matches(got answer) bool {
 
 // Bodies that several differences share.
 const (
-	invalidToken = `\{"error":"invalid token"\}`
+	refused      = `\{"error":"invalid token"\}`
 	mustBeString = `\{"error":"'operation' must be a string"\}`
 	syntaxError  = `\{"error":"Unexpected token in JSON at position \d+"\}`
 	duplicate    = `\{"error":"Duplicate property name in JSON at position \d+"\}`
@@ -63,7 +63,7 @@ var Differences = []Difference{
 	{[]string{
 		"p2/lifecycle/op token after password change", "p2/lifecycle/refresh after password change",
 		"p2/lifecycle/op token after drop: *", "p2/lifecycle/old op token after re-add",
-	}, sessionsEnd, 401, invalidToken},
+	}, sessionsEnd, 401, refused},
 	{[]string{"p2/lifecycle/refresh after promotion: super_user claim?"}, superUserNow, 200, `\{"operation_token":"<JWT>"\}`},
 	{[]string{`p1/create/expires_in 1.5`, `p1/create/expires_in "abc"`}, callerError, 400, `\{"error":"\\"expiresIn\\" should be .*"\}`},
 	{[]string{
@@ -75,7 +75,7 @@ var Differences = []Difference{
 	{[]string{"p4/users/alter_user empty role only w/ pw"}, callerError, 400, `\{"error":"If role is specified, it cannot be empty."\}`},
 	{[]string{"p3/methods/FOO /"}, unknownMethod, 404, `Not found\n`},
 	{[]string{"p3/malformed/2 MB body", "p3/malformed/30 MB body"}, bodyLimit, 413, `\{"error":"Request body is too large"\}`},
-	{[]string{"p2/refresh/refresh with token of create #1 after same-second create #2"}, ownSessions, 401, invalidToken},
+	{[]string{"p2/refresh/refresh with token of create #1 after same-second create #2"}, ownSessions, 401, refused},
 	{[]string{"p3/malformed/duplicate *"}, noDuplicates, 400, duplicate},
 	{[]string{
 		"p3/malformed/not JSON", "p3/malformed/trailing comma", "p3/malformed/single quotes", "p3/malformed/comment",

@@ -20,11 +20,11 @@ func clientAddress(trusted []netip.Prefix) func(*http.Request) string {
 		return false
 	}
 	return func(r *http.Request) string {
-		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		remote, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err != nil {
 			return r.RemoteAddr
 		}
-		client := peer.Addr().Unmap().WithZone("")
+		client := remote.Addr().Unmap().WithZone("")
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		for i := len(hops) - 1; i >= 0 && isTrusted(client); i-- {
 			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))

@@ -80,15 +80,16 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 
 	// Health, the description of the APIs, and what each request passes through
 	health := &health{ready: authorization.Ready, log: log}
-	var public http.Handler = withPaths(map[string]http.Handler{
+	paths := withPaths(map[string]http.Handler{
 		"/livez":        http.HandlerFunc(health.live),
 		"/readyz":       http.HandlerFunc(health.readiness),
 		"/openapi.yaml": openAPI(),
 	}, authorization)
-	if public, err = withClientAddress(public, cfg.TrustedProxies); err != nil {
+	addressed, err := withClientAddress(paths, cfg.TrustedProxies)
+	if err != nil {
 		return err
 	}
-	public = observed(public, metrics, log)
+	public := observed(addressed, metrics, log)
 
 	// Background work: waits for Redis, creates what is configured, rotates keys, writes usage counts
 	ctx, fail := context.WithCancelCause(ctx)

@@ -1,0 +1,93 @@
+package policy_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+)
+
+func TestProblemsOfAClient(t *testing.T) {
+	for name, row := range map[string]struct {
+		change func(c *policy.Client)
+		key    string // of the one problem, empty for none
+	}{
+		"valid":                         {func(*policy.Client) {}, ""},
+		"public":                        {func(c *policy.Client) { c.Public, c.Secrets = true, 0 }, ""},
+		"keys instead of a secret":      {func(c *policy.Client) { c.Secrets, c.KeySet = 0, []byte(`{"keys":[]}`) }, ""},
+		"two secrets":                   {func(c *policy.Client) { c.Secrets = 2 }, ""},
+		"introspection without a grant": {func(c *policy.Client) { c.Grants, c.Introspect = nil, true }, ""},
+		"no ID":                         {func(c *policy.Client) { c.ID = "" }, "id"},
+		"an ID with a line end":         {func(c *policy.Client) { c.ID = "a\nb" }, "id"},
+		"an ID too long":                {func(c *policy.Client) { c.ID = strings.Repeat("x", 201) }, "id"},
+		"no credentials":                {func(c *policy.Client) { c.Secrets = 0 }, "secret"},
+		"public with a secret":          {func(c *policy.Client) { c.Public = true }, "secret"},
+		"three secrets":                 {func(c *policy.Client) { c.Secrets = 3 }, "secret"},
+		"keys that are not JSON":        {func(c *policy.Client) { c.KeySet = []byte("{") }, "jwks"},
+		"no grant":                      {func(c *policy.Client) { c.Grants = nil }, "grants"},
+		"an unknown grant":              {func(c *policy.Client) { c.Grants = []string{"passwrd"} }, "grants"},
+		"a grant for confidential clients": {func(c *policy.Client) {
+			c.Public, c.Secrets, c.Grants = true, 0, []string{policy.GrantClientCredentials}
+		}, "grants"},
+		"a scope with a space":     {func(c *policy.Client) { c.Scopes = []string{"a b"} }, "scopes"},
+		"an empty default scope":   {func(c *policy.Client) { c.DefaultScopes = []string{""} }, "default_scopes"},
+		"an unknown profile":       {func(c *policy.Client) { c.Profile = "old" }, "profile"},
+		"an unknown algorithm":     {func(c *policy.Client) { c.Algorithm = "HS256" }, "algorithm"},
+		"legacy with ES256":        {func(c *policy.Client) { c.Profile, c.Algorithm = policy.ProfileLegacy, policy.ES256 }, "algorithm"},
+		"a negative TTL":           {func(c *policy.Client) { c.AccessTTL = -1 }, "access_ttl"},
+		"an unknown refresh mode":  {func(c *policy.Client) { c.Refresh = "never" }, "refresh"},
+		"a grace too long":         {func(c *policy.Client) { c.Grace = policy.MaxGrace + time.Second }, "grace"},
+		"a negative session limit": {func(c *policy.Client) { c.SessionsPerUser = -1 }, "sessions_per_user"},
+		"public introspection":     {func(c *policy.Client) { c.Public, c.Secrets, c.Introspect = true, 0, true }, "introspect"},
+	} {
+		c := policy.Client{ID: "app", Secrets: 1, Grants: []string{policy.GrantPassword}, Scopes: []string{"read"}}
+		row.change(&c)
+		problems := c.Problems()
+		if row.key == "" && len(problems) > 0 || row.key != "" && (len(problems) != 1 || problems[0].Key != row.key) {
+			t.Errorf("%s: %v, want one problem with %q", name, problems, row.key)
+		}
+		if err := c.Validate(); (err == nil) != (row.key == "") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestGrantNames(t *testing.T) {
+	for _, grantType := range policy.GrantTypes() {
+		short := policy.ShortGrant(grantType)
+		if strings.Contains(short, ":") || policy.LongGrant(short) != grantType || policy.LongGrant(grantType) != grantType {
+			t.Errorf("%s is %s, which is %s", grantType, short, policy.LongGrant(short))
+		}
+		if g, ok := policy.FindGrant(grantType); !ok || g.Type != grantType {
+			t.Errorf("%s is not found", grantType)
+		}
+	}
+	if g, ok := policy.FindGrant("authorization_code"); ok {
+		t.Errorf("found %+v", g)
+	}
+	if slices.Contains(policy.GrantTypes(), "") {
+		t.Error("a grant has no type")
+	}
+}
+
+func TestProblemsOfPasswordCosts(t *testing.T) {
+	for name, row := range map[string]struct {
+		costs policy.PasswordCosts
+		key   string
+	}{
+		"defaults":                {policy.PasswordCosts{}.WithDefaults(), ""},
+		"little memory":           {policy.PasswordCosts{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, "memory_kib"},
+		"little memory in a test": {policy.PasswordCosts{MemoryKiB: 64, Iterations: 1, Parallelism: 1, InsecureCheap: true}, ""},
+		"much memory":             {policy.PasswordCosts{MemoryKiB: 2 << 20, Iterations: 1, Parallelism: 1}, "memory_kib"},
+		"many iterations":         {policy.PasswordCosts{MemoryKiB: 19 << 10, Iterations: 50, Parallelism: 1}, "iterations"},
+		"much work":               {policy.PasswordCosts{MemoryKiB: 1 << 20, Iterations: 32, Parallelism: 1}, "iterations"},
+		"no lane":                 {policy.PasswordCosts{MemoryKiB: 19 << 10, Iterations: 2}, "parallelism"},
+	} {
+		problems := row.costs.Problems()
+		if row.key == "" && len(problems) > 0 || row.key != "" && (len(problems) != 1 || problems[0].Key != row.key) {
+			t.Errorf("%s: %v, want one problem with %q", name, problems, row.key)
+		}
+	}
+}

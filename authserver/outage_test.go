@@ -88,7 +88,7 @@ func TestOutageIs503(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := storagetest.StartRedis(t, storagetest.Options{AOF: storagetest.AOFAlways})
-			ts := newTestServer(t, dial(t, server.Addr))
+			ts := newTestServerWithin(t, dial(t, server.Addr), 0)
 			web, legacy := ts.login("web"), ts.login("old")
 			list := requestsOfEachKind(ts, web, legacy)
 
@@ -122,7 +122,7 @@ func TestRefreshSurvivesAnOutage(t *testing.T) {
 		t.Run(client, func(t *testing.T) {
 			t.Parallel()
 			server := storagetest.StartRedis(t, storagetest.Options{AOF: storagetest.AOFAlways})
-			ts := newTestServer(t, dial(t, server.Addr))
+			ts := newTestServerWithin(t, dial(t, server.Addr), 0)
 			token := ts.login(client).text("refresh_token")
 			server.Kill()
 			for range 3 {

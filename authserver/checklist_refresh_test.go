@@ -21,7 +21,7 @@ func publicClientsRotate(t *testing.T) {
 }
 
 func hundredAtOnce(t *testing.T) {
-	onRedis(t, func(t *testing.T, ts *testServer) {
+	onRedisAlone(t, func(t *testing.T, ts *testServer) {
 		for client, want := range map[string]int{"web": 100, "strict": 1} {
 			token := ts.login(client).text("refresh_token")
 			replies := make([]reply, 100)
@@ -79,7 +79,7 @@ func usedStaysUsed(t *testing.T) {
 	server.Kill()
 	server.Restart(t)
 	ts.rdb = dial(t, server.Addr)
-	ts.store, ts.keys = newStore(t, ts.rdb)
+	ts.store, ts.keys = newStore(t, ts.rdb, time.Minute)
 	ts.start(nil)
 	if ts.active(revoked.text("access_token")) {
 		t.Error("a revoked access token is active again")

@@ -25,7 +25,7 @@ func TestOneSessionPerUserEndsTheOlderRefreshTokenAlone(t *testing.T) {
 }
 
 func TestParallelLoginsLeaveExactlyOneGoodRefreshToken(t *testing.T) {
-	onRedis(t, func(t *testing.T, ts *testServer) {
+	onRedisAlone(t, func(t *testing.T, ts *testServer) {
 		tokens := make([]string, 40)
 		var group sync.WaitGroup
 		for i := range tokens {

@@ -75,7 +75,7 @@ func TestReuseAloneEndsTheSession(t *testing.T) {
 }
 
 func TestParallelRefreshesGetOnePair(t *testing.T) {
-	onRedis(t, func(t *testing.T, ts *testServer) {
+	onRedisAlone(t, func(t *testing.T, ts *testServer) {
 		for _, c := range []struct {
 			client string
 			good   int

@@ -8,7 +8,7 @@ ARG VERSION=
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build \
     GOCACHE=/go/build CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/opgrant ./cmd/opgrant
 
-# Nothing but the program and the roots that TLS to Redis is verified with.
+# The image has the program and the root certificates for TLS connections.
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/opgrant /usr/local/bin/opgrant

@@ -1,30 +1,50 @@
-# Everything that .ci/run asks for, one word each.
+# `make` lists the targets.
 
-.PHONY: check test race fuzz lint cover up down
+.DEFAULT_GOAL := help
+.PHONY: help check test short race faults fuzz lint vet tidy words cover up down clients
 
-check: lint test
-	go vet ./...
-	go mod tidy -diff
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test:
+check: lint vet tidy words test ## what to run before each commit: lint, vet, tidy, words and test
+
+test: ## every test but those of faults, and which Redis they use (about a minute)
+	@bash .ci/redis
 	go test ./...
 
-race:
-	go test -race -short ./...
+short: ## the quick tests (seconds)
+	go test -short ./...
 
-fuzz:
+race: ## the quick tests with the race detector
+	go test -race -short -timeout 20m ./...
+
+faults: ## Redis that fails: each scenario once, on servers of their own (minutes, needs redis-server)
+	OPGRANT_TEST_REQUIRE_REDIS=1 OPGRANT_TEST_FAULTS=short go test -timeout 20m ./storage/... ./authserver/... ./cmd/...
+
+fuzz: ## each fuzz test for ten seconds
 	bash .ci/fuzz 10s
 
-lint:
-	golangci-lint fmt --diff
-	golangci-lint run
+lint: ## format and lint, with the golangci-lint version of the project
+	bash .ci/lint
 
-cover:
+vet: ## go vet
+	go vet ./...
+
+tidy: ## whether go.mod and go.sum are complete
+	go mod tidy -diff
+
+words: ## whether the project's words are used
+	bash .ci/words
+
+cover: ## coverage of the quick tests
 	go test -short -coverprofile=coverage.out ./...
 	go tool cover -func=coverage.out | tail -n 1
 
-up:
+clients: ## third-party clients against a server (needs Node and Python)
+	bash .ci/clients/run
+
+up: ## start the server and Redis in containers
 	docker compose up --build --wait
 
-down:
+down: ## stop the containers and remove their data
 	docker compose down --volumes

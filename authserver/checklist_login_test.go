@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/compat"
-	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/ory/fosite"
 )
 
@@ -21,7 +21,7 @@ func refusalsLookTheSame(t *testing.T) {
 	ts.addUser("gone", "right", false)
 	ts.addUser("brute", "right", true)
 	ts.start(func(c *authserver.Config) {
-		c.Throttle = ts.store.Users.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 5, Period: time.Hour}})
+		c.Throttle = ts.store.Users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 5, Period: time.Hour}})
 	})
 	same := func(what string, a, b reply) {
 		t.Helper()
@@ -101,7 +101,7 @@ func namesAreBytes(t *testing.T) {
 func oneThrottleForAll(t *testing.T) {
 	ts := onFake(t)
 	limit := func(c *authserver.Config) {
-		c.Throttle = ts.store.Users.NewThrottle(storage.ThrottleLimits{PerUser: storage.ThrottleLimit{Failures: 10, Period: time.Hour}})
+		c.Throttle = ts.store.Users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 10, Period: time.Hour}})
 	}
 	ts.start(limit)
 	operations, err := compat.New(compat.Config{Token: ts.server.Token(), ClientID: "old"})
@@ -125,7 +125,7 @@ func oneThrottleForAll(t *testing.T) {
 	if status := operation("wonder land"); status != 429 {
 		t.Errorf("the operations API after ten failures: %d", status)
 	}
-	ts.store, ts.keys = newStore(t, ts.rdb, time.Minute)
+	ts.store, ts.keys = newStore(t, ts.rdb)
 	ts.start(limit)
 	if r := ts.try("other", "alice", "wonder land"); r.status != 429 {
 		t.Errorf("another replica: %d", r.status)

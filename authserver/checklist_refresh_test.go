@@ -79,7 +79,7 @@ func usedStaysUsed(t *testing.T) {
 	server.Kill()
 	server.Restart(t)
 	ts.rdb = dial(t, server.Addr)
-	ts.store, ts.keys = newStore(t, ts.rdb, time.Minute)
+	ts.store, ts.keys = newStore(t, ts.rdb)
 	ts.start(nil)
 	if ts.active(revoked.text("access_token")) {
 		t.Error("a revoked access token is active again")
@@ -120,8 +120,8 @@ func accountsEndTokens(t *testing.T) {
 			},
 			"dropped": func(user string) error { return ts.store.Users.DropUser(t.Context(), user) },
 		} {
-			ts.addUser(name, "word", true)
-			standard, legacy := ts.try("web", name, "word"), ts.try("old", name, "word")
+			ts.addUser(name, "password", true)
+			standard, legacy := ts.try("web", name, "password"), ts.try("old", name, "password")
 			check(t, end(name))
 			for client, r := range map[string]reply{"web": standard, "old": legacy} {
 				if ts.active(r.text("access_token")) {

@@ -17,7 +17,7 @@ type Client interface {
 }
 
 // policyOf returns the policy of a client that came through Server.client, which refuses a client without one.
-func policyOf(c fosite.Client) policy.Client { return c.(Client).Policy() } //nolint:errcheck,forcetypeassert // checked on entry
+func policyOf(c fosite.Client) policy.Client { return c.(Client).Policy() }
 
 // client looks a client up. An unknown client is invalid_client; a store that does not answer is unavailable.
 func (s *Server) client(ctx context.Context, id string) (Client, error) {

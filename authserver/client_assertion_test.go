@@ -18,8 +18,8 @@ const (
 	assertionType  = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 )
 
-// newKeyedClient registers a client with a key of its own, and returns what signs its assertions.
-func newKeyedClient(t *testing.T, ts *testServer, id string) func(change func(jwt.MapClaims)) string {
+// newClientWithKey registers a client with a key of its own, and returns what signs its assertions.
+func newClientWithKey(t *testing.T, ts *testServer, id string) func(change func(jwt.MapClaims)) string {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
@@ -46,8 +46,8 @@ func newKeyedClient(t *testing.T, ts *testServer, id string) func(change func(jw
 
 func TestPrivateKeyJWT(t *testing.T) {
 	onRedis(t, func(t *testing.T, ts *testServer) {
-		sign := newKeyedClient(t, ts, "robot")
-		newKeyedClient(t, ts, "stranger")
+		sign := newClientWithKey(t, ts, "robot")
+		newClientWithKey(t, ts, "stranger")
 		post := func(assertion string) reply {
 			return ts.post("/oauth2/token", "", "grant_type", "client_credentials", "client_assertion_type", assertionType, "client_assertion", assertion)
 		}

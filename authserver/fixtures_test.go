@@ -47,7 +47,7 @@ func onRedis(t *testing.T, test func(t *testing.T, ts *testServer)) {
 }
 
 // onRedisAlone runs a test that sends many requests at once. No other test of the package runs at the same time, so that the
-// requests do not time out on a slow machine.
+// requests do not wait long on a slow machine.
 func onRedisAlone(t *testing.T, test func(t *testing.T, ts *testServer)) {
 	t.Helper()
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) { test(t, newTestServer(t, r.Client(t))) })
@@ -60,23 +60,30 @@ func onFake(t *testing.T) *testServer {
 	return newTestServer(t, storagetest.StartMiniredis(t).Client(t))
 }
 
-// newTestServer returns a server whose store waits long for Redis, so that no test depends on the speed of the machine.
 func newTestServer(t *testing.T, rdb redis.UniversalClient) *testServer {
 	t.Helper()
-	return newTestServerWithin(t, rdb, time.Minute)
+	return newTestServerWithTimeout(t, rdb, hang)
 }
 
-// newTestServerWithin returns a server whose store waits for Redis for that long; by default if the timeout is zero.
-func newTestServerWithin(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) *testServer {
+// hang is a time-out that exists to fail a test that hangs: a busy machine is not an outage.
+const hang = 30 * time.Second
+
+// newTestServerWithTimeout is for tests that wait for the time-out of the store.
+func newTestServerWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) *testServer {
 	t.Helper()
 	ts := &testServer{t: t, rdb: rdb, log: &strings.Builder{}}
-	ts.store, ts.keys = newStore(t, rdb, timeout)
+	ts.store, ts.keys = newStoreWithTimeout(t, rdb, timeout)
 	ts.seed()
 	ts.start(nil)
 	return ts
 }
 
-func newStore(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) (*storage.Store, *keys.Set) {
+func newStore(t *testing.T, rdb redis.UniversalClient) (*storage.Store, *keys.Set) {
+	t.Helper()
+	return newStoreWithTimeout(t, rdb, hang)
+}
+
+func newStoreWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) (*storage.Store, *keys.Set) {
 	t.Helper()
 	store, err := storage.New(rdb, storage.Options{Password: cheapPasswords, ClientCache: -1, Timeout: timeout})
 	check(t, err)

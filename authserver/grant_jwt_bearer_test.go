@@ -8,7 +8,7 @@ import (
 
 func TestJWTBearerGrant(t *testing.T) {
 	onRedis(t, func(t *testing.T, ts *testServer) {
-		sign := newKeyedClient(t, ts, "robot")
+		sign := newClientWithKey(t, ts, "robot")
 		post := func(assertion string, more ...string) reply {
 			return ts.post("/oauth2/token", "", append([]string{"grant_type", jwtBearerGrant, "assertion", assertion}, more...)...)
 		}
@@ -26,6 +26,6 @@ func TestJWTBearerGrant(t *testing.T) {
 		ts.want("another client's", post(sign(nil), "client_id", "web"), 400, "invalid_grant")
 		ts.want("no assertion", ts.post("/oauth2/token", "", "grant_type", jwtBearerGrant), 400, "invalid_request")
 		ts.want("garbage", post("garbage"), 400, "invalid_grant")
-		ts.want("client without the grant", post(newKeyedClient(t, ts, "robot")(func(c jwt.MapClaims) { c["iss"], c["sub"] = "web", "web" })), 400, "invalid_grant")
+		ts.want("client without the grant", post(newClientWithKey(t, ts, "robot")(func(c jwt.MapClaims) { c["iss"], c["sub"] = "web", "web" })), 400, "invalid_grant")
 	})
 }

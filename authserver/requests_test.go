@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/opgrant/opgrant/storage"
 )
@@ -72,7 +71,7 @@ func basic(id, secret string) string {
 
 func (ts *testServer) do(req *http.Request) reply {
 	ts.t.Helper()
-	client := &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: hang, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	check(ts.t, err)
 	defer resp.Body.Close()

@@ -19,7 +19,7 @@ func TestRetryAfterAnOutageIsNotReuse(t *testing.T) {
 		proxy := storagetest.StartProxy(t, r.Addr)
 		rdb := storage.Connect(redis.UniversalOptions{Addrs: []string{proxy.Addr}})
 		t.Cleanup(func() { _ = rdb.Close() })
-		ts := newTestServerWithin(t, rdb, 0)
+		ts := newTestServerWithTimeout(t, rdb, outageTimeout())
 		token := ts.login("strict").text("refresh_token")
 
 		proxy.Set(storagetest.Faults{CutAfter: 1, Match: func(words []string) bool { return strings.EqualFold(words[0], "evalsha") }})

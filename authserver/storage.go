@@ -15,7 +15,7 @@ import (
 // errors.Is(err, fosite.ErrTemporarilyUnavailable) holds says that the store cannot answer, and the client gets 503. Any
 // other error is a server_error.
 //
-// A signature is the name of a token in the store (fosite's word); it is never the token. An empty signature is that of no
+// A signature is the name of a token in the store (fosite's term); it is never the token. An empty signature is that of no
 // token, and looking it up is fosite.ErrNotFound.
 type Storage interface {
 	fosite.ClientManager // its clients must implement Client

@@ -9,7 +9,7 @@ import (
 	"github.com/opgrant/opgrant/compat"
 )
 
-// In front of any token endpoint: this one gives one user tokens that are easy to read.
+// A Handler in front of a token endpoint that knows one user.
 func Example() {
 	endpoint := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -20,11 +20,11 @@ func Example() {
 		}
 		_, _ = w.Write([]byte(`{"access_token":"access","refresh_token":"refresh","token_type":"bearer"}`))
 	})
-	door, err := compat.New(compat.Config{Token: endpoint, ClientID: "old-clients"})
+	handler, err := compat.New(compat.Config{Token: endpoint, ClientID: "old-clients"})
 	if err != nil {
 		panic(err)
 	}
-	server := httptest.NewServer(door)
+	server := httptest.NewServer(handler)
 	defer server.Close()
 
 	for _, operation := range []string{

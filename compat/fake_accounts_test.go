@@ -5,12 +5,11 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/opgrant/opgrant/compat"
 )
 
-// User and the following keep users and roles.
+// User implements compat.Users, as do the next methods.
 func (d *directory) User(_ context.Context, name string) (compat.User, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -36,7 +35,7 @@ func (d *directory) AddUser(_ context.Context, u compat.User, password string) e
 	if d.users[u.Name] != nil {
 		return compat.ErrExists
 	}
-	u.Created = time.Now()
+	u.Created = d.now()
 	u.Updated = u.Created
 	d.users[u.Name] = &account{u, password}
 	return nil
@@ -51,7 +50,7 @@ func (d *directory) ChangeUser(_ context.Context, name string, c compat.UserChan
 	}
 	if c.Password != nil {
 		u.password = *c.Password
-		d.end(name)
+		d.endSessions(name)
 	}
 	if c.Role != nil {
 		u.Role = *c.Role
@@ -69,14 +68,15 @@ func (d *directory) DropUser(_ context.Context, name string) error {
 		return compat.ErrNotFound
 	}
 	delete(d.users, name)
-	d.end(name)
+	d.endSessions(name)
 	return nil
 }
 
-func (d *directory) end(name string) {
+func (d *directory) endSessions(name string) {
 	maps.DeleteFunc(d.sessions, func(_, user string) bool { return user == name })
 }
 
+// Role implements compat.Roles, as do the next methods.
 func (d *directory) Role(_ context.Context, id string) (compat.Role, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,7 +102,7 @@ func (d *directory) AddRole(_ context.Context, r compat.Role) (compat.Role, erro
 	if _, ok := d.roles[r.ID]; ok {
 		return compat.Role{}, compat.ErrExists
 	}
-	r.Created = time.Now()
+	r.Created = d.now()
 	r.Updated = r.Created
 	d.roles[r.ID] = r
 	return r, nil
@@ -115,7 +115,7 @@ func (d *directory) ChangeRole(_ context.Context, r compat.Role) (compat.Role, e
 	if !ok {
 		return compat.Role{}, compat.ErrNotFound
 	}
-	r.Name, r.Created, r.Updated = cmp.Or(r.Name, old.Name), old.Created, time.Now()
+	r.Name, r.Created, r.Updated = cmp.Or(r.Name, old.Name), old.Created, d.now()
 	d.roles[r.ID] = r
 	return r, nil
 }

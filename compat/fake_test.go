@@ -1,13 +1,7 @@
 package compat_test
 
 import (
-	"cmp"
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,19 +14,17 @@ import (
 	"github.com/opgrant/opgrant/compat"
 )
 
-// directory is an OAuth 2.0 token endpoint with its users, roles and sessions: what compat expects of the servers behind it,
-// in the smallest form.
+// directory is a minimal OAuth 2.0 token endpoint with users, roles and sessions.
 type directory struct {
-	mu       sync.Mutex
-	key      *rsa.PrivateKey
-	access   time.Duration
-	refresh  time.Duration
-	users    map[string]*account
-	roles    map[string]compat.Role
-	sessions map[string]string // :: session → user; a session that has ended is not there
-	newest   map[string]string // :: user → the session whose refresh token works
-	forms    []string          // the grants that were asked for, for tests
-	count    int
+	mu         sync.Mutex
+	now        func() time.Time
+	accessTTL  time.Duration
+	refreshTTL time.Duration
+	users      map[string]*account
+	roles      map[string]compat.Role
+	sessions   map[string]string // :: active session → user
+	newest     map[string]string // :: user → the session whose refresh token is valid
+	count      int
 }
 
 type account struct {
@@ -42,12 +34,8 @@ type account struct {
 
 func newDirectory(t testing.TB) *directory {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := &directory{
-		key: key, access: 24 * time.Hour, refresh: 30 * 24 * time.Hour,
+		now: time.Now, accessTTL: 24 * time.Hour, refreshTTL: 30 * 24 * time.Hour,
 		users: map[string]*account{}, roles: map[string]compat.Role{},
 		sessions: map[string]string{}, newest: map[string]string{},
 	}
@@ -81,9 +69,6 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := r.PostForm
-	d.mu.Lock()
-	d.forms = append(d.forms, form.Get("grant_type"))
-	d.mu.Unlock()
 	switch form.Get("grant_type") {
 	case "password":
 		caller, err := d.Password(r.Context(), compat.Credentials{Name: form.Get("username"), Password: form.Get("password")})
@@ -107,7 +92,7 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case err != nil || kind != compat.RefreshToken:
 			oauthError(w, http.StatusBadRequest, "invalid_grant", "")
 		default:
-			d.answer(w, map[string]any{"access_token": d.sign(caller, "", "operation", "", d.access)})
+			d.answer(w, map[string]any{"access_token": d.sign(caller, "", "operation", "", d.accessTTL)})
 		}
 	default:
 		oauthError(w, http.StatusBadRequest, "unsupported_grant_type", "")
@@ -125,11 +110,11 @@ func (d *directory) answer(w http.ResponseWriter, body map[string]any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// open starts a session, which ends the refresh token of the one before.
+// open starts a session, which revokes the refresh token of the user's session before.
 func (d *directory) open(w http.ResponseWriter, caller compat.Caller, role, expiresIn string) {
-	life := d.access
+	ttl := d.accessTTL
 	if n, err := strconv.ParseInt(expiresIn, 10, 64); err == nil {
-		life = time.Duration(min(n, 9e9)) * time.Second
+		ttl = time.Duration(min(n, 9e9)) * time.Second
 	}
 	d.mu.Lock()
 	d.count++
@@ -137,77 +122,8 @@ func (d *directory) open(w http.ResponseWriter, caller compat.Caller, role, expi
 	d.sessions[session] = caller.Name
 	d.newest[caller.Name] = session
 	d.mu.Unlock()
-	access := d.signFor(caller, role, "operation", session, life, expiresIn)
-	d.answer(w, map[string]any{"access_token": access, "refresh_token": d.sign(caller, role, "refresh", session, d.refresh)})
-}
-
-func (d *directory) sign(c compat.Caller, role, sub, session string, life time.Duration) string {
-	return d.signFor(c, role, sub, session, life, "")
-}
-
-// signFor makes a token. seconds is the life in words, when it is too long for a Duration.
-func (d *directory) signFor(c compat.Caller, role, sub, session string, life time.Duration, seconds string) string {
-	now := time.Now().Unix()
-	exp := now + int64(life/time.Second)
-	if n, err := strconv.ParseInt(seconds, 10, 64); err == nil {
-		exp = now + n
-	}
-	d.mu.Lock()
-	d.count++
-	claims := map[string]any{
-		"username": c.Name, "super_user": c.SuperUser, "iat": now, "exp": exp, "sub": sub,
-		"jti": strconv.Itoa(d.count), "sid": cmp.Or(session, d.newest[c.Name]),
-	}
-	d.mu.Unlock()
-	if role != "" {
-		claims["role"] = role
-	}
-	encode := func(v any) string {
-		b, _ := json.Marshal(v)
-		return base64.RawURLEncoding.EncodeToString(b)
-	}
-	signed := encode(map[string]string{"alg": "RS256", "typ": "JWT", "kid": "1"}) + "." + encode(claims)
-	hash := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, d.key, crypto.SHA256, hash[:])
-	if err != nil {
-		panic(err)
-	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
-}
-
-// Token verifies a token.
-func (d *directory) Token(_ context.Context, token string) (compat.Caller, compat.TokenKind, error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 || parts[0] == "" {
-		return compat.Caller{}, 0, compat.ErrInvalid
-	}
-	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
-	hash := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	if err != nil || rsa.VerifyPKCS1v15(&d.key.PublicKey, crypto.SHA256, hash[:], signature) != nil {
-		return compat.Caller{}, 0, compat.ErrInvalid
-	}
-	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	var c struct {
-		Username, Sub, SID, Role string
-		Exp                      int64
-	}
-	if json.Unmarshal(payload, &c) != nil {
-		return compat.Caller{}, 0, compat.ErrInvalid
-	}
-	kind := compat.OperationToken
-	if c.Sub == "refresh" {
-		kind = compat.RefreshToken
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	u := d.users[c.Username]
-	switch {
-	case time.Now().Unix() >= c.Exp:
-		return compat.Caller{}, kind, compat.ErrExpired
-	case c.Role != "", u == nil, d.sessions[c.SID] != c.Username, !u.Active, kind == compat.RefreshToken && d.newest[c.Username] != c.SID:
-		return compat.Caller{}, 0, compat.ErrInvalid
-	}
-	return d.caller(u), kind, nil
+	access := d.signFor(caller, role, "operation", session, ttl, expiresIn)
+	d.answer(w, map[string]any{"access_token": access, "refresh_token": d.sign(caller, role, "refresh", session, d.refreshTTL)})
 }
 
 func (d *directory) caller(u *account) compat.Caller {
@@ -218,7 +134,7 @@ func (d *directory) caller(u *account) compat.Caller {
 	return compat.Caller{Name: u.Name, Role: u.Role, SuperUser: strings.Contains(string(role.Permission), `"super_user":true`)}
 }
 
-// Password verifies a password.
+// Password implements compat.Authenticator.
 func (d *directory) Password(_ context.Context, c compat.Credentials) (compat.Caller, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -19,13 +19,13 @@ import (
 	"github.com/opgrant/opgrant/compat"
 )
 
-var update = flag.Bool("update", false, "write what is answered into the golden files")
+var update = flag.Bool("update", false, "rewrite the files in testdata")
 
-// conversation is one file of testdata: what a client sends, what grant that becomes, what the token endpoint answers, and
-// what the client gets.
+// conversation is one file of testdata: the request of a client, the request to the token endpoint that it becomes, the answer
+// of the token endpoint, and the answer to the client.
 type conversation struct {
-	comment                        string
-	request, grant, token, respond string
+	comment                         string
+	request, grant, token, response string
 }
 
 func parseConversation(data string) conversation {
@@ -40,7 +40,7 @@ func parseConversation(data string) conversation {
 		case "-- token response --\n":
 			into = &c.token
 		case "-- response --\n":
-			into = &c.respond
+			into = &c.response
 		default:
 			*into += line
 		}
@@ -53,19 +53,19 @@ func (c conversation) format() []byte {
 	if c.grant != "" {
 		text += "-- grant --\n" + c.grant + "-- token response --\n" + c.token
 	}
-	return []byte(text + "-- response --\n" + c.respond)
+	return []byte(text + "-- response --\n" + c.response)
 }
 
-// crlf makes a message of HTTP of one that people can edit.
+// crlf converts the line ends of a file to those of an HTTP message.
 func crlf(text string) string {
 	head, body, _ := strings.Cut(text, "\n\n")
 	return strings.ReplaceAll(head, "\n", "\r\n") + "\r\n\r\n" + strings.TrimSuffix(body, "\n")
 }
 
-// people are the callers of the conversations.
-type people struct{}
+// goldenAccounts is the Authenticator of the conversations.
+type goldenAccounts struct{}
 
-func (people) Password(_ context.Context, c compat.Credentials) (compat.Caller, error) {
+func (goldenAccounts) Password(_ context.Context, c compat.Credentials) (compat.Caller, error) {
 	switch c.Name + ":" + c.Password {
 	case "alice:alicepw":
 		return compat.Caller{Name: "alice", Role: "staff"}, nil
@@ -75,7 +75,7 @@ func (people) Password(_ context.Context, c compat.Credentials) (compat.Caller, 
 	return compat.Caller{}, compat.ErrInvalid
 }
 
-func (people) Token(_ context.Context, token string) (compat.Caller, compat.TokenKind, error) {
+func (goldenAccounts) Token(_ context.Context, token string) (compat.Caller, compat.TokenKind, error) {
 	switch token {
 	case "operation-token":
 		return compat.Caller{Name: "alice", Role: "staff"}, compat.OperationToken, nil
@@ -90,7 +90,7 @@ func (people) Token(_ context.Context, token string) (compat.Caller, compat.Toke
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
-		t.Fatal("no conversations", err)
+		t.Fatal("no files in testdata: ", err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestConversations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := converse(t, parseConversation(string(data)))
+			got := replay(t, parseConversation(string(data)))
 			if *update {
 				if err := os.WriteFile(file, got.format(), 0o600); err != nil {
 					t.Fatal(err)
@@ -111,8 +111,8 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-// converse has the conversation again, with what the client and the token endpoint say in it.
-func converse(t *testing.T, c conversation) conversation {
+// replay sends the request of a conversation, with a token endpoint that answers as in the file.
+func replay(t *testing.T, c conversation) conversation {
 	t.Helper()
 	got := conversation{comment: c.comment, request: c.request}
 	endpoint := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +122,7 @@ func converse(t *testing.T, c conversation) conversation {
 		got.grant, got.token = lines(r.PostForm), c.token
 		resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(crlf(c.token))), r)
 		if err != nil {
-			t.Fatal("the token endpoint has nothing to say: ", err)
+			t.Fatal("the file has no answer of the token endpoint: ", err)
 		}
 		defer func() { _ = resp.Body.Close() }()
 		for name, values := range resp.Header {
@@ -131,7 +131,7 @@ func converse(t *testing.T, c conversation) conversation {
 		w.WriteHeader(resp.StatusCode)
 		_, _ = io.Copy(w, resp.Body)
 	})
-	h, err := compat.New(compat.Config{Token: endpoint, Authenticator: people{}})
+	h, err := compat.New(compat.Config{Token: endpoint, Authenticator: goldenAccounts{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,11 +151,11 @@ func converse(t *testing.T, c conversation) conversation {
 		t.Fatal(err)
 	}
 	b.WriteString("\n" + w.Body.String() + "\n")
-	got.respond = strings.ReplaceAll(b.String(), "\r\n", "\n")
+	got.response = strings.ReplaceAll(b.String(), "\r\n", "\n")
 	return got
 }
 
-// lines writes a form one parameter to a line.
+// lines formats a form with one parameter on each line.
 func lines(form url.Values) string {
 	return strings.ReplaceAll(form.Encode(), "&", "\n") + "\n"
 }

@@ -6,16 +6,15 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// Config is everything that `opgrant serve` can be told. The zero value is not
-// usable; start from [Default] or [Load].
+// Config is the configuration of the program. The zero value is not usable; start from [Default] or [Load].
 type Config struct {
 	Listen      string `koanf:"listen"`       // public listener, host:port
 	AdminListen string `koanf:"admin_listen"` // metrics and profiles, host:port, or "off"
 	Issuer      string `koanf:"issuer"`       // URL that names this server in tokens; empty: http:// and the address listened on
-	Secret      Secret `koanf:"secret"`       // seals the signing keys in Redis; empty: they are stored as they are
+	Secret      Secret `koanf:"secret"`       // encrypts the signing keys in Redis; empty: they are stored unencrypted
 	Strict      bool   `koanf:"strict"`       // refuse to start on what is otherwise a warning
 
-	TrustedProxies []string `koanf:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
+	TrustedProxies []string `koanf:"trusted_proxies"` // networks whose X-Forwarded-For is trusted
 
 	Log        Log        `koanf:"log"`
 	HTTP       HTTP       `koanf:"http"`
@@ -27,18 +26,18 @@ type Config struct {
 	Throttle   Throttle   `koanf:"throttle"`
 	Compat     Compat     `koanf:"compat"`
 
-	Clients       []Client `koanf:"clients"`        // made and changed at start to be as listed
-	RemoveClients bool     `koanf:"remove_clients"` // the list is the whole truth: others are removed at start
+	Clients       []Client `koanf:"clients"`        // created and updated at start to be as listed
+	RemoveClients bool     `koanf:"remove_clients"` // clients that are not in the list are removed at start
 	Users         []User   `koanf:"users"`          // created at start when they do not exist
 }
 
-// Log says what is written to standard error, and how.
+// Log configures the log on standard error.
 type Log struct {
 	Level  string `koanf:"level"`  // debug, info, warn, error
 	Format string `koanf:"format"` // json, text
 }
 
-// HTTP bounds what one request may cost.
+// HTTP limits requests.
 type HTTP struct {
 	ReadHeaderTimeout time.Duration `koanf:"read_header_timeout"`
 	ReadTimeout       time.Duration `koanf:"read_timeout"`
@@ -46,10 +45,10 @@ type HTTP struct {
 	IdleTimeout       time.Duration `koanf:"idle_timeout"`
 	ShutdownTimeout   time.Duration `koanf:"shutdown_timeout"` // how long open requests may take to finish
 	MaxHeaderBytes    int           `koanf:"max_header_bytes"`
-	MaxBodyBytes      int64         `koanf:"max_body_bytes"` // of the legacy door
+	MaxBodyBytes      int64         `koanf:"max_body_bytes"` // of the operations API
 }
 
-// Redis says where the state is.
+// Redis tells where the state is.
 type Redis struct {
 	URL              RedisURL      `koanf:"url" env:"REDIS"` // redis://, rediss://, unix:// or plain addresses; see Endpoint
 	Mode             string        `koanf:"mode"`            // auto, standalone, sentinel, cluster
@@ -59,7 +58,7 @@ type Redis struct {
 	SentinelUsername string        `koanf:"sentinel_username"`
 	SentinelPassword Secret        `koanf:"sentinel_password"`
 	DB               int           `koanf:"db"`
-	Prefix           string        `koanf:"prefix"` // put before every key
+	Prefix           string        `koanf:"prefix"` // of every key
 	PoolSize         int           `koanf:"pool_size"`
 	DialTimeout      time.Duration `koanf:"dial_timeout"`
 	Timeout          time.Duration `koanf:"timeout"` // of one read or write
@@ -76,21 +75,21 @@ type RedisTLS struct {
 	InsecureSkipVerify bool   `koanf:"insecure_skip_verify"`
 }
 
-// Durability says when a write counts as done.
+// Durability tells when a write counts as done.
 type Durability struct {
-	Mode     string        `koanf:"mode"`     // default: the primary has it; replicated: so have replicas
-	Replicas int           `koanf:"replicas"` // how many must answer, in replicated mode
-	Timeout  time.Duration `koanf:"timeout"`  // how long they may take
+	Mode     string        `koanf:"mode"`     // default: on the primary; replicated: on replicas too
+	Replicas int           `koanf:"replicas"` // how many must have the write, in replicated mode
+	Timeout  time.Duration `koanf:"timeout"`  // how long that may take
 }
 
-// Tokens gives what clients do not set themselves.
+// Tokens has the defaults of clients that set nothing else.
 type Tokens struct {
 	AccessTTL  time.Duration `koanf:"access_ttl"`  // 0: 1 h, 24 h for legacy clients
 	RefreshTTL time.Duration `koanf:"refresh_ttl"` // 0: 30 days
 	Audience   string        `koanf:"audience"`    // of access tokens whose request names none; empty: the issuer
 }
 
-// Keys describes the signing keys that the server makes.
+// Keys describes the signing keys that the server creates.
 type Keys struct {
 	Bits        int           `koanf:"bits"`          // of RSA keys
 	RotateEvery time.Duration `koanf:"rotate_every"`  // 0: by command only
@@ -98,14 +97,19 @@ type Keys struct {
 	MaxTokenTTL time.Duration `koanf:"max_token_ttl"` // the longest TTL of a token; a retired key is published for so long
 }
 
-// Passwords sets the cost of argon2id.
+// Passwords sets the costs of argon2id.
 type Passwords struct {
 	MemoryKiB   int `koanf:"memory_kib"`
 	Iterations  int `koanf:"iterations"`
 	Parallelism int `koanf:"parallelism"`
 }
 
-// Throttle limits failed logins, for both doors together.
+// Costs returns the settings as package policy checks them and the store takes them.
+func (p Passwords) Costs() policy.PasswordCosts {
+	return policy.PasswordCosts{MemoryKiB: p.MemoryKiB, Iterations: p.Iterations, Parallelism: p.Parallelism}
+}
+
+// Throttle limits failed logins, on both APIs together.
 type Throttle struct {
 	Disabled   bool          `koanf:"disabled"`
 	PerUser    int           `koanf:"per_user"`    // failures allowed per user and window
@@ -113,33 +117,33 @@ type Throttle struct {
 	Window     time.Duration `koanf:"window"`
 }
 
-// Compat is the legacy door: operations as JSON on POST /.
+// Compat configures the operations API: JSON on POST /.
 type Compat struct {
 	Disabled bool   `koanf:"disabled"`
-	Client   string `koanf:"client"` // the client under which operations log in
+	Client   string `koanf:"client"` // ID of the client by which operations log in
 
-	Upstream         string        `koanf:"upstream"` // the old server, which verifies unknown users and gets the other operations; empty: there is none
+	Upstream         string        `koanf:"upstream"` // old server that verifies unknown users and answers other operations; empty: none
 	UpstreamTimeout  time.Duration `koanf:"upstream_timeout"`
 	UpstreamUsername string        `koanf:"upstream_username"` // with it, forwarded requests carry these credentials, not the caller's
 	UpstreamPassword Secret        `koanf:"upstream_password"`
-	Shadow           bool          `koanf:"shadow"` // ask the old server too, log differences
+	Shadow           bool          `koanf:"shadow"` // send token operations to the upstream too and log differences
 
-	Origins    []string `koanf:"origins"`     // of browser applications that may call; none: any, as the old server has it
+	Origins    []string `koanf:"origins"`     // of browser applications that may call; empty: any, like HarperDB
 	ServerName string   `koanf:"server_name"` // Server header; empty: HarperDB, "-": none
 
-	Deprecation string `koanf:"deprecation"` // date, sent as Deprecation header
-	Sunset      string `koanf:"sunset"`      // date, sent as Sunset header
+	Deprecation Date   `koanf:"deprecation"` // sent as Deprecation header (RFC 9745)
+	Sunset      Date   `koanf:"sunset"`      // sent as Sunset header (RFC 8594)
 	Notice      string `koanf:"notice"`      // URL of a page that explains both
 
-	BasicCacheTTL time.Duration `koanf:"basic_cache_ttl"` // 0: passwords are verified on each request
+	BasicCacheTTL time.Duration `koanf:"basic_cache_ttl"` // how long a verified password is cached; 0: never
 }
 
-// Client is one entry of the declarative list of clients.
+// Client is one entry of the list of clients. Without secret and JWKS it is a public client.
 type Client struct {
 	ID              string         `koanf:"id"`
 	Name            string         `koanf:"name"`
 	Secret          Secret         `koanf:"secret"`
-	JWKS            Content        `koanf:"jwks"` // public keys of a client that authenticates or asserts with its own
+	JWKS            Content        `koanf:"jwks"` // public keys for private_key_jwt and assertions (RFC 7523)
 	Grants          []string       `koanf:"grants"`
 	Scopes          []string       `koanf:"scopes"`
 	DefaultScopes   []string       `koanf:"default_scopes"` // for requests that name none; not set: all of scopes
@@ -152,28 +156,7 @@ type Client struct {
 	Refresh         string         `koanf:"refresh"`           // rotate, static
 	Grace           *time.Duration `koanf:"grace"`             // how long a rotated refresh token gets the same answer again; not set: 10s
 	SessionsPerUser int            `koanf:"sessions_per_user"` // 0: any number
-	Introspect      bool           `koanf:"introspect"`        // may ask about tokens that are not its own
-}
-
-// Public says whether the client has nothing to authenticate with.
-func (c Client) Public() bool { return c.Secret == "" && c.JWKS == "" }
-
-// policy is what the entry allows, as package policy checks it.
-func (c Client) policy() policy.Client {
-	p := policy.Client{
-		ID: c.ID, Public: c.Public(), KeySet: []byte(c.JWKS),
-		Grants: c.Grants, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Audience: c.Audience,
-		Profile: c.Profile, Algorithm: c.Algorithm,
-		AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL, MaxSessionTTL: c.MaxSessionTTL,
-		Refresh: c.Refresh, SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
-	}
-	if c.Secret != "" {
-		p.Secrets = 1
-	}
-	if c.Grace != nil {
-		p.Grace = *c.Grace
-	}
-	return p
+	Introspect      bool           `koanf:"introspect"`        // may introspect tokens of other clients
 }
 
 // User is one entry of the list of users to create.

@@ -11,7 +11,7 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 )
 
-// decode writes the layers over cfg.
+// decode writes the layers into cfg.
 func decode(raw map[string]any, cfg *Config) []error {
 	// A list replaces the one below it; the decoder alone would mix their entries.
 	for _, k := range keys() {
@@ -26,7 +26,7 @@ func decode(raw map[string]any, cfg *Config) []error {
 		Result:     cfg,
 		TagName:    "koanf",
 		MatchName:  func(name, field string) bool { return name == field },
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(fromString, mapstructure.StringToSliceHookFunc(","), toDuration),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(fromString, mapstructure.StringToSliceHookFunc(","), toDuration, toDate),
 	})
 	if err != nil {
 		return []error{fmt.Errorf("config: %w", err)}
@@ -34,8 +34,8 @@ func decode(raw map[string]any, cfg *Config) []error {
 	return decodeProblems(decoder.Decode(raw))
 }
 
-// fromString reads numbers and booleans from the strings that the environment and the flags give. The other way round
-// there is no conversion: a password 0123 that its author forgot to quote is a number, and not the one he sees.
+// fromString reads numbers and booleans from the strings of the environment and the flags. Numbers are not converted to text:
+// an unquoted password 0123 is the number 83 in YAML.
 func fromString(_, to reflect.Type, data any) (any, error) {
 	text, ok := data.(string)
 	if !ok || to == durationType {
@@ -59,7 +59,7 @@ func fromString(_, to reflect.Type, data any) (any, error) {
 	}
 }
 
-// toDuration insists on a unit, for Go would take a bare number as nanoseconds.
+// toDuration insists on a unit: a number alone would be nanoseconds in Go.
 func toDuration(_, to reflect.Type, data any) (any, error) {
 	if to != durationType {
 		return data, nil
@@ -77,6 +77,14 @@ func toDuration(_, to reflect.Type, data any) (any, error) {
 		}
 	}
 	return nil, fmt.Errorf("%v is not a duration like 90s, 15m or 720h", data)
+}
+
+// toDate accepts dates without quotes.
+func toDate(_, to reflect.Type, data any) (any, error) {
+	if t, ok := data.(time.Time); ok && to == reflect.TypeFor[Date]() {
+		return dateOf(t), nil
+	}
+	return data, nil
 }
 
 // decodeProblems takes the joined errors of mapstructure apart and puts each under its key.

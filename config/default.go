@@ -2,10 +2,10 @@ package config
 
 import "time"
 
-// Default returns the configuration of a server that was told nothing.
+// Default returns the configuration of a server for which nothing is set.
 func Default() *Config {
 	return &Config{
-		Listen:      "127.0.0.1:9925", // the port that legacy clients already use
+		Listen:      "127.0.0.1:9925", // the port of HarperDB, which its clients already use
 		AdminListen: "127.0.0.1:9926",
 		Log:         Log{Level: "info", Format: "json"},
 		HTTP: HTTP{

@@ -2,17 +2,17 @@ package config
 
 import "github.com/opgrant/opgrant/authserver/policy"
 
-// Dev returns what --dev starts from: the default, readable logs, and the user and clients of the quick start. Their
-// passwords are public; a server that others can reach must not have them.
+// Dev returns what --dev starts from: the default, readable logs, and the user and clients of the quick start. Their passwords
+// are public: a server that others can reach must not have them.
 func Dev() *Config {
 	cfg := Default()
 	cfg.Log.Format = "text"
-	cfg.Throttle.PerUser, cfg.Throttle.PerAddress = 100, 1000 // it is there to try things, wrong passwords included
+	cfg.Throttle.PerUser, cfg.Throttle.PerAddress = 100, 1000 // for trying things, wrong passwords included
 	cfg.Users = []User{{Username: "HDB_ADMIN", Password: "password", Role: "super_user"}}
 	cfg.Clients = []Client{
 		{
 			ID:      "operations",
-			Name:    "Legacy operations",
+			Name:    "Clients of the operations API",
 			Profile: policy.ProfileLegacy,
 			Grants:  []string{policy.GrantPassword, policy.GrantRefreshToken, policy.GrantTokenExchange},
 			Refresh: policy.RefreshStatic,

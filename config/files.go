@@ -11,8 +11,7 @@ import (
 	"strings"
 )
 
-// resolve finds the keys of a layer that do not exist, and replaces every NAME_file that stands for a secret NAME by what
-// the file holds.
+// resolve reports keys of a layer that do not exist, and replaces every NAME_file by NAME with the content of that file.
 func resolve(layer map[string]any) []error {
 	return resolveStruct(layer, reflect.TypeFor[Config](), "")
 }
@@ -58,7 +57,7 @@ func resolveSecret(raw map[string]any, name, prefix string) error {
 	}
 	delete(raw, fileKey)
 	if _, both := raw[name]; both {
-		return fmt.Errorf("%s%s: set beside %s%s; one of them must go", prefix, fileKey, prefix, name)
+		return fmt.Errorf("%s%s: set beside %s%s; set one of them", prefix, fileKey, prefix, name)
 	}
 	text, ok := path.(string)
 	if !ok {

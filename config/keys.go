@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// key is one setting: where it stands in the file and which variable sets it.
+// key is one setting: its place in the file and its variable.
 type key struct {
-	path  string // as in the file, "redis.password"
-	env   string // "OPGRANT_REDIS_PASSWORD"; empty for what only the file can hold
+	path  string // in the file, "redis.password"
+	env   string // "OPGRANT_REDIS_PASSWORD"; empty: only the file can set it
 	typ   reflect.Type
 	index []int // of the field in Config
 }
@@ -22,7 +22,7 @@ var (
 	fileBacked   = []reflect.Type{reflect.TypeFor[Secret](), reflect.TypeFor[RedisURL](), reflect.TypeFor[Content]()}
 )
 
-// fileBacked says whether the key has a twin with the suffix _file.
+// fileBacked tells whether the key can also be given as a file, with the suffix _file.
 func (k key) fileBacked() bool { return isFileBacked(k.typ) }
 
 func isFileBacked(t reflect.Type) bool { return slices.Contains(fileBacked, t) }

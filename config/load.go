@@ -10,12 +10,17 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // Source is where a configuration comes from.
 type Source struct {
-	// Base is what holds where no layer says anything. Nil: Default().
+	// Base has the values of settings that no layer sets. Nil: Default().
 	Base *Config
+	// CheckClient reports what is wrong with one client, by the keys of its entry. The package itself does not know what
+	// clients may do. Nil: clients are not checked.
+	CheckClient func(Client) policy.Problems
 	// Path names the YAML file. Empty: the file that OPGRANT_CONFIG names, or none.
 	Path string
 	// Environ holds KEY=VALUE pairs, as os.Environ returns them.
@@ -24,8 +29,8 @@ type Source struct {
 	Flags map[string]string
 }
 
-// Load lays the layers over the default and validates the result. When there
-// are problems it returns all of them, joined, and no Config.
+// Load lays the layers over the base and validates the result. When there are problems it returns all of them, joined, and no
+// Config.
 func Load(src Source) (*Config, error) {
 	all := koanf.New(".")
 	var problems []error
@@ -43,7 +48,7 @@ func Load(src Source) (*Config, error) {
 		*cfg = *src.Base
 	}
 	problems = append(problems, decode(all.Raw(), cfg)...)
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.validate(src.CheckClient); err != nil {
 		problems = append(problems, err)
 	}
 	if len(problems) > 0 {
@@ -52,7 +57,7 @@ func Load(src Source) (*Config, error) {
 	return cfg, nil
 }
 
-// provided makes a koanf provider of a map that is at hand.
+// provided is a koanf provider of a map.
 type provided map[string]any
 
 func (p provided) ReadBytes() ([]byte, error)    { return nil, errors.ErrUnsupported }

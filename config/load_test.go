@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/config"
 )
 
@@ -157,7 +158,12 @@ clients:
 users:
 - {username: u, password_file: `+empty+`}
 `)
-	_, err := config.Load(config.Source{Path: file, Environ: []string{"OPGRANT_LISTN=x", "OPGRANT_LOG_FORMAT=xml"}})
+	_, err := config.Load(config.Source{
+		Path: file, Environ: []string{"OPGRANT_LISTN=x", "OPGRANT_LOG_FORMAT=xml"},
+		CheckClient: func(c config.Client) policy.Problems {
+			return policy.Client{ID: c.ID, Public: true, Grants: c.Grants, Profile: c.Profile}.Problems()
+		},
+	})
 	if err == nil {
 		t.Fatal("no problem found")
 	}
@@ -178,7 +184,7 @@ users:
 		`throttle.disabled: "maybe" is neither true nor false`,
 		`clients[0].grants: "implicit" is not one of`,
 		`clients[0].profile: "modern" is not one of`,
-		`clients[1].id: "a" stands in the list twice`,
+		`clients[1].id: "a" is in the list twice`,
 		`clients[1].typo: no such setting`,
 		`clients[1].grants: client_credentials is not for public clients`,
 		`users[0].password_file: ` + empty + ` is empty`,
@@ -209,8 +215,27 @@ func TestListsOfTheBaseAreReplacedNotMixed(t *testing.T) {
 	}
 }
 
+func TestDatesNeedNoQuotes(t *testing.T) {
+	cfg := load(t, config.Source{
+		Path:    write(t, "c.yaml", "compat: {deprecation: 2027-01-01}\n"),
+		Environ: []string{"OPGRANT_COMPAT_SUNSET=2027-06-30T12:00:00+02:00"},
+	})
+	if got, want := cfg.Compat.Deprecation.Time(), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("deprecation: %s, want %s", got, want)
+	}
+	if got, want := cfg.Compat.Sunset.Time(), time.Date(2027, 6, 30, 10, 0, 0, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("sunset: %s, want %s", got, want)
+	}
+	for _, date := range []string{"2027-06-30T12:00:00Z", `"2027-06-30T12:00:00Z"`} {
+		cfg = load(t, config.Source{Path: write(t, "c.yaml", "compat: {sunset: "+date+"}\n")})
+		if cfg.Compat.Sunset != "2027-06-30T12:00:00Z" {
+			t.Errorf("sunset: %s is read as %s", date, cfg.Compat.Sunset)
+		}
+	}
+}
+
 func TestUnreadableFile(t *testing.T) {
-	for name, content := range map[string]string{"no YAML": "a: [", "a key twice": "listen: a:1\nlisten: b:1\n", "a list": "- a\n"} {
+	for name, content := range map[string]string{"not YAML": "a: [", "a key twice": "listen: a:1\nlisten: b:1\n", "a list": "- a\n"} {
 		if _, err := config.Load(config.Source{Path: write(t, "c.yaml", content)}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 )
 
-// Redacted returns the configuration as YAML that [Load] understands, but for the secrets, which are blacked out.
+// Redacted returns the configuration as YAML that [Load] reads, with the secrets replaced.
 func (c *Config) Redacted() (string, error) {
 	text, err := yaml.Parser().Marshal(plain(reflect.ValueOf(*c)).(map[string]any))
 	return string(text), err
@@ -28,7 +28,7 @@ func (c *Config) String() string {
 // LogValue is String, for logs.
 func (c *Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// MarshalJSON gives the keys of the file, with the secrets blacked out.
+// MarshalJSON uses the keys of the file, with the secrets replaced.
 func (c *Config) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(reflect.ValueOf(*c)))
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Endpoint is a Redis address taken apart, with the separate settings laid over it.
+// Endpoint is a parsed Redis address, with the separate settings laid over it.
 type Endpoint struct {
 	Addrs      []string // host:port, or the path of one unix socket
 	Mode       string   // standalone, sentinel, cluster
@@ -29,7 +29,7 @@ type Endpoint struct {
 //	host:port[,host:port…]
 //
 // Several hosts are a Cluster, or Sentinels where a master name is given. The settings username, password, db and
-// master_name stand over what the address says.
+// master_name take precedence over the address.
 func (r Redis) Endpoint() (Endpoint, error) {
 	e, err := parseRedisURL(string(r.URL))
 	if err != nil {
@@ -68,11 +68,11 @@ func redisMode(wanted string, e Endpoint) (string, error) {
 	case mode == "sentinel" && e.MasterName == "":
 		return "", errors.New("sentinel mode needs redis.master_name")
 	case mode != "sentinel" && e.MasterName != "":
-		return "", fmt.Errorf("a master name has no meaning in %s mode", mode)
+		return "", fmt.Errorf("a master name cannot be used in %s mode", mode)
 	case mode == "standalone" && len(e.Addrs) > 1:
 		return "", errors.New("several addresses are Sentinels (with redis.master_name) or a cluster")
 	case mode == "cluster" && e.DB != 0:
-		return "", errors.New("a cluster has database 0 alone")
+		return "", errors.New("a cluster has only database 0")
 	}
 	return mode, nil
 }
@@ -82,7 +82,7 @@ func parseRedisURL(text string) (Endpoint, error) {
 	if !found {
 		scheme, rest = "redis", text
 	}
-	// net/url takes no list of hosts, so the parts are cut by hand.
+	// net/url does not accept a list of hosts.
 	rest, query, _ := strings.Cut(rest, "?")
 	var e Endpoint
 	if at := strings.LastIndex(rest, "@"); at >= 0 {

@@ -54,8 +54,8 @@ func TestEndpointRefuses(t *testing.T) {
 		"unknown parameter":        {config.Redis{URL: "redis://a:1?timeout=1"}, `unknown parameter "timeout"`},
 		"relative unix path":       {config.Redis{URL: "unix://run/r.sock"}, "absolute path"},
 		"sentinel without name":    {config.Redis{URL: "a:1", Mode: "sentinel"}, "needs redis.master_name"},
-		"cluster with a name":      {config.Redis{URL: "a:1", Mode: "cluster", MasterName: "m"}, "no meaning"},
-		"cluster with a database":  {config.Redis{URL: "a:1,b:1", DB: 1}, "database 0 alone"},
+		"cluster with a name":      {config.Redis{URL: "a:1", Mode: "cluster", MasterName: "m"}, "cannot be used"},
+		"cluster with a database":  {config.Redis{URL: "a:1,b:1", DB: 1}, "only database 0"},
 		"standalone of two":        {config.Redis{URL: "a:1,b:1", Mode: "standalone"}, "several addresses"},
 		"address within addresses": {config.Redis{URL: "redis://a:1,redis://b:1"}, "number of a database"},
 	} {

@@ -7,8 +7,7 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a string that does not show itself: formatted, marshalled or
-// logged it reads [redacted]. Convert it to a string to use it.
+// Secret is a string that reads [redacted] when it is formatted, marshalled or logged. Convert it to a string to use it.
 type Secret string
 
 // String returns a placeholder, or nothing when the secret is empty.
@@ -60,5 +59,5 @@ func (u RedisURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil
 // LogValue redacts the password in logs.
 func (u RedisURL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
-// Content is a text that may stand in a file of its own, like a Secret, but is none.
+// Content is a text that can be in a file of its own, like a Secret, but is not secret.
 type Content string

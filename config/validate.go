@@ -14,8 +14,8 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// Validate returns every problem of the configuration, joined; each begins with the key that it is about.
-func (c *Config) Validate() error {
+// validate returns every problem of the configuration, joined. Each begins with its key.
+func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	v := &validation{}
 	v.listener("listen", c.Listen)
 	if c.AdminListen != "off" {
@@ -43,15 +43,15 @@ func (c *Config) Validate() error {
 	v.check("keys.rotate_every", c.Keys.RotateEvery == 0 || c.Keys.RotateEvery >= time.Hour, "shorter than an hour")
 	v.positive("keys.lead", c.Keys.Lead)
 	v.check("keys.max_token_ttl", c.Keys.MaxTokenTTL >= c.Tokens.RefreshTTL, "shorter than tokens.refresh_ttl: tokens would outlive their key")
-	v.passwords(c.Passwords)
+	v.include("passwords.", c.Passwords.Costs().Problems())
 	if !c.Throttle.Disabled {
 		v.check("throttle.per_user", c.Throttle.PerUser > 0, "must be positive; throttle.disabled turns the limits off")
 		v.check("throttle.per_address", c.Throttle.PerAddress > 0, "must be positive; throttle.disabled turns the limits off")
 		v.positive("throttle.window", c.Throttle.Window)
 	}
 	v.compat(c.Compat)
-	v.clients(c.Clients)
-	v.check("remove_clients", !c.RemoveClients || len(c.Clients) > 0, "would remove every client, for the list is empty")
+	v.clients(c.Clients, checkClient)
+	v.check("remove_clients", !c.RemoveClients || len(c.Clients) > 0, "would remove every client, because clients is empty")
 	v.users(c.Users)
 	return errors.Join(v.problems...)
 }
@@ -73,7 +73,7 @@ func (v *validation) oneOf(key, value string, allowed ...string) {
 }
 
 func (v *validation) positive(key string, d time.Duration) {
-	v.check(key, d > 0, "must be longer than nothing")
+	v.check(key, d > 0, "must be positive")
 }
 
 func (v *validation) listener(key, address string) {
@@ -121,12 +121,8 @@ func (v *validation) durability(d Durability) {
 		v.check("durability.replicas", d.Replicas > 0, "must be at least 1 in replicated mode")
 		v.positive("durability.timeout", d.Timeout)
 	} else {
-		v.check("durability.replicas", d.Replicas == 0, "has a meaning in replicated mode only")
+		v.check("durability.replicas", d.Replicas == 0, "is for replicated mode only")
 	}
-}
-
-func (v *validation) passwords(p Passwords) {
-	v.include("passwords.", policy.PasswordCosts{MemoryKiB: p.MemoryKiB, Iterations: p.Iterations, Parallelism: p.Parallelism}.Problems())
 }
 
 // include adds problems that package policy found, below a key.

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/ory/fosite"
 	fositestorage "github.com/ory/fosite/storage"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
 // batch is one unit of work in a context: what was read for it, and the writes that Commit sends as one transition.
@@ -13,15 +14,7 @@ import (
 type batch struct {
 	depth   int
 	pending *transition
-	account *account
-}
-
-// account is what Redis held about a subject when this unit of work first looked: read once, in the round trip that
-// reads the session anyway, and checked again by the script that commits.
-type account struct {
-	tag    string
-	record []byte   // the user record, nil where there is none
-	supers []string // the roles that make a super user
+	account *account // read once, with the session or by the throttle; the script that commits checks that it has not changed
 }
 
 type batchKey struct{}
@@ -31,7 +24,7 @@ func batchFrom(ctx context.Context) *batch {
 	return b
 }
 
-// remember keeps an account for the rest of the unit of work.
+// remember keeps an account for the rest of the unit of work, if there is one.
 func (b *batch) remember(a *account) {
 	if b != nil {
 		b.account = a
@@ -40,7 +33,7 @@ func (b *batch) remember(a *account) {
 
 // known returns the account of a subject if this unit of work has read it.
 func (b *batch) known(subject string) *account {
-	if b == nil || b.account == nil || b.account.tag != subjectTag(subject) {
+	if b == nil || b.account == nil || b.account.tag != redisdb.SubjectTag(subject) {
 		return nil
 	}
 	return b.account
@@ -50,8 +43,9 @@ var errNoTransaction = errors.New("storage: commit or rollback without a transac
 
 var _ fositestorage.Transactional = (*Tokens)(nil)
 
-// BeginTX implements fosite's Transactional: writes in the returned context are kept back until Commit, which sends them
-// as one script. A BeginTX inside another joins it: the outer Commit sends all. Reads see Redis, not the writes kept back.
+// BeginTX implements fosite's Transactional: writes in the returned context wait for Commit, which sends them as one script.
+// A BeginTX inside another joins it: the outer Commit sends all. Reads see what is in Redis, not the writes that wait. One
+// transaction can change one session.
 func (t *Tokens) BeginTX(ctx context.Context) (context.Context, error) {
 	if b := batchFrom(ctx); b != nil {
 		b.depth++
@@ -60,8 +54,8 @@ func (t *Tokens) BeginTX(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, batchKey{}, &batch{depth: 1}), nil
 }
 
-// Commit sends the writes of the transaction as one atomic transition, and ends it. On an error nothing of it has happened,
-// or it is a don't-know: then a transaction with the same writes may be begun again, whether this one ran or not.
+// Commit sends the writes of the transaction as one atomic step, and ends it. On an error nothing has been written, unless the
+// store was unavailable: then it is not known, and a transaction with the same writes may be committed again either way.
 func (t *Tokens) Commit(ctx context.Context) error {
 	b := batchFrom(ctx)
 	if b == nil || b.depth == 0 {
@@ -73,14 +67,10 @@ func (t *Tokens) Commit(ctx context.Context) error {
 	pending := b.pending
 	b.pending = nil
 	answer, err := t.commit(ctx, pending)
-	if err == nil && answer != nil {
-		// Somebody refreshed by RefreshSession a moment ago; the answer of then is not what this caller is about to give.
-		return fosite.ErrSerializationFailure
-	}
-	return err
+	return replayed(answer, err)
 }
 
-// Rollback forgets the writes of the transaction. One inside another forgets those of the outer one too.
+// Rollback drops the writes of the transaction. Inside another transaction it drops those of the outer one too.
 func (t *Tokens) Rollback(ctx context.Context) error {
 	b := batchFrom(ctx)
 	if b == nil {

@@ -9,29 +9,28 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Client is an OAuth 2.0 client as data: who it is, what it may do, and how its sessions behave. The zero value of every
-// field but ID is meaningful; Validate says what is not.
+// Client is an OAuth 2.0 client: who it is, what it may do, and how its sessions behave. Every field but ID may be zero;
+// Validate reports what is wrong.
 //
-// It implements fosite.Client, and Policy, by which the store and a server read what it may do. Treat one that came out of
-// a store as read-only: it may be shared.
+// It implements fosite.Client, and has a Policy, which is what the store and a server read. A client that was returned by the
+// store is shared: do not change it.
 type Client struct {
 	ID   string `json:"id" yaml:"id"`
 	Name string `json:"name,omitempty" yaml:"name,omitempty"`
 
 	// Public clients have no secret and do not authenticate.
 	Public bool `json:"public,omitempty" yaml:"public,omitempty"`
-	// Secrets are the hashes of the secrets that are good now, newest first. Two at once let a secret be exchanged without
-	// an outage.
+	// Secrets are the hashes of the valid secrets, newest first. There may be two while a secret is being replaced.
 	Secrets []string `json:"secrets,omitempty" yaml:"secrets,omitempty"`
 	// JWKS are the public keys of a client that authenticates by private_key_jwt (RFC 7523), and that may sign assertions.
 	JWKS json.RawMessage `json:"jwks,omitempty" yaml:"-"`
 
-	// Grants are the grant types that the client may use. None is implied: each is opted in.
+	// Grants are the grant types that the client may use. It may use no others.
 	Grants []string `json:"grants" yaml:"grants"`
-	// Scopes are those that the client may ask for. A request without a scope gets Default, or all of them when that is nil.
+	// Scopes are the scopes that the client may request. A request without a scope gets Default, or Scopes when that is nil.
 	Scopes  []string `json:"scopes,omitempty" yaml:"scopes,omitempty"`
 	Default []string `json:"default_scopes,omitempty" yaml:"default_scopes,omitempty"`
-	// Audience are the resource servers that the client may ask tokens for.
+	// Audience is the resource servers that the client may request tokens for.
 	Audience []string `json:"audience,omitempty" yaml:"audience,omitempty"`
 
 	// Profile is the form of its tokens: "standard" (RFC 9068 access token, opaque refresh token; the default) or "legacy".
@@ -39,20 +38,20 @@ type Client struct {
 	// Algorithm signs its access tokens: RS256 (the default), ES256 or EdDSA. The legacy profile is always RS256.
 	Algorithm string `json:"algorithm,omitempty" yaml:"algorithm,omitempty"`
 
-	// AccessTTL and RefreshTTL are how long its tokens live. Zero: the server's defaults. With rotation each refresh starts
-	// RefreshTTL anew, so that it is an idle limit.
+	// AccessTTL and RefreshTTL are the validity of its tokens. Zero: the server's defaults. With rotation each refresh starts
+	// RefreshTTL again, so that it limits how long a session may be idle.
 	AccessTTL  Duration `json:"access_ttl,omitzero" yaml:"access_ttl,omitempty"`
 	RefreshTTL Duration `json:"refresh_ttl,omitzero" yaml:"refresh_ttl,omitempty"`
-	// MaxSessionTTL ends a session this long after its login, whatever is refreshed. Zero: never.
+	// MaxSessionTTL ends a session this long after its login, however often it is refreshed. Zero: never.
 	MaxSessionTTL Duration `json:"max_session_ttl,omitzero" yaml:"max_session_ttl,omitempty"`
 
-	// Refresh is the policy of its refresh tokens: "rotate" (each is good once; the default) or "static" (one stays good
+	// Refresh is the policy of its refresh tokens: "rotate" (each can be used once; the default) or "static" (one stays valid
 	// until it expires, and no other is issued).
 	Refresh string `json:"refresh,omitempty" yaml:"refresh,omitempty"`
-	// Grace is how long after a rotation the old refresh token gets the same answer again, 0 to 60 s. Nil: 10 s.
+	// Grace is how long after a rotation the used refresh token gets the same answer again, 0 to 60 s. Nil: 10 s.
 	Grace *Duration `json:"grace,omitempty" yaml:"grace,omitempty"`
-	// SessionsPerUser bounds the sessions of one user at this client; a login past it ends the refresh token of another.
-	// Zero: any number.
+	// SessionsPerUser bounds the sessions of one user at this client. A login past it ends the refresh token of the session
+	// that expires first. Zero: no limit.
 	SessionsPerUser int `json:"sessions_per_user,omitempty" yaml:"sessions_per_user,omitempty"`
 
 	// Introspect lets the client ask about tokens that are not its own (RFC 7662).
@@ -97,7 +96,7 @@ func (c *Client) GetRotatedHashes() [][]byte {
 	return older
 }
 
-// GetRedirectURIs implements fosite.Client. There is no grant here that redirects.
+// GetRedirectURIs implements fosite.Client. No grant of this module redirects.
 func (c *Client) GetRedirectURIs() []string { return nil }
 
 // GetGrantTypes implements fosite.Client.
@@ -133,7 +132,7 @@ func (c *Client) Policy() policy.Client {
 	return p
 }
 
-// Validate reports all that is wrong with the client.
+// Validate reports everything that is wrong with the client.
 func (c *Client) Validate() error {
 	if err := c.Policy().Validate(); err != nil {
 		return fmt.Errorf("storage: client %q: %w", c.ID, err)

@@ -11,15 +11,19 @@ import (
 
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
-// Clients is the registry of clients, and fosite's ClientManager. It is safe for concurrent use. A record may be served
-// from memory for Options.ClientCache, so that a request costs no round trip for it; changes by this process show at once,
-// changes by another one after that time.
+// Clients is the registry of clients, and fosite's ClientManager. It is safe for concurrent use. A client may be served from
+// memory for Options.ClientCache: changes by this process show at once, changes by another one after that time.
 type Clients struct {
-	db    *db
+	db       *redisdb.DB
+	cacheTTL time.Duration
+
 	mutex sync.RWMutex
-	cache map[string]cachedClient // :: client ID → record and when it was read
+	cache map[string]cachedClient // :: client ID → client
 }
 
 type cachedClient struct {
@@ -27,21 +31,16 @@ type cachedClient struct {
 	until  time.Time
 }
 
-// maxCachedClients bounds the memory that lookups can take. Only clients that exist are cached.
+// maxCachedClients bounds the memory of the cache. Only clients that exist are cached.
 const maxCachedClients = 10_000
 
 var _ fosite.ClientManager = (*Clients)(nil)
 
-// NewClients returns the client registry alone.
-func NewClients(rdb redis.UniversalClient, options Options) (*Clients, error) {
-	d, err := newDB(rdb, options)
-	if err != nil {
-		return nil, err
-	}
-	return &Clients{db: d}, nil
+func newClients(db *redisdb.DB, o Options) *Clients {
+	return &Clients{db: db, cacheTTL: o.ClientCache}
 }
 
-// GetClient implements fosite.ClientManager. fosite.ErrNotFound: there is no such client.
+// GetClient implements fosite.ClientManager. It returns fosite.ErrNotFound when there is no such client.
 func (c *Clients) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	client, err := c.Client(ctx, id)
 	if err != nil {
@@ -70,15 +69,17 @@ func (c *Clients) Client(ctx context.Context, id string) (*Client, error) {
 	return client, nil
 }
 
+const opReadClient = "read client"
+
 func (c *Clients) read(ctx context.Context, id string) (*Client, error) {
 	var raw string
-	err := c.db.do(ctx, "read client", func(ctx context.Context) error {
+	err := c.db.Do(ctx, opReadClient, func(ctx context.Context) error {
 		var err error
-		raw, err = c.db.rdb.Get(ctx, c.db.keys.client(id)).Result()
+		raw, err = c.db.Client.Get(ctx, c.db.Keys.Client(id)).Result()
 		return err
 	})
 	if errors.Is(err, redis.Nil) {
-		return nil, c.db.missing(ctx, "read client")
+		return nil, c.db.Missing(ctx, opReadClient)
 	}
 	if err != nil {
 		return nil, err
@@ -87,12 +88,9 @@ func (c *Clients) read(ctx context.Context, id string) (*Client, error) {
 }
 
 func decodeClient(raw string) (*Client, error) {
-	stored := storedClient{}
-	if err := json.Unmarshal([]byte(raw), &stored); err != nil {
-		return nil, dontKnow("read client", fmt.Errorf("%w: %w", errRecord, err))
-	}
-	if stored.Version != recordVersion {
-		return nil, dontKnow("read client", fmt.Errorf("%w: version %d", errRecord, stored.Version))
+	var stored storedClient
+	if err := decodeRecord(opReadClient, raw, &stored, &stored.Version); err != nil {
+		return nil, err
 	}
 	if stored.MaxSessionTTL == 0 {
 		stored.MaxSessionTTL = stored.OldMaxSessionTTL
@@ -109,7 +107,7 @@ type storedClient struct {
 }
 
 func (c *Clients) remember(client *Client, now time.Time) {
-	if c.db.options.ClientCache <= 0 {
+	if c.cacheTTL <= 0 {
 		return
 	}
 	c.mutex.Lock()
@@ -117,7 +115,7 @@ func (c *Clients) remember(client *Client, now time.Time) {
 	if c.cache == nil || len(c.cache) >= maxCachedClients {
 		c.cache = make(map[string]cachedClient)
 	}
-	c.cache[client.ID] = cachedClient{client: client, until: now.Add(c.db.options.ClientCache)}
+	c.cache[client.ID] = cachedClient{client: client, until: now.Add(c.cacheTTL)}
 }
 
 func (c *Clients) forget(id string) {
@@ -136,32 +134,33 @@ func (c *Clients) PutClient(ctx context.Context, client *Client) error {
 		return fmt.Errorf("storage: encode client: %w", err)
 	}
 	defer c.forget(client.ID)
-	if err := c.db.checkEpoch(ctx); err != nil {
-		return dontKnow("store client", err)
+	const op = "store client"
+	if err := c.db.CheckEpoch(ctx, op); err != nil {
+		return err
 	}
-	return c.db.write(ctx, "store client", func(ctx context.Context) error {
-		// The registry first: a crash between the two leaves a name without a record, which lists leave out.
-		if err := c.db.rdb.SAdd(ctx, c.db.keys.clients(), client.ID).Err(); err != nil {
+	return c.db.Write(ctx, op, func(ctx context.Context) error {
+		// The index first: a crash between the two leaves an ID without a client, which lists leave out.
+		if err := c.db.Client.SAdd(ctx, c.db.Keys.Clients(), client.ID).Err(); err != nil {
 			return err
 		}
-		return c.db.rdb.Set(ctx, c.db.keys.client(client.ID), raw, 0).Err()
+		return c.db.Client.Set(ctx, c.db.Keys.Client(client.ID), raw, 0).Err()
 	})
 }
 
-// RemoveClient removes a client, or returns fosite.ErrNotFound. Its sessions get no further tokens from then on; Tokens'
-// RevokeClient ends them altogether.
+// RemoveClient removes a client, or returns fosite.ErrNotFound. Its sessions get no further tokens from then on;
+// Tokens.RevokeClient ends them.
 func (c *Clients) RemoveClient(ctx context.Context, id string) error {
 	defer c.forget(id)
 	var removed int64
-	err := c.db.write(ctx, "remove client", func(ctx context.Context) error {
+	err := c.db.Write(ctx, "remove client", func(ctx context.Context) error {
 		var err error
-		if removed, err = c.db.rdb.Del(ctx, c.db.keys.client(id)).Result(); err != nil {
+		if removed, err = c.db.Client.Del(ctx, c.db.Keys.Client(id)).Result(); err != nil {
 			return err
 		}
-		return c.db.rdb.SRem(ctx, c.db.keys.clients(), id).Err()
+		return c.db.Client.SRem(ctx, c.db.Keys.Clients(), id).Err()
 	})
 	if err == nil && removed == 0 {
-		return c.db.missing(ctx, "remove client")
+		return c.db.Missing(ctx, "remove client")
 	}
 	return err
 }
@@ -169,9 +168,9 @@ func (c *Clients) RemoveClient(ctx context.Context, id string) error {
 // ListClients returns all clients, ordered by ID.
 func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
 	var ids []string
-	err := c.db.do(ctx, "list clients", func(ctx context.Context) error {
+	err := c.db.Do(ctx, "list clients", func(ctx context.Context) error {
 		var err error
-		ids, err = c.db.rdb.SMembers(ctx, c.db.keys.clients()).Result()
+		ids, err = c.db.Client.SMembers(ctx, c.db.Keys.Clients()).Result()
 		return err
 	})
 	if err != nil {
@@ -181,7 +180,7 @@ func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
 	var list []*Client
 	for _, id := range ids {
 		client, err := c.read(ctx, id)
-		if errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+		if errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err) {
 			continue
 		}
 		if err != nil {
@@ -191,42 +190,3 @@ func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
 	}
 	return list, nil
 }
-
-// ClientAssertionJWTValid implements fosite.ClientManager: fosite.ErrJTIKnown when the assertion was used before. Of two
-// requests with one assertion both may pass here, and one is refused by SetClientAssertionJWT.
-func (c *Clients) ClientAssertionJWTValid(ctx context.Context, jti string) error {
-	var used int64
-	err := c.db.do(ctx, "look up assertion", func(ctx context.Context) error {
-		var err error
-		used, err = c.db.rdb.Exists(ctx, c.db.keys.assertion(jti)).Result()
-		return err
-	})
-	if err == nil && used == 1 {
-		return fosite.ErrJTIKnown
-	}
-	return err
-}
-
-// SetClientAssertionJWT implements fosite.ClientManager: fosite.ErrJTIKnown when the assertion was used before (RFC 7523
-// section 3).
-func (c *Clients) SetClientAssertionJWT(ctx context.Context, jti string, expires time.Time) error {
-	life := time.Until(expires)
-	if life <= 0 {
-		return fosite.ErrJTIKnown
-	}
-	fresh := call{script: claimScript, keys: []string{c.db.keys.assertion(jti)}, args: []any{randomID(), max(life.Milliseconds(), 1)}}
-	reply, err := c.db.eval(ctx, "mark assertion", fresh)
-	if err != nil {
-		return err
-	}
-	if reply == int64(0) {
-		return fosite.ErrJTIKnown
-	}
-	return nil
-}
-
-// claimScript sets a key for whoever comes first. The first one may ask again, when the reply was lost.
-var claimScript = redis.NewScript(`
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
-return 0`)

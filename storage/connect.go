@@ -7,12 +7,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Connect returns a client that suits a store: standalone, Sentinel (MasterName) or Cluster, as go-redis decides by the
-// options. It fills the options that are zero, so that an outage is noticed within a second and nothing piles up behind it:
-// short timeouts that the context's deadline cuts further, a bounded pool, two retries. A retry may run a script twice, which
-// every script of this package bears. Nothing is dialled yet.
+// Connect returns a Redis client for a store: standalone, Sentinel (MasterName) or Cluster (several Addrs), as go-redis
+// decides. It does not dial yet.
 //
-// Options that would read from replicas are turned off: a revoked token must be dead at once.
+// Options that are zero are set so that an outage is noticed within a second and requests do not pile up: timeouts of 500 ms,
+// a bounded pool, two retries. Options that would read from replicas are turned off: a revoked token must be refused at once.
 func Connect(o redis.UniversalOptions) redis.UniversalClient {
 	short := func(d *time.Duration) {
 		if *d == 0 {

@@ -2,12 +2,13 @@ package storage
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/storage/internal/password"
+	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
@@ -15,8 +16,8 @@ func TestVerifiedCredentialsCostNoHash(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		u, ctx := testUsers(t, r), t.Context()
 		clock := time.Now()
-		u.cache = newCredentialCache(time.Minute)
-		u.cache.now = func() time.Time { return clock }
+		u.cache = password.NewCache(time.Minute)
+		u.cache.Now = func() time.Time { return clock }
 		mustAdd(t, u, "alice", "one", "")
 		mustAdd(t, u, "bob", "one", "")
 		login := func(what, name, password string, want error, runs int64) {
@@ -40,7 +41,7 @@ func TestVerifiedCredentialsCostNoHash(t *testing.T) {
 		login("another user of the same password", "bob", "one", nil, 1)
 
 		clock = clock.Add(time.Minute)
-		login("after its life", "alice", "one", nil, 1)
+		login("after its TTL", "alice", "one", nil, 1)
 
 		off, on, two := false, true, "two"
 		change(UserChange{Active: &off})
@@ -55,7 +56,7 @@ func TestVerifiedCredentialsCostNoHash(t *testing.T) {
 		}
 		login("dropped", "alice", "two", fosite.ErrNotFound, 1)
 
-		if _, err := u.ImportUser(ctx, User{Name: "md5", Active: true}, harperMD5("one")); err != nil {
+		if _, err := importUser(ctx, u, User{Name: "md5", Active: true}, passwordtest.HarperMD5("one")); err != nil {
 			t.Fatal(err)
 		}
 		login("imported", "md5", "one", nil, 1)
@@ -74,24 +75,5 @@ func TestWithoutCacheEveryLoginIsHashed(t *testing.T) {
 	}
 	if got := u.PasswordRuns() - before; got != 2 {
 		t.Errorf("%d hashes for two logins", got)
-	}
-}
-
-func TestCredentialCacheIsBounded(t *testing.T) {
-	c := newCredentialCache(time.Minute)
-	for i := range 3 * maxCredentials {
-		c.add("hash", fmt.Sprint(i), "password")
-		if !c.has("hash", fmt.Sprint(i), "password") {
-			t.Fatalf("entry %d is not there", i)
-		}
-	}
-	if n := len(c.entries); n > maxCredentials {
-		t.Errorf("%d entries", n)
-	}
-	if c.has("has", "h0", "password") || c.has("hash", "0password", "") {
-		t.Error("parts run into each other")
-	}
-	if other := newCredentialCache(time.Minute); other.key == c.key {
-		t.Error("two caches have one key")
 	}
 }

@@ -1,40 +1,39 @@
-// Package storage keeps clients, users, sessions and keys of an OAuth 2.0 server in Redis: the store for fosite that is
-// atomic, may be asked twice, and never takes an outage for an answer.
+// Package storage keeps the clients, users, sessions and signing keys of an OAuth 2.0 server in Redis. It implements the
+// parts of fosite's storage that the grants password, client_credentials and refresh_token and token revocation need; not
+// those for authorization codes, PKCE, OpenID Connect and PAR.
 //
-// Three ways to use it:
+// While Redis is out of reach every method returns, within Options.Timeout, an error for which
+// errors.Is(err, fosite.ErrTemporarilyUnavailable) holds. Check for it before any other error, and answer 503: fosite's own
+// writers answer 500 to a refresh, {"active":false} to an introspection and 200 to a revocation that did not happen.
 //
-//	store, err := storage.New(rdb, storage.Options{})               // everything, for authserver
-//	tokens, err := storage.NewTokens(rdb, yourClients, storage.Options{}) // tokens alone, under your own fosite server
-//	struct{ *storage.Clients; *storage.Tokens; directory }           // composed, with users of your own
+// There are three ways to use it, with a client from Connect:
 //
-// # One transition, one script
+//	storage.New(rdb, storage.Options{})                      // everything, as package authserver needs it
+//	struct{ *storage.Clients; *storage.Tokens; yourUsers }   // its parts, in a fosite server with your own users
+//	storage.NewTokens(rdb, yourClients, storage.Options{})   // tokens alone, with your own clients and users
 //
-// A login, a refresh, a revocation is one call of transition.lua. It checks everything before it writes anything, knows
-// the attempt that it belongs to, and so may run twice when its reply was lost: go-redis sends a command again, and a naive
-// rotation would take that for theft. In fosite's handlers the writes between BeginTX and Commit become one transition; a
-// server that wants more than the handlers give calls Tokens.RefreshSession.
+// # Errors
 //
-// All keys of a subject share a Redis Cluster hash tag, so that a login can end older sessions and look at the user record
-// in the same step. Every key of a session has a TTL, its indexes included; keys.go names them all.
-//
-// # Signatures
-//
-// Signature makes names of tokens that carry their session: the record is found in one round trip, and by one slot. Names
-// of other making (fosite's HMAC and JWT strategies) work through pointer keys, for one round trip more.
-//
-// # Three answers
-//
-// A method returns nil, a verdict, or a don't-know:
-//
+//	fosite.ErrTemporarilyUnavailable   nothing is known: Redis did not answer, cannot write or has lost its data. Ask again
 //	fosite.ErrNotFound                 there is no such token, session, client or user
-//	fosite.ErrInactiveToken            a refresh token that was used before; comes with the request
+//	fosite.ErrInactiveToken            the refresh token was used before; the request is returned with it
 //	fosite.ErrSerializationFailure     another call was first
-//	fosite.ErrTemporarilyUnavailable   Redis did not answer or cannot serve; nothing is known. Test with errors.Is
 //
-// Only a missing key and a script's word are verdicts. An emptied Redis is a don't-know too: the store remembers an epoch
-// key, and while that is not the one it saw, a missing key proves nothing. Restarting the server accepts the loss.
+// A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. After Redis has lost its data, the
+// store is unavailable until the server is restarted: otherwise every user would be logged out at once.
+//
+// # Sessions
+//
+// A login, a refresh or a revocation is one Lua script: it checks everything before it writes anything, and has no second
+// effect when it is sent twice. In fosite's handlers the writes between BeginTX and Commit become one such step.
+// RefreshSession does a whole refresh, with a grace period in which the same answer is given again.
+//
+// A fosite strategy that uses NewSessionID and Signature saves a round trip per token. Other request IDs and signatures, such
+// as those of fosite's HMAC and JWT strategies, work too.
 //
 // # Expiry
 //
-// Redis's clock decides what has expired. A crash loses what Redis loses; see ARCHITECTURE.md for each durability mode.
+// Every key of a session has a TTL, and nothing has to be cleaned up. Redis's clock decides when a session ends, and the
+// clock of the process when a token is still valid for a reader: keep them synchronised. What a crash of Redis loses depends
+// on its durability settings; see ARCHITECTURE.md.
 package storage

@@ -170,7 +170,7 @@ func TestRolesAndSuperUsersStayInStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		supers, err := u.db.rdb.SMembers(ctx, u.db.keys.supers()).Result()
+		supers, err := u.db.Client.SMembers(ctx, u.db.Keys.SuperRoles()).Result()
 		if got := slices.Contains(supers, "r"); got != want || err != nil {
 			t.Errorf("%s, and among the super users: %v, %v", role.Permission, got, err)
 		}

@@ -7,9 +7,14 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
-// SessionInfo is a session as people see it. It holds nothing that could be presented as a token.
+const opListSessions = "list sessions"
+
+// SessionInfo describes a session to people. It contains nothing that could be presented as a token.
 type SessionInfo struct {
 	ID        string    `json:"id"` // fosite's request ID
 	Subject   string    `json:"subject,omitempty"`
@@ -27,54 +32,54 @@ type SessionInfo struct {
 
 // SessionsOf lists the sessions of a subject, the one that expires last first. An unknown subject has none.
 func (t *Tokens) SessionsOf(ctx context.Context, subject string) ([]SessionInfo, error) {
-	tag := subjectTag(subject)
-	members, err := t.members(ctx, t.db.keys.index(tag))
+	tag := redisdb.SubjectTag(subject)
+	members, err := t.members(ctx, t.db.Keys.SubjectIndex(tag))
 	if err != nil {
 		return nil, err
 	}
-	at := make([]location, 0, len(members))
+	keys := make([]sessionKey, 0, len(members))
 	for _, m := range members {
-		if len(m) >= tagLength {
-			at = append(at, location(tag+m[:tagLength]))
+		if len(m) >= nameLength {
+			keys = append(keys, sessionKey(tag+m[:nameLength]))
 		}
 	}
-	return t.describeAll(ctx, at)
+	return t.readSessions(ctx, keys)
 }
 
 // SessionsAt lists the sessions of a client, the one that expires last first.
 func (t *Tokens) SessionsAt(ctx context.Context, clientID string) ([]SessionInfo, error) {
-	members, err := t.members(ctx, t.db.keys.clientIndex(clientID))
+	members, err := t.members(ctx, t.db.Keys.ClientIndex(clientID))
 	if err != nil {
 		return nil, err
 	}
-	at := make([]location, 0, len(members))
+	keys := make([]sessionKey, 0, len(members))
 	for _, m := range members {
-		if l, ok := parseSessionID(m); ok {
-			at = append(at, l)
+		if key, ok := parseSessionID(m); ok {
+			keys = append(keys, key)
 		}
 	}
-	return t.describeAll(ctx, at)
+	return t.readSessions(ctx, keys)
 }
 
 // Session returns one session, or fosite.ErrNotFound.
 func (t *Tokens) Session(ctx context.Context, requestID string) (SessionInfo, error) {
-	at, err := t.locateRequest(ctx, requestID)
+	key, err := t.locateRequest(ctx, requestID)
 	if err != nil {
 		return SessionInfo{}, err
 	}
-	list, err := t.describeAll(ctx, []location{at})
+	list, err := t.readSessions(ctx, []sessionKey{key})
 	if err != nil {
 		return SessionInfo{}, err
 	}
 	if len(list) == 0 {
-		return SessionInfo{}, t.db.missing(ctx, "read session")
+		return SessionInfo{}, t.db.Missing(ctx, opReadSession)
 	}
 	return list[0], nil
 }
 
 // RevokeSubject ends all sessions of a subject, with all their tokens. When it returns nil, none is left.
 func (t *Tokens) RevokeSubject(ctx context.Context, subject string) error {
-	return t.db.endSubject(ctx, subject)
+	return endSubject(ctx, t.db, subject)
 }
 
 // RevokeClient ends the sessions that a client has at this moment and returns how many. To keep out later ones, remove
@@ -94,27 +99,27 @@ func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error)
 
 func (t *Tokens) members(ctx context.Context, index string) ([]string, error) {
 	var members []string
-	err := t.db.do(ctx, "list sessions", func(ctx context.Context) error {
+	err := t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
 		var err error
-		members, err = t.db.rdb.ZRevRange(ctx, index, 0, -1).Result()
+		members, err = t.db.Client.ZRevRange(ctx, index, 0, -1).Result()
 		return err
 	})
 	return members, err
 }
 
-// describeAll reads sessions, a chunk per round trip. Those that have ended meanwhile are left out.
-func (t *Tokens) describeAll(ctx context.Context, at []location) ([]SessionInfo, error) {
+// readSessions reads sessions, a chunk per round trip. Those that have ended meanwhile are left out.
+func (t *Tokens) readSessions(ctx context.Context, keys []sessionKey) ([]SessionInfo, error) {
 	var list []SessionInfo
-	for chunk := range slices.Chunk(at, 200) {
+	for chunk := range slices.Chunk(keys, 200) {
 		raw := make([]*redis.StringCmd, len(chunk))
 		left := make([]*redis.DurationCmd, len(chunk))
 		evicted := make([]*redis.FloatCmd, len(chunk))
-		err := t.db.do(ctx, "list sessions", func(ctx context.Context) error {
-			_, err := t.db.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-				for i, l := range chunk {
-					raw[i] = p.Get(ctx, t.db.keys.session(l))
-					left[i] = p.PTTL(ctx, t.db.keys.session(l))
-					evicted[i] = p.ZScore(ctx, t.db.keys.evicted(l.tag()), l.rest())
+		err := t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
+			_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+				for i, key := range chunk {
+					raw[i] = p.Get(ctx, t.db.Keys.Session(key.tag(), key.name()))
+					left[i] = p.PTTL(ctx, t.db.Keys.Session(key.tag(), key.name()))
+					evicted[i] = p.ZScore(ctx, t.db.Keys.Evicted(key.tag()), key.name())
 				}
 				return nil
 			})
@@ -126,14 +131,14 @@ func (t *Tokens) describeAll(ctx context.Context, at []location) ([]SessionInfo,
 		if err != nil {
 			return nil, err
 		}
-		for i, l := range chunk {
+		for i, key := range chunk {
 			if errors.Is(raw[i].Err(), redis.Nil) {
 				continue
 			}
 			if raw[i].Err() != nil {
-				return nil, dontKnow("list sessions", raw[i].Err())
+				return nil, unavailable.Error(opListSessions, raw[i].Err())
 			}
-			info, err := describeOne(raw[i].Val(), l, left[i].Val(), evicted[i].Err() == nil)
+			info, err := sessionInfo(raw[i].Val(), key, left[i].Val(), evicted[i].Err() == nil)
 			if err != nil {
 				return nil, err
 			}
@@ -143,24 +148,62 @@ func (t *Tokens) describeAll(ctx context.Context, at []location) ([]SessionInfo,
 	return list, nil
 }
 
-func describeOne(raw string, at location, left time.Duration, evicted bool) (SessionInfo, error) {
-	s, err := decodeSession(raw)
+func sessionInfo(raw string, key sessionKey, left time.Duration, evicted bool) (SessionInfo, error) {
+	s, err := decodeSession(opListSessions, raw)
 	if err != nil {
-		return SessionInfo{}, dontKnow("list sessions", err)
+		return SessionInfo{}, err
 	}
-	d, err := decodeDocument(s.Doc)
+	d, err := decodeDocument(opListSessions, s.Doc)
 	if err != nil {
-		return SessionInfo{}, dontKnow("list sessions", err)
+		return SessionInfo{}, err
 	}
-	info := SessionInfo{
-		ID: s.ID, Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Address: s.Address, UserAgent: s.UserAgent,
-		Created:  time.UnixMilli(s.Created).UTC(),
-		LastUsed: time.UnixMilli(s.LastUsed).UTC(),
-		Expires:  time.Now().Add(left).UTC().Truncate(time.Millisecond),
+	return SessionInfo{
+		ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Address: s.Address, UserAgent: s.UserAgent,
+		Created:     time.UnixMilli(s.Created).UTC(),
+		LastUsed:    time.UnixMilli(s.LastUsed).UTC(),
+		Expires:     time.Now().Add(left).UTC().Truncate(time.Millisecond),
+		Refreshable: s.Current != "" && !evicted,
+	}, nil
+}
+
+// endScript ends sessions of one subject.
+//
+//	KEYS  1 index of the subject's sessions   2 evicted ones   then the sessions
+//	ARGV  for each session its member of the index
+//	reply {'ok'}
+var endScript = redis.NewScript(`
+for i = 3, #KEYS do
+  redis.call('DEL', KEYS[i])
+  redis.call('ZREM', KEYS[1], ARGV[i - 2])
+  redis.call('ZREM', KEYS[2], string.sub(ARGV[i - 2], 1, 22))
+end
+return {'ok'}`)
+
+// endSubject ends every session of a subject with all its tokens, some hundreds per round trip. When it returns nil, none is
+// left.
+func endSubject(ctx context.Context, db *redisdb.DB, subject string) error {
+	const op, chunk = "end sessions", 500
+	tag := redisdb.SubjectTag(subject)
+	for {
+		var members []string
+		err := db.Write(ctx, op, func(ctx context.Context) error {
+			var err error
+			members, err = db.Client.ZRange(ctx, db.Keys.SubjectIndex(tag), 0, chunk-1).Result()
+			return err
+		})
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		if len(members) == 0 {
+			return nil
+		}
+		c := redisdb.Call{Script: endScript, Keys: []string{db.Keys.SubjectIndex(tag), db.Keys.Evicted(tag)}}
+		for _, m := range slices.Compact(members) {
+			c.Keys = append(c.Keys, db.Keys.Session(tag, m[:nameLength]))
+			c.Args = append(c.Args, m)
+		}
+		if _, err := db.Eval(ctx, op, c); err != nil {
+			return err
+		}
 	}
-	if info.ID == "" {
-		info.ID = string(at)
-	}
-	info.Refreshable = s.Current != "" && !evicted
-	return info, nil
 }

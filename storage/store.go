@@ -2,47 +2,48 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync/atomic"
 	"time"
 
-	"github.com/opgrant/opgrant/authserver/policy"
+	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/usage"
 )
 
 // Options tune a store. The zero value is a sound default.
 type Options struct {
-	// Prefix goes before every key. Default "opgrant:". It must not contain a brace.
+	// Prefix goes before every Redis key. Default "opgrant:". It must not contain a brace.
 	Prefix string
 
-	// Timeout bounds one operation with all its retries; past it the answer is a don't-know. Default 1.2 s, so that a
-	// server in front answers within 1.5 s.
+	// Timeout bounds one operation with all its retries; past it the store is unavailable. Default 1.2 s, so that a server
+	// can answer within 1.5 s.
 	Timeout time.Duration
 
-	// Grace is how long a refresh token that was rotated away may be presented again without being taken for theft, for
-	// clients that don't say it themselves (see Client). Default 0: strict.
+	// Grace is how long a refresh token may be presented again after it was rotated, for clients without a policy of their
+	// own (see NewTokens). Default 0: not at all. At most 60 s.
 	Grace time.Duration
 
-	// SessionLimit bounds the sessions of one subject at one client, for clients that don't say it themselves. A login past
+	// SessionsPerUser bounds the sessions of one subject at one client, for clients without a policy of their own. A login past
 	// it ends the refresh token of the session that expires first. Default 0: no limit.
-	SessionLimit int
+	SessionsPerUser int
 
-	// Replicas makes writes of sessions wait until that many replicas have them (WAIT), for at most ReplicaTimeout; short
-	// of it the answer is a don't-know, and asking again is safe. Default 0: the primary's word is enough.
+	// Replicas is how many Redis replicas must confirm a write of a session (WAIT) within ReplicaTimeout; otherwise the store
+	// is unavailable, and the write may be repeated. Default 0: the primary alone confirms.
 	Replicas int
 
 	// ReplicaTimeout bounds the wait for Replicas. Default 100 ms.
 	ReplicaTimeout time.Duration
 
-	// ClientCache is how long a client record may be served from memory. Default 3 s; negative turns the cache off.
+	// ClientCache is how long a client may be served from memory. Default 3 s; negative turns the cache off.
 	ClientCache time.Duration
 
-	// Secret seals signing keys at rest. Empty: they are stored in the clear, and Redis must be guarded like them.
+	// Secret encrypts the signing keys in Redis. Empty: they are stored in plain text, and Redis must be guarded like them.
 	Secret []byte
 
-	// CredentialCache is how long a verified password may be taken without hashing it again, for clients that send it with
-	// every request. The user record is read each time all the same. Default 0: off.
+	// CredentialCache is how long a verified password is accepted without hashing it again, for clients that send it with
+	// every request. The user record is read each time all the same. Default 0: not at all.
 	CredentialCache time.Duration
 
 	// Password says how passwords are hashed. The zero value is argon2id with 19 MiB, two passes and one lane.
@@ -66,16 +67,76 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store is everything together: what a whole authorization server needs. Its parts can be used alone.
-// It is safe for concurrent use, and so are they.
-//
-// As one value it is what fosite asks of a store: clients and tokens. Users and signing keys are fields.
+func (o Options) open(rdb redis.UniversalClient) (*redisdb.DB, error) {
+	return redisdb.New(redisdb.Config{
+		Client: rdb, Prefix: o.Prefix, Timeout: o.Timeout, Replicas: o.Replicas, ReplicaTimeout: o.ReplicaTimeout,
+	})
+}
+
+// Store is everything that a whole authorization server keeps. As one value it is what fosite asks of a store: clients and
+// tokens. Users and signing keys are fields. It is safe for concurrent use, and so are its parts.
 type Store struct {
 	*Clients
 	*Tokens
 	Users *Users
 	Keys  *Keys
-	db    *db
+	db    *redisdb.DB
+}
+
+// New returns a store on Redis. It does not talk to Redis: a server may start before Redis does.
+//
+// The client should be made by Connect. Another one must set ContextTimeoutEnabled, or deadlines do not reach the socket,
+// and must not read from replicas, or revoked tokens stay good for a while.
+func New(rdb redis.UniversalClient, options Options) (*Store, error) {
+	options = options.withDefaults()
+	db, err := options.open(rdb)
+	if err != nil {
+		return nil, err
+	}
+	users, err := newUsers(db, options)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := newKeys(db, options.Secret)
+	if err != nil {
+		return nil, err
+	}
+	clients := newClients(db, options)
+	return &Store{Clients: clients, Tokens: newTokens(db, clients, options), Users: users, Keys: keys, db: db}, nil
+}
+
+// NewClients returns the client registry alone.
+func NewClients(rdb redis.UniversalClient, options Options) (*Clients, error) {
+	options = options.withDefaults()
+	db, err := options.open(rdb)
+	if err != nil {
+		return nil, err
+	}
+	return newClients(db, options), nil
+}
+
+// NewUsers returns the accounts alone.
+func NewUsers(rdb redis.UniversalClient, options Options) (*Users, error) {
+	options = options.withDefaults()
+	db, err := options.open(rdb)
+	if err != nil {
+		return nil, err
+	}
+	return newUsers(db, options)
+}
+
+// NewTokens returns the tokens alone, for a fosite server with clients and users of its own.
+//
+// clients finds the client of a stored session again. A client that has a method Policy() policy.Client says how its
+// sessions behave; for others Options.Grace and Options.SessionsPerUser apply. When GetClient returns fosite.ErrNotFound, the
+// client's tokens are not found either.
+func NewTokens(rdb redis.UniversalClient, clients fosite.ClientManager, options Options) (*Tokens, error) {
+	options = options.withDefaults()
+	db, err := options.open(rdb)
+	if err != nil {
+		return nil, err
+	}
+	return newTokens(db, clients, options), nil
 }
 
 // Authenticate implements fosite's ResourceOwnerPasswordCredentialsGrantStorage. See Users.Authenticate.
@@ -83,59 +144,5 @@ func (s *Store) Authenticate(ctx context.Context, username, password string) (su
 	return s.Users.Authenticate(ctx, username, password)
 }
 
-// New returns a store on Redis. It does not talk to Redis: a server may start before Redis does. The client should be
-// made by Dial or have ContextTimeoutEnabled, or deadlines do not reach the socket. It must not read from replicas.
-func New(rdb redis.UniversalClient, options Options) (*Store, error) {
-	d, err := newDB(rdb, options)
-	if err != nil {
-		return nil, err
-	}
-	clients := &Clients{db: d}
-	users := newUsers(d)
-	return &Store{Clients: clients, Tokens: &Tokens{db: d, clients: clients}, Users: users, Keys: &Keys{db: d}, db: d}, nil
-}
-
-// db is what all parts share: the client, the key names, the options.
-type db struct {
-	rdb     redis.UniversalClient
-	keys    keys
-	options Options
-	epoch   atomic.Pointer[string]
-	breaker breaker
-}
-
-func newDB(rdb redis.UniversalClient, options Options) (*db, error) {
-	if rdb == nil {
-		return nil, errors.New("storage: no Redis client")
-	}
-	options = options.withDefaults()
-	for _, c := range options.Prefix {
-		if c == '{' || c == '}' {
-			return nil, fmt.Errorf("storage: prefix %q contains a brace, which would move every key to one Redis Cluster slot", options.Prefix)
-		}
-	}
-	if err := validateCosts(options.Password); err != nil {
-		return nil, err
-	}
-	return &db{rdb: rdb, keys: keys{prefix: options.Prefix}, options: options, breaker: newBreaker()}, nil
-}
-
-// do runs one operation under the store's deadline. redis.Nil passes as it is; every other error becomes a don't-know.
-func (d *db) do(ctx context.Context, op string, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, d.options.Timeout)
-	defer cancel()
-	err := d.breaker.run(func() error { return f(ctx) })
-	if err == nil || errors.Is(err, redis.Nil) {
-		return err
-	}
-	if cluster, ok := d.rdb.(*redis.ClusterClient); ok && unreachable(err) {
-		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told.
-		cluster.ReloadState(ctx)
-	}
-	return dontKnow(op, err)
-}
-
-// write is do for changes: a caller that hangs up must not leave one half answered, so its cancellation does not count.
-func (d *db) write(ctx context.Context, op string, f func(ctx context.Context) error) error {
-	return d.do(context.WithoutCancel(ctx), op, f)
-}
+// NewUsageCounter returns a counter of who uses which API, on this store.
+func (s *Store) NewUsageCounter() *usage.Counter { return usage.New(s.db) }

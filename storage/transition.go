@@ -9,130 +9,164 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 //go:embed transition.lua
 var transitionSource string
 
-// transition is one step in the life of one session, as transition.lua takes it. Fields that are zero change nothing.
-// Times to live are relative, so that Redis's clock alone decides what has expired.
+var transitionScript = redis.NewScript(transitionSource)
+
+// transition is one change of one session: a login, a refresh or a revocation. Its exported fields are the argument of
+// transition.lua; those that are zero change nothing. TTLs are relative and in milliseconds, so that Redis's clock alone
+// decides what has expired.
 type transition struct {
-	at     location
-	sealed []byte // the answer to keep for the grace
-	used   string // names the answer key: the presented token
-	client string
+	key      sessionKey
+	clientID string
+	used     string                   // hash that names the answer: of the presented token
+	sealed   []byte                   // the answer to keep for the grace period
+	pointers map[string]time.Duration // :: Redis key → TTL, for foreign signatures and request IDs
 
-	// pointers lead from signatures and request IDs that are not of our making to the session.
-	pointers map[string]time.Duration
+	Name   string `json:"name"`             // the session's name within its subject
+	Create bool   `json:"create,omitempty"` // the session may be new
+	User   string `json:"user,omitempty"`   // revision that the user record must have
+	Member string `json:"member,omitempty"` // of the subject's index
+	Suffix string `json:"suffix,omitempty"` // of the members of this client
+	Limit  int    `json:"limit,omitempty"`  // sessions of the subject at this client
 
-	Create      bool   `json:"create,omitempty"`
-	User        string `json:"user,omitempty"`
-	Rest        string `json:"rest"`
-	Member      string `json:"member,omitempty"`
-	Suffix      string `json:"suffix,omitempty"`
-	Limit       int    `json:"limit,omitempty"`
-	Doc         string `json:"doc,omitempty"`
-	ID          string `json:"id,omitempty"`
-	Address     string `json:"ip,omitempty"`
-	UserAgent   string `json:"ua,omitempty"`
-	Max         int64  `json:"max,omitempty"`
-	Present     string `json:"present,omitempty"`
-	Retire      bool   `json:"retire,omitempty"`
-	Theft       bool   `json:"theft,omitempty"`
-	Grace       int64  `json:"grace,omitempty"`
-	Refresh     string `json:"refresh,omitempty"`
-	RefreshTTL  int64  `json:"refresh_ttl"`
-	Access      string `json:"access,omitempty"`
-	AccessTTL   int64  `json:"access_ttl"`
-	Proven      bool   `json:"proven,omitempty"`
-	DropAccess  string `json:"drop_access,omitempty"`
+	Doc       string `json:"doc,omitempty"`
+	ID        string `json:"id,omitempty"`
+	Address   string `json:"ip,omitempty"`
+	UserAgent string `json:"ua,omitempty"`
+	Max       int64  `json:"max,omitempty"` // TTL of the whole session
+
+	Present    string `json:"present,omitempty"`      // hash of the refresh token that was presented: it must be the current one
+	Retire     bool   `json:"retire,omitempty"`       // it becomes a used one
+	EndOnReuse bool   `json:"end_on_reuse,omitempty"` // the session ends when it is a used one already
+	Grace      int64  `json:"grace,omitempty"`
+	Refresh    string `json:"refresh,omitempty"` // hash of a new refresh token
+	RefreshTTL int64  `json:"refresh_ttl"`
+
+	Access        string `json:"access,omitempty"` // hash of a new access token
+	AccessTTL     int64  `json:"access_ttl"`
+	SelfContained bool   `json:"self_contained,omitempty"` // the new access token needs no entry
+
+	DropAccess  string `json:"drop_access,omitempty"` // hash of a token to revoke
 	DropRefresh string `json:"drop_refresh,omitempty"`
-	EndRefresh  bool   `json:"end_refresh,omitempty"`
+	EndRefresh  bool   `json:"end_refresh,omitempty"` // revoke all tokens of this kind
 	EndAccess   bool   `json:"end_access,omitempty"`
 }
 
-// The verdicts of transition.lua.
+// The results of transition.lua.
 const (
-	verdictOK     = "ok"
-	verdictReplay = "replay" // used within the grace: here is the earlier answer
-	verdictBusy   = "busy"   // used within the grace, and no answer was kept
-	verdictUsed   = "used"   // used, and the grace is over
-	// "none": no such session or token. "user": the user has changed since it was read.
+	resultOK     = "ok"
+	resultReplay = "replay" // used within the grace period: the earlier answer follows
+	resultBusy   = "busy"   // used within the grace period, and no answer was kept
+	resultUsed   = "used"   // used, and the grace period is over
+	resultNone   = "none"   // there is no such session or token
+	resultUser   = "user"   // the user has changed since it was read
 )
 
-// commit runs the transition and returns the earlier answer where the verdict is replay.
-func (t *Tokens) commit(ctx context.Context, step *transition) ([]byte, error) {
-	payload, err := json.Marshal(step)
+// commit runs the transition. It returns the earlier answer if the presented token was used within its grace period.
+func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
+	const op = "transition"
+	payload, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("storage: encode transition: %w", err)
 	}
-	if err := t.pointTo(ctx, step); err != nil {
+	if err := t.writePointers(ctx, s); err != nil {
 		return nil, err
 	}
-	k := t.db.keys
-	reply, err := t.db.eval(ctx, "transition", call{
-		script: transitionScript,
-		keys: []string{
-			k.session(step.at), k.index(step.at.tag()), k.evicted(step.at.tag()),
-			k.answer(step.at, step.used), k.user(step.at.tag()),
-		},
-		args: []any{payload, step.sealed},
-	}, t.listAtClient(step)...)
+	k, tag, name := t.db.Keys, s.key.tag(), s.key.name()
+	reply, err := t.db.Eval(ctx, op, redisdb.Call{
+		Script: transitionScript,
+		Keys:   []string{k.Session(tag, name), k.SubjectIndex(tag), k.Evicted(tag), k.Answer(tag, name, s.used), k.User(tag)},
+		Args:   []any{payload, s.sealed},
+	}, t.clientIndexCalls(s)...)
 	if err != nil {
 		return nil, err
 	}
-	verdict, answer, err := parseVerdict(reply)
+	result, answer, err := parseResult(reply)
 	if err != nil {
-		return nil, dontKnow("transition", err)
+		return nil, unavailable.Error(op, err)
 	}
-	switch verdict {
-	case verdictOK:
+	switch result {
+	case resultOK:
 		return nil, nil
-	case verdictReplay:
+	case resultReplay:
 		return answer, nil
-	case verdictBusy:
+	case resultBusy:
 		return nil, fosite.ErrSerializationFailure
-	case verdictUsed:
+	case resultUsed:
 		return nil, fosite.ErrInactiveToken
+	case resultNone, resultUser:
+		return nil, t.db.Missing(ctx, op)
 	}
-	// verdictNone and verdictUser: something is not there, or no longer what it was.
-	return nil, t.db.missing(ctx, "transition")
+	return nil, unavailable.Error(op, fmt.Errorf("unknown result %q of a script", result))
 }
 
-// pointTo writes the pointers that lead from foreign signatures to the session. They go first: one that is there without
-// its session leads nowhere and expires, but a session without them could not be found.
-func (t *Tokens) pointTo(ctx context.Context, step *transition) error {
-	for key, ttl := range step.pointers {
-		c := call{script: pointScript, keys: []string{key}, args: []any{string(step.at), max(ttl.Milliseconds(), 1)}}
-		if _, err := t.db.eval(ctx, "point to session", c); err != nil {
+func parseResult(reply any) (result string, answer []byte, err error) {
+	parts, ok := reply.([]any)
+	if !ok || len(parts) == 0 {
+		return "", nil, errors.New("unexpected reply of a script")
+	}
+	result, ok = parts[0].(string)
+	if !ok {
+		return "", nil, errors.New("unexpected reply of a script")
+	}
+	if len(parts) > 1 {
+		text, _ := parts[1].(string)
+		answer = []byte(text)
+	}
+	return result, answer, nil
+}
+
+// pointerScript writes a pointer. It never shortens the TTL of one that is there.
+//
+//	KEYS  1 pointer
+//	ARGV  1 session key   2 TTL in ms
+//	reply {'ok'}
+var pointerScript = redis.NewScript(`
+redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return {'ok'}`)
+
+// writePointers writes the pointers from foreign signatures and request IDs to the session. They are written first: a
+// pointer without a session expires and does no harm, but a session without its pointers could not be found.
+func (t *Tokens) writePointers(ctx context.Context, s *transition) error {
+	for pointer, ttl := range s.pointers {
+		c := redisdb.Call{Script: pointerScript, Keys: []string{pointer}, Args: []any{string(s.key), max(ttl.Milliseconds(), 1)}}
+		if _, err := t.db.Eval(ctx, "write pointer", c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// listAtClient is the entry of the session in its client's list. It travels in the same round trip, but may be on another
-// node of a cluster, whose trouble must not become this session's: it serves lists alone.
-func (t *Tokens) listAtClient(step *transition) []call {
-	if step.client == "" || step.Refresh == "" && (step.Access == "" || !step.Create) {
+// indexScript adds a session to an index, removes what has expired, and keeps the index until its last session expires.
+//
+//	KEYS  1 index
+//	ARGV  1 session key   2 TTL in ms
+//	reply {'ok'}
+var indexScript = redis.NewScript(`
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], 'GT', now + ARGV[2], ARGV[1])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+redis.call('PEXPIREAT', KEYS[1], last[2])
+return {'ok'}`)
+
+// clientIndexCalls add the session to its client's index. They share the round trip of the transition, but the index may be
+// on another node of a cluster, and a failure there must not fail the session: it serves lists alone.
+func (t *Tokens) clientIndexCalls(s *transition) []redisdb.Call {
+	if s.clientID == "" || s.Refresh == "" && (s.Access == "" || !s.Create) {
 		return nil
 	}
-	ttl := max(step.RefreshTTL, step.AccessTTL)
-	return []call{{script: indexScript, keys: []string{t.db.keys.clientIndex(step.client)}, args: []any{string(step.at), ttl}}}
-}
-
-func parseVerdict(reply any) (verdict string, answer []byte, err error) {
-	parts, ok := reply.([]any)
-	if !ok || len(parts) == 0 {
-		return "", nil, errors.New("unexpected reply of a script")
-	}
-	verdict, ok = parts[0].(string)
-	if !ok {
-		return "", nil, errors.New("unexpected verdict of a script")
-	}
-	if len(parts) > 1 {
-		text, _ := parts[1].(string)
-		answer = []byte(text)
-	}
-	return verdict, answer, nil
+	ttl := max(s.RefreshTTL, s.AccessTTL)
+	return []redisdb.Call{{Script: indexScript, Keys: []string{t.db.Keys.ClientIndex(s.clientID)}, Args: []any{string(s.key), ttl}}}
 }

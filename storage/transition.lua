@@ -1,18 +1,18 @@
--- One step in the life of one session: login, refresh, revocation. Everything is checked before anything is written, because
--- a script is not rolled back, and a step that ran and whose reply was lost may be sent again without a second effect.
+-- One change of one session: a login, a refresh or a revocation. Everything is checked before anything is written, because a
+-- script is not rolled back. A step that ran and whose reply was lost may be sent again without a second effect.
 --
--- KEYS  1 session   2 sessions of the subject   3 evicted ones   4 answer to the presented token   5 user record
--- ARGV  1 the step as JSON   2 sealed answer
--- reply {verdict, earlier answer}; the verdicts are in transition.go
+-- KEYS  1 session   2 index of the subject's sessions   3 evicted ones   4 answer to the presented token   5 user
+-- ARGV  1 the step as JSON, see transition.go   2 sealed answer
+-- reply {result, earlier answer}; the results are in transition.go. The answer comes with the result 'replay' alone.
 local step = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local raw = redis.call('GET', KEYS[1])
 local s = raw and cjson.decode(raw) or nil
-local dead = s and redis.call('ZSCORE', KEYS[3], step.rest)
+local evicted = s and redis.call('ZSCORE', KEYS[3], step.name)
 
--- The user must be as it was when the credentials or the session were read: a password changed since, a user disabled
--- or dropped, and nothing is issued.
+-- The user must be as it was when the credentials or the session were read. Nothing is issued if since then the password was
+-- changed or the user was disabled or dropped.
 if step.user then
   local user = redis.call('GET', KEYS[5])
   if not user or cjson.decode(user).rev ~= step.user then return {'user'} end
@@ -22,28 +22,28 @@ local function used(h)
   return s.u and string.find(s.u, string.sub(h, 1, 12), 1, true)
 end
 
-local function finish()
+local function end_session()
   redis.call('DEL', KEYS[1])
   if step.member then
     redis.call('ZREM', KEYS[2], step.member)
-    redis.call('ZREM', KEYS[3], step.rest)
+    redis.call('ZREM', KEYS[3], step.name)
   end
 end
 
 if step.present then
   local h = step.present
-  if not s or dead then return {'none'} end
+  if not s or evicted then return {'none'} end
   if s.c == h then
     if s.ce <= now then return {'none'} end
   elseif s.p == h and step.refresh and s.c == step.refresh then
-    return {'ok'} -- this very step ran before, and its reply was lost
+    return {'ok'} -- this step ran before, and its reply was lost
   elseif s.p == h or used(h) then
     local answer = redis.call('GET', KEYS[4])
     if answer then
       if #answer > 0 then return {'replay', answer} end
       return {'busy'}
     end
-    if step.theft then finish() end
+    if step.end_on_reuse then end_session() end
     return {'used'}
   else
     return {'none'}
@@ -79,8 +79,8 @@ if step.refresh then
   s.ce = now + step.refresh_ttl
   if s.x and s.ce > s.x then s.ce = s.x end
 end
--- Access tokens that prove themselves (signed, and verified before the store is asked) need no entry: the session's life is
--- theirs, and only those revoked one by one are noted. Others are listed, each with its expiry.
+-- Self-contained access tokens are signed, and verified before the store is asked. They need no entry: they are valid while
+-- the session is, and only those that were revoked one by one are listed. Others are listed, each with its expiry.
 local function prune(list)
   if list then
     for h, exp in pairs(list) do
@@ -91,7 +91,7 @@ end
 if step.access then
   prune(s.a)
   local exp = now + step.access_ttl
-  if step.proven and not s.stored then
+  if step.self_contained and not s.stored then
     s.j = true
     s.ae = math.max(s.ae or 0, exp)
   else
@@ -116,7 +116,7 @@ if step.drop_refresh then
 end
 if step.end_refresh then s.c, s.ce, s.p, s.pe, s.u = nil, nil, nil, nil, nil end
 if step.end_access then
-  -- Those that proved themselves cannot be told from later ones: from now on they are listed.
+  -- Self-contained ones cannot be told from later ones: from now on they are listed.
   if s.j then s.stored = true end
   s.a, s.r, s.j, s.ae = nil, nil, nil, nil
 end
@@ -129,7 +129,7 @@ for _, exp in pairs(s.a or {}) do
   if exp > ends then ends = exp end
 end
 if ends <= now then
-  finish()
+  end_session()
   return {'ok'}
 end
 redis.call('SET', KEYS[1], cjson.encode(s), 'PX', ends - now)

@@ -6,18 +6,20 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
 func imported(t *testing.T, u *Users, user User, hash string) bool {
 	t.Helper()
-	changed, err := u.ImportUser(t.Context(), user, hash)
+	changed, err := importUser(t.Context(), u, user, hash)
 	if err != nil {
 		t.Fatalf("import %s: %v", user.Name, err)
 	}
@@ -27,7 +29,7 @@ func imported(t *testing.T, u *Users, user User, hash string) bool {
 func TestImportingAgainChangesNothing(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		u, ctx := testUsers(t, r), t.Context()
-		for scheme, hash := range harperHashes("one") {
+		for scheme, hash := range passwordtest.Harper("one") {
 			user := User{Name: scheme, Role: "r", Active: true, Scheme: scheme, Created: time.UnixMilli(1_600_000_000_123)}
 			if !imported(t, u, user, hash) {
 				t.Errorf("%s: the first import changes nothing", scheme)
@@ -65,16 +67,16 @@ func TestImportFollowsItsSourceUntilTheUserIsOurs(t *testing.T) {
 		wantErr(t, what, err, want)
 	}
 	alice := User{Name: "alice", Active: true}
-	imported(t, u, alice, harperMD5("one"))
+	imported(t, u, alice, passwordtest.HarperMD5("one"))
 	alive := openSession(t, u, "alice")
-	if !imported(t, u, alice, harperSHA256("two")) || alive() {
+	if !imported(t, u, alice, passwordtest.HarperSHA256("two")) || alive() {
 		t.Errorf("a password changed at the source: session alive: %v", alive())
 	}
 	login("old", "one", fosite.ErrNotFound)
 	login("new", "two", nil)
 
 	alice.Active = false
-	if !imported(t, u, alice, harperSHA256("two")) {
+	if !imported(t, u, alice, passwordtest.HarperSHA256("two")) {
 		t.Error("disabled at the source: no change")
 	}
 	login("disabled", "two", fosite.ErrNotFound)
@@ -83,13 +85,13 @@ func TestImportFollowsItsSourceUntilTheUserIsOurs(t *testing.T) {
 	if err := u.ChangeUser(ctx, "alice", UserChange{Active: &on, Password: &three}); err != nil {
 		t.Fatal(err)
 	}
-	if imported(t, u, alice, harperMD5("four")) {
+	if imported(t, u, alice, passwordtest.HarperMD5("four")) {
 		t.Error("an import changes a user that was changed here")
 	}
 	login("changed here", "three", nil)
 
 	mustAdd(t, u, "bob", "ours", "")
-	results, err := u.ImportUsers(ctx, []Import{{User: User{Name: "bob"}, Hash: harperMD5("x")}}, false)
+	results, err := u.ImportUsers(ctx, []Import{{User: User{Name: "bob"}, Hash: passwordtest.HarperMD5("x")}}, false)
 	if err != nil || results[0].Outcome != ImportKept {
 		t.Errorf("a user of ours: %+v, %v", results, err)
 	}
@@ -97,13 +99,13 @@ func TestImportFollowsItsSourceUntilTheUserIsOurs(t *testing.T) {
 
 func TestImportRefusesRowsOneByOne(t *testing.T) {
 	u, ctx := testUsers(t, storagetest.StartMiniredis(t)), t.Context()
-	good := harperMD5("x")
+	good := passwordtest.HarperMD5("x")
 	rows := []Import{
 		{User: User{Name: "a"}, Hash: good},
 		{User: User{Name: "b"}, Hash: "in the clear"},
 		{User: User{Name: "c\xff"}, Hash: good},
 		{User: User{Name: "a"}, Hash: good},
-		{User: User{Name: "d", Scheme: "SHA256"}, Hash: harperSHA256("x")},
+		{User: User{Name: "d", Scheme: "SHA256"}, Hash: passwordtest.HarperSHA256("x")},
 		{User: User{Name: "e"}},
 	}
 	want := []ImportOutcome{ImportAdded, ImportRefused, ImportRefused, ImportRefused, ImportAdded, ImportAdded}
@@ -122,16 +124,20 @@ func TestImportRefusesRowsOneByOne(t *testing.T) {
 			t.Errorf("dry %v: %v, %v", dry, list, err)
 		}
 	}
-	_, err := u.ImportUser(ctx, User{Name: "b"}, "in the clear")
+	_, err := importUser(ctx, u, User{Name: "b"}, "in the clear")
 	wantErr(t, "refused", err, ErrHash)
 }
 
-// Ten thousand users with the three forms mixed, then one login of each kind, then all again.
-func TestImportOfTenThousandUsers(t *testing.T) {
-	const n = 10_000
+// Many users with the three kinds of hashes, then one login of each kind, then all again. With OPGRANT_TEST_FAULTS they are ten
+// thousand.
+func TestImportOfManyUsers(t *testing.T) {
+	n := 1_000
+	if os.Getenv("OPGRANT_TEST_FAULTS") != "" {
+		n = 10_000
+	}
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		u, ctx := testUsers(t, r), t.Context()
-		argon := harperSalt16 + phcArgon2("password 2", harperSalt16, 65536, 3, 4) // one for all: making them is not the matter
+		argon := passwordtest.Salt16 + passwordtest.Argon2("password 2", passwordtest.Salt16, 65536, 3, 4) // one for all: making them is not the matter
 		users := make([]Import, n)
 		for i := range users {
 			users[i].User = User{Name: fmt.Sprintf("user-%05d", i), Role: "role", Active: i%10 != 9}
@@ -147,10 +153,9 @@ func TestImportOfTenThousandUsers(t *testing.T) {
 				users[i].Hash, users[i].User.Scheme = argon, SchemeArgon2id
 			}
 		}
-		importAll := func(want ImportOutcome) time.Duration {
-			begun := time.Now()
+		importAll := func(want ImportOutcome) {
+			t.Helper()
 			results, err := u.ImportUsers(ctx, users, false)
-			took := time.Since(begun)
 			if err != nil || len(results) != n {
 				t.Fatalf("%d results, %v", len(results), err)
 			}
@@ -159,15 +164,14 @@ func TestImportOfTenThousandUsers(t *testing.T) {
 					t.Fatalf("%+v, want %s", r, want)
 				}
 			}
-			return took
 		}
-		first := importAll(ImportAdded)
+		importAll(ImportAdded)
 		for _, i := range []int{0, 1, 2} {
 			if _, err := u.Authenticate(ctx, users[i].User.Name, fmt.Sprint("password ", i)); err != nil {
 				t.Errorf("login of user %d: %v", i, err)
 			}
 		}
-		second := importAll(ImportUnchanged)
+		importAll(ImportUnchanged)
 		list, err := u.ListUsers(ctx)
 		if err != nil || len(list) != n {
 			t.Fatalf("%d users, %v", len(list), err)
@@ -177,10 +181,6 @@ func TestImportOfTenThousandUsers(t *testing.T) {
 				t.Errorf("user %d is stored as %q", i, l.Scheme)
 			}
 		}
-		if first > time.Minute {
-			t.Errorf("took %v", first)
-		}
-		t.Logf("%s: %d users imported in %v, and again, unchanged, in %v", r.Kind, n, first, second)
 	})
 }
 
@@ -188,13 +188,13 @@ func TestImportTakesUpAfterACrash(t *testing.T) {
 	r := storagetest.StartMiniredis(t)
 	rdb, hook := r.Client(t), &failing{after: -1, err: errors.New("crash")}
 	rdb.AddHook(hook)
-	u, err := NewUsers(rdb, Options{Password: cheap})
+	u, err := NewUsers(rdb, Options{Password: cheap, Timeout: hang})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var rows []Import
 	for i := range 700 {
-		rows = append(rows, Import{User: User{Name: fmt.Sprint(i), Active: true}, Hash: harperMD5("x")})
+		rows = append(rows, Import{User: User{Name: fmt.Sprint(i), Active: true}, Hash: passwordtest.HarperMD5("x")})
 	}
 	for step := range 8 {
 		hook.set(step)

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // userRecord is the stored form of a user.
@@ -15,23 +18,23 @@ type userRecord struct {
 	Version int    `json:"v"`
 	Name    string `json:"name"`
 	Hash    string `json:"hash,omitempty"`   // empty: no password opens this account
-	Scheme  string `json:"scheme,omitempty"` // the form of Hash; empty: argon2id of our own making
+	Scheme  string `json:"scheme,omitempty"` // the form of Hash; empty: argon2id, made here
 	Role    string `json:"role,omitempty"`
 	Active  bool   `json:"active"`
 
-	// Revision is another one after every change that must stop logins in flight: a new password, disabled or enabled again,
-	// dropped and added again. Transitions compare it with the one that was read with the credentials. A new role is not
-	// such a change, nor is the same password under a better hash.
+	// Revision changes with everything that must stop logins in flight: a new password, disabled or enabled, dropped and added
+	// again. A transition compares it with the one that was read with the credentials. It does not change with the role, nor
+	// with a better hash of the same password.
 	Revision string `json:"rev"`
 
-	// Imported is a fingerprint of the password that this record was imported with. A change made here empties it: from then
-	// on the user is ours, and imports leave it alone.
+	// Imported is a fingerprint of the password that this record was imported with. A change made here empties it, and later
+	// imports then leave the user alone.
 	Imported string `json:"imported,omitempty"`
 
-	// NotBefore, in milliseconds, is when tokens that another server issued to this name stopped to count. See ImportedTokenValid.
+	// NotBefore, in milliseconds: tokens that another server issued to this name before are refused. See ImportedTokenValid.
 	NotBefore int64 `json:"nb,omitempty"`
-	// Refresh is the stored form of the one refresh token that was good at the server the user was imported from. Nil: that
-	// is not known. Empty: there was none.
+	// Refresh is the stored form of the user's refresh token at the server that the user was imported from. Nil: not known.
+	// Empty: there was none.
 	Refresh *string `json:"refresh,omitempty"`
 
 	Created int64 `json:"created"` // milliseconds
@@ -47,18 +50,15 @@ func (r *userRecord) encode() (string, error) {
 	return string(raw), nil
 }
 
-func decodeUser(raw []byte) (*userRecord, error) {
+func decodeUser(raw string) (*userRecord, error) {
 	var r userRecord
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return nil, dontKnow("read user", fmt.Errorf("%w: %w", errRecord, err))
-	}
-	if r.Version != recordVersion {
-		return nil, dontKnow("read user", fmt.Errorf("%w: version %d", errRecord, r.Version))
+	if err := decodeRecord("read user", raw, &r, &r.Version); err != nil {
+		return nil, err
 	}
 	return &r, nil
 }
 
-func (r *userRecord) user(supers []string) User {
+func (r *userRecord) user(superRoles []string) User {
 	u := User{
 		Name: r.Name, Role: r.Role, Active: r.Active, Scheme: r.Scheme,
 		Created: time.UnixMilli(r.Created).UTC(), Updated: time.UnixMilli(r.Updated).UTC(),
@@ -66,14 +66,17 @@ func (r *userRecord) user(supers []string) User {
 	if u.Scheme == "" {
 		u.Scheme = SchemeArgon2id
 	}
-	for _, role := range supers {
+	for _, role := range superRoles {
 		u.SuperUser = u.SuperUser || role == r.Role && role != ""
 	}
 	return u
 }
 
-// swapScript replaces a value, but only the one that its caller read: KEYS[1], from ARGV[1] to ARGV[2]. A second run, after
-// a lost reply, finds its own work and agrees.
+// swapScript replaces a record, unless it has changed since it was read.
+//
+//	KEYS  1 record
+//	ARGV  1 the record as it was read   2 as it is to be
+//	reply 1, also when it ran before and its reply was lost; 0: it has changed
 var swapScript = redis.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if found == ARGV[2] then return 1 end
@@ -81,8 +84,11 @@ if found ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1`)
 
-// addScript stores a record where there is none. KEYS: record, mark of a user who was dropped. ARGV: the record, and 1 where
-// the mark forbids it. It answers 1, or 0 where there is a record, or 2 where there is a mark. A second run agrees.
+// addScript stores a record where there is none.
+//
+//	KEYS  1 record   2 mark of a user who was dropped
+//	ARGV  1 the record   2 '1' if the mark forbids it
+//	reply 1, also when it ran before and its reply was lost; 0: there is a record; 2: there is a mark
 var addScript = redis.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if found == ARGV[1] then return 1 end
@@ -92,8 +98,11 @@ redis.call('SET', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[2])
 return 1`)
 
-// dropScript removes the record that its caller read, and leaves a mark. KEYS: as above. ARGV: the record, the life of the
-// mark in milliseconds. A second run finds the mark and agrees.
+// dropScript removes a record, unless it has changed since it was read, and leaves a mark.
+//
+//	KEYS  1 record   2 mark of a user who was dropped
+//	ARGV  1 the record as it was read   2 TTL of the mark in ms
+//	reply 1, also when it ran before and its reply was lost; 0: it has changed
 var dropScript = redis.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if not found and redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
@@ -102,47 +111,49 @@ redis.call('SET', KEYS[2], '1', 'PX', ARGV[2])
 redis.call('DEL', KEYS[1])
 return 1`)
 
-// markLife is how long it is remembered that a user was dropped.
-const markLife = 365 * 24 * time.Hour
+// droppedTTL is how long it is remembered that a user was dropped.
+const droppedTTL = 365 * 24 * time.Hour
 
-func (u *Users) swapCall(name, from, to string) call {
-	return call{script: swapScript, keys: []string{u.db.keys.user(subjectTag(name))}, args: []any{from, to}}
+func (u *Users) swapCall(name, from, to string) redisdb.Call {
+	return redisdb.Call{Script: swapScript, Keys: []string{u.db.Keys.User(redisdb.SubjectTag(name))}, Args: []any{from, to}}
 }
 
-func (u *Users) addCall(name, raw string, mindful bool) call {
-	tag, flag := subjectTag(name), "0"
-	if mindful {
+// addCall adds a record. With respectMark it does not add a user who was dropped.
+func (u *Users) addCall(name, raw string, respectMark bool) redisdb.Call {
+	tag, flag := redisdb.SubjectTag(name), "0"
+	if respectMark {
 		flag = "1"
 	}
-	return call{script: addScript, keys: []string{u.db.keys.user(tag), u.db.keys.dropped(tag)}, args: []any{raw, flag}}
+	return redisdb.Call{Script: addScript, Keys: []string{u.db.Keys.User(tag), u.db.Keys.Dropped(tag)}, Args: []any{raw, flag}}
 }
 
-func (u *Users) dropCall(name, raw string) call {
-	tag := subjectTag(name)
-	keys := []string{u.db.keys.user(tag), u.db.keys.dropped(tag)}
-	return call{script: dropScript, keys: keys, args: []any{raw, markLife.Milliseconds()}}
+func (u *Users) dropCall(name, raw string) redisdb.Call {
+	tag := redisdb.SubjectTag(name)
+	keys := []string{u.db.Keys.User(tag), u.db.Keys.Dropped(tag)}
+	return redisdb.Call{Script: dropScript, Keys: keys, Args: []any{raw, droppedTTL.Milliseconds()}}
 }
 
-// swap replaces a user record, or answers false when it is not what the caller read.
+// swap replaces a user record, or returns false when it has changed since it was read.
 func (u *Users) swap(ctx context.Context, op, name, from, to string) (bool, error) {
-	reply, err := u.db.eval(ctx, op, u.swapCall(name, from, to))
+	reply, err := u.db.Eval(ctx, op, u.swapCall(name, from, to))
 	if err != nil {
 		return false, err
 	}
 	return reply == int64(1), nil
 }
 
-var errContended = errors.New("the user record changes all the time")
+// errContended is the cause when a record changes each time before it can be replaced.
+var errContended = errors.New("the record is being changed by too many others")
 
-// edit changes a user record as change says, again from the start if another one came between. It returns the record as it
-// was, or fosite.ErrNotFound.
+// edit changes a user record, from the start again if it changes meanwhile. It returns the record before and after, or
+// fosite.ErrNotFound.
 func (u *Users) edit(ctx context.Context, op, name string, change func(r *userRecord) error) (before *userRecord, after string, err error) {
 	for range 10 {
 		raw, err := u.raw(ctx, op, name)
 		if err != nil {
 			return nil, "", err
 		}
-		before, err := decodeUser([]byte(raw))
+		before, err := decodeUser(raw)
 		if err != nil {
 			return nil, "", err
 		}
@@ -162,21 +173,22 @@ func (u *Users) edit(ctx context.Context, op, name string, change func(r *userRe
 			return before, after, nil
 		}
 	}
-	return nil, "", dontKnow(op, errContended)
+	return nil, "", unavailable.Error(op, errContended)
 }
 
-// raw reads a user record as it is stored, or answers fosite.ErrNotFound.
+// raw returns a user record as it is stored, or fosite.ErrNotFound.
 func (u *Users) raw(ctx context.Context, op, name string) (string, error) {
 	var raw string
-	err := u.db.do(ctx, op, func(ctx context.Context) error {
+	err := u.db.Do(ctx, op, func(ctx context.Context) error {
 		var err error
-		raw, err = u.db.rdb.Get(ctx, u.db.keys.user(subjectTag(name))).Result()
+		raw, err = u.db.Client.Get(ctx, u.db.Keys.User(redisdb.SubjectTag(name))).Result()
 		return err
 	})
 	if errors.Is(err, redis.Nil) {
-		return "", u.db.missing(ctx, op)
+		return "", u.db.Missing(ctx, op)
 	}
 	return raw, err
 }
 
+// now is the time in milliseconds, as records store it.
 func now() int64 { return time.Now().UnixMilli() }

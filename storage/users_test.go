@@ -11,65 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/ory/fosite"
-	"github.com/redis/go-redis/v9"
 
-	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
-
-// cheap are password costs for tests that are not about costs.
-var cheap = policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}
-
-func testUsers(t *testing.T, r *storagetest.Instance) *Users {
-	t.Helper()
-	u, err := NewUsers(r.Client(t), Options{Password: cheap})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-func mustAdd(t *testing.T, u *Users, name, password, role string) {
-	t.Helper()
-	if err := u.AddUser(t.Context(), User{Name: name, Role: role, Active: true}, password); err != nil {
-		t.Fatalf("add %s: %v", name, err)
-	}
-}
-
-func wantErr(t *testing.T, what string, got, want error) {
-	t.Helper()
-	if !errors.Is(got, want) {
-		t.Errorf("%s: %v, want %v", what, got, want)
-	}
-}
-
-// record reads what is stored.
-func record(t *testing.T, u *Users, name string) *userRecord {
-	t.Helper()
-	raw, err := u.raw(t.Context(), "test", name)
-	if err != nil {
-		t.Fatalf("record of %s: %v", name, err)
-	}
-	rec, err := decodeUser([]byte(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rec
-}
-
-// openSession stands for a login that was completed.
-func openSession(t *testing.T, u *Users, subject string) (alive func() bool) {
-	t.Helper()
-	ctx, k, at := t.Context(), u.db.keys, location(NewSessionID(subject))
-	if err := u.db.rdb.Set(ctx, k.session(at), "{}", time.Hour).Err(); err != nil {
-		t.Fatal(err)
-	}
-	member := redis.Z{Score: float64(time.Now().Add(time.Hour).UnixMilli()), Member: at.rest() + ":client"}
-	if err := u.db.rdb.ZAdd(ctx, k.index(at.tag()), member).Err(); err != nil {
-		t.Fatal(err)
-	}
-	return func() bool { return u.db.rdb.Exists(ctx, k.session(at)).Val() == 1 }
-}
 
 func TestUserLifecycle(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
@@ -223,7 +167,7 @@ func TestListUsersIsOrderedAndToleratesStrays(t *testing.T) {
 		if _, err := u.ImportUsers(ctx, imports, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := u.enlist(ctx, "test", "stray", "a stray", "user00500x"); err != nil {
+		if err := u.addToIndex(ctx, "test", "stray", "a stray", "user00500x"); err != nil {
 			t.Fatal(err)
 		}
 		list, err := u.ListUsers(ctx)
@@ -250,11 +194,11 @@ func TestCrashesLeaveNoHiddenUsers(t *testing.T) {
 				hook := &failing{after: -1, err: crash}
 				rdb := r.Client(t)
 				rdb.AddHook(hook)
-				u, err := NewUsers(rdb, Options{Password: cheap, Prefix: fmt.Sprintf("%s%d:", op, step)})
+				u, err := NewUsers(rdb, Options{Password: cheap, Timeout: hang, Prefix: fmt.Sprintf("%s%d:", op, step)})
 				if err != nil {
 					t.Fatal(err)
 				}
-				intact, err := NewUsers(c, Options{Password: cheap, Prefix: fmt.Sprintf("%s%d:", op, step)})
+				intact, err := NewUsers(c, Options{Password: cheap, Timeout: hang, Prefix: fmt.Sprintf("%s%d:", op, step)})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,4 +1,4 @@
-// Clients of the operations API for Node: tokens created, used and refreshed through the legacy door.
+// Clients of the operations API for Node: tokens created, used and refreshed by the operations API.
 import { createRequire } from 'node:module'
 import { expect, introspect, password, run, url, use, user } from './report.mjs'
 

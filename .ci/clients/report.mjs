@@ -1,4 +1,4 @@
-// What the Node clients share: who they log in as, the line that each prints, and a look at tokens that is no client's own.
+// What the Node clients share: their credentials, the line that each prints, and decoding of tokens without any client library.
 import { readFileSync } from 'node:fs'
 
 export const { url, service, user, password, client, secret } = process.env

@@ -132,7 +132,7 @@ await run('jose', async (did) => {
     const { payload } = await jose.jwtVerify(token.access_token, keys, {
       issuer: url, audience: url, typ: 'at+jwt', subject: user, requiredClaims: ['client_id', 'jti', 'iat', 'exp'],
     })
-    expect('life', payload.exp - payload.iat > 0)
+    expect('validity', payload.exp - payload.iat > 0)
     token = await post({ grant_type: 'refresh_token', refresh_token: token.refresh_token })
   }
   did('verified by JWKS after password and after each of two refreshes')

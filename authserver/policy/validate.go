@@ -56,7 +56,8 @@ func (c Client) Problems() Problems {
 		p.check("scopes", scopeToken(scope), "%q is not a scope token of RFC 6749, section 3.3", scope)
 	}
 	for _, scope := range c.DefaultScopes {
-		p.check("default_scopes", scopeToken(scope), "%q is not a scope token of RFC 6749, section 3.3", scope)
+		// One that is also in Scopes is reported there.
+		p.check("default_scopes", scopeToken(scope) || slices.Contains(c.Scopes, scope), "%q is not a scope token of RFC 6749, section 3.3", scope)
 	}
 	if c.Profile != "" {
 		p.oneOf("profile", c.Profile, ProfileStandard, ProfileLegacy)

@@ -59,7 +59,7 @@ func TestServesUntilItIsStopped(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("it does not end")
 	}
 }

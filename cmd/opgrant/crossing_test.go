@@ -25,7 +25,7 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// oldServer is what a server of the old kind leaves behind: a key pair as its own tool (openssl) writes it, and rows.
+// oldServer has the data of a HarperDB server: a key pair as openssl writes it.
 type oldServer struct {
 	dir     string
 	private *rsa.PrivateKey
@@ -63,11 +63,11 @@ func openssl(t *testing.T, args ...string) {
 	}
 }
 
-// token makes a token in the old server's form: no kid, no sid, no jti.
-func (o *oldServer) token(t *testing.T, username any, super bool, sub string, life time.Duration) string {
+// token signs a token as the old server does: no kid, no sid, no jti.
+func (o *oldServer) token(t *testing.T, username any, super bool, sub string, ttl time.Duration) string {
 	t.Helper()
 	now := time.Now()
-	claims := jwt.MapClaims{"username": username, "super_user": super, "iat": now.Unix(), "exp": now.Add(life).Unix(), "sub": sub}
+	claims := jwt.MapClaims{"username": username, "super_user": super, "iat": now.Unix(), "exp": now.Add(ttl).Unix(), "sub": sub}
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(o.private)
 	if err != nil {
 		t.Fatal(err)
@@ -98,8 +98,8 @@ func argon2Form(t *testing.T, text string) string {
 	return "SALTsaltSALTsalt" + digest.Encode()
 }
 
-// Tokens cross over in both directions, passwords keep working, and a second import changes nothing.
-func TestNobodyLogsInAgainAfterAnImport(t *testing.T) {
+// After an import both servers accept the tokens of the other, passwords stay valid, and a second import changes nothing.
+func TestTokensAndPasswordsSurviveAnImport(t *testing.T) {
 	old := newOldServer(t)
 	refresh := old.token(t, "alice", false, "refresh", 24*time.Hour)
 	replaced := old.token(t, "alice", true, "refresh", 12*time.Hour) // of an earlier login there
@@ -140,7 +140,7 @@ func TestNobodyLogsInAgainAfterAnImport(t *testing.T) {
 	importOnce("map[keys:map[added:1] roles:map[added:2] users:map[added:4]]")
 	importOnce("map[keys:map[unchanged:1] roles:map[unchanged:2] users:map[unchanged:4]]")
 
-	door := startOn(t, redis)
+	api := startOn(t, redis)
 	for name, c := range map[string]struct {
 		token  string
 		status int
@@ -152,28 +152,28 @@ func TestNobodyLogsInAgainAfterAnImport(t *testing.T) {
 		"expired operation token":             {old.token(t, "alice", false, "operation", -time.Minute), 401},
 		"refresh token as an operation token": {refresh, 401},
 	} {
-		if status, body := door.post(t, c.token, `{"operation":"user_info"}`); status != c.status {
+		if status, body := api.post(t, c.token, `{"operation":"user_info"}`); status != c.status {
 			t.Errorf("%s: %d %v", name, status, body)
 		}
 	}
 	for range 3 {
-		if status, body := door.post(t, refresh, `{"operation":"refresh_operation_token"}`); status != 200 {
+		if status, body := api.post(t, refresh, `{"operation":"refresh_operation_token"}`); status != 200 {
 			t.Fatalf("old refresh token: %d %v", status, body)
 		}
 	}
-	if status, body := door.post(t, "", `{"operation":"refresh_operation_token","refresh_token":"`+refresh+`"}`); status != 200 {
+	if status, body := api.post(t, "", `{"operation":"refresh_operation_token","refresh_token":"`+refresh+`"}`); status != 200 {
 		t.Errorf("old refresh token in the body: %d %v", status, body)
 	}
 	for name, token := range map[string]string{
 		"replaced by a later login there": replaced,
 		"of a user who has none there":    old.token(t, "mona", true, "refresh", time.Hour),
 	} {
-		if status, body := door.post(t, token, `{"operation":"refresh_operation_token"}`); status != 401 {
+		if status, body := api.post(t, token, `{"operation":"refresh_operation_token"}`); status != 401 {
 			t.Errorf("refresh token %s: %d %v", name, status, body)
 		}
 	}
 	for user, super := range map[string]bool{"alice": false, "mona": true, "arno": false} {
-		status, body := door.post(t, "", fmt.Sprintf(`{"operation":"create_authentication_tokens","username":%q,"password":"%spw"}`, user, user))
+		status, body := api.post(t, "", fmt.Sprintf(`{"operation":"create_authentication_tokens","username":%q,"password":"%spw"}`, user, user))
 		if status != 200 {
 			t.Fatalf("login of %s: %d %v", user, status, body)
 		}
@@ -183,19 +183,19 @@ func TestNobodyLogsInAgainAfterAnImport(t *testing.T) {
 	importOnce("map[keys:map[unchanged:1] roles:map[unchanged:2] users:map[unchanged:4]]") // after the hashes were replaced
 
 	issuedBefore := old.token(t, "alice", false, "operation", time.Hour)
-	_, boss := door.post(t, "", `{"operation":"create_authentication_tokens","username":"mona","password":"monapw"}`)
-	if status, body := door.post(t, boss["operation_token"], `{"operation":"alter_user","username":"alice","password":"another"}`); status != 200 {
+	_, boss := api.post(t, "", `{"operation":"create_authentication_tokens","username":"mona","password":"monapw"}`)
+	if status, body := api.post(t, boss["operation_token"], `{"operation":"alter_user","username":"alice","password":"another"}`); status != 200 {
 		t.Fatalf("alter_user: %d %v", status, body)
 	}
-	if status, body := door.post(t, refresh, `{"operation":"refresh_operation_token"}`); status != 401 {
+	if status, body := api.post(t, refresh, `{"operation":"refresh_operation_token"}`); status != 401 {
 		t.Errorf("old refresh token after a password change: %d %v", status, body)
 	}
-	if status, body := door.post(t, issuedBefore, `{"operation":"user_info"}`); status != 401 {
+	if status, body := api.post(t, issuedBefore, `{"operation":"user_info"}`); status != 401 {
 		t.Errorf("old operation token after a password change: %d %v", status, body)
 	}
 }
 
-// accepts checks a token of ours as the old server does: its key, its algorithm, and every claim that it reads.
+// accepts checks a token as the old server does: key, algorithm, and every claim that it reads.
 func (o *oldServer) accepts(t *testing.T, token, username string, super bool, sub string) {
 	t.Helper()
 	claims := jwt.MapClaims{}
@@ -209,11 +209,11 @@ func (o *oldServer) accepts(t *testing.T, token, username string, super bool, su
 	}
 }
 
-// door is a started program.
-type door struct{ url string }
+// operationsAPI is the operations API of a running program.
+type operationsAPI struct{ url string }
 
-// startOn starts the program on a Redis that is there, and returns its legacy door.
-func startOn(t *testing.T, redis string) door {
+// startOn starts the program on a Redis.
+func startOn(t *testing.T, redis string) operationsAPI {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "opgrant.yaml")
 	mustWrite(t, file, "log: {format: text}\nclients:\n  - {id: operations, profile: legacy, refresh: static, grants: [password, refresh_token, "+
@@ -232,12 +232,12 @@ func startOn(t *testing.T, redis string) door {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return door{url: "http://" + awaitReady(t, logs)}
+	return operationsAPI{url: "http://" + awaitReady(t, logs)}
 }
 
-func (d door) post(t *testing.T, bearer, body string) (int, map[string]string) {
+func (a operationsAPI) post(t *testing.T, bearer, body string) (int, map[string]string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,8 @@
 // Command opgrant is the server and its administration.
 //
-//	opgrant serve --dev     both doors on 127.0.0.1:9925, state in memory, a user to try them with
-//	opgrant serve           the same on Redis
+//	opgrant serve --dev     both APIs on 127.0.0.1:9925, with the state in memory and a user for trying them
+//	opgrant serve           the same with the state in Redis
 //	opgrant help            the other commands
 //
-// It is the only package that knows all the others: it reads a [config.Config],
-// hands each part what that part wants, and joins them. main is thin, run takes
-// its world as arguments, and the tests run the same run.
+// The commands are in internal/cli and the server in internal/server; its function Run shows how the parts are put together.
 package main

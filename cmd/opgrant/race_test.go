@@ -17,33 +17,26 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// A hundred callers present one refresh token at once to three processes of the program on one Redis. Within a grace all of
-// them get the same pair; without one exactly one gets an answer, and the token rotates once in either case.
+// A hundred callers present one refresh token at once to three processes of the program on one Redis. Within a grace period all
+// of them get the same pair; without one exactly one gets an answer. The token rotates once in either case.
 func TestAHundredCallersOneTokenThreeProcesses(t *testing.T) {
-	rounds := map[string]int{"": 5, "short": 30, "full": 1000}[os.Getenv("OPGRANT_TEST_FAULTS")]
-	if testing.Short() {
-		rounds = 2
-	}
-	if !storagetest.Installed(t) {
-		t.Skip("redis-server is not installed")
+	rounds := map[string]int{"short": 30, "full": 1000}[os.Getenv("OPGRANT_TEST_FAULTS")]
+	if rounds == 0 {
+		t.Skip("the time-outs of production need a machine that is not busy: set OPGRANT_TEST_FAULTS=short or full")
 	}
 	redis := "redis://" + storagetest.StartInstance(t).Addr
 	dir := t.TempDir()
-	program := filepath.Join(dir, "opgrant")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	file := filepath.Join(dir, "opgrant.yaml")
-	mustWrite(t, filepath.Join(dir, "word"), "wonderland")
+	mustWrite(t, filepath.Join(dir, "password"), "wonderland")
 	mustWrite(t, file, `log: {format: text}
 issuer: http://race.example.com
 clients:
   - {id: grace, grants: [password, refresh_token], algorithm: ES256, grace: 60s}
   - {id: strict, grants: [password, refresh_token], algorithm: ES256, grace: 0s}
 users:
-  - {username: alice, password_file: `+filepath.Join(dir, "word")+`}
+  - {username: alice, password_file: `+filepath.Join(dir, "password")+`}
 `)
-	servers := []string{startProcess(t, program, redis, file), startProcess(t, program, redis, file), startProcess(t, program, redis, file)}
+	servers := []string{startProcess(t, redis, file), startProcess(t, redis, file), startProcess(t, redis, file)}
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	for id, wanted := range map[string]int{"grace": 100, "strict": 1} {
 		t.Run(id, func(t *testing.T) {
@@ -104,10 +97,10 @@ func tokenRequest(t *testing.T, client *http.Client, server string, form url.Val
 	return resp.StatusCode, answer
 }
 
-// startProcess starts the program as a process of its own and returns the URL of its public listener.
-func startProcess(t *testing.T, program, redis, config string) string {
+// startProcess starts the program as a process of its own, as the scripts do, and returns the URL of its public listener.
+func startProcess(t *testing.T, redis, config string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "serve", "--redis", redis, "--config", config, "--listen", "127.0.0.1:0", "--admin-listen", "off")
+	cmd := exec.CommandContext(t.Context(), "opgrant", "serve", "--redis", redis, "--config", config, "--listen", "127.0.0.1:0", "--admin-listen", "off")
 	logs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

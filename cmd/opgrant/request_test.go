@@ -6,29 +6,31 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// requestMain is the scripts' HTTP client. It prints the body on standard output, status and headers on standard error,
-// and fails when the status is not the one asked for within the time given, at once or after asking again and again.
+// request is the HTTP client of the scripts. Its standard output is the body, its standard error the status and the headers. It
+// fails when the status is not the expected one. With -until it tries again for that time; with -within a slow answer fails.
 //
 //	request [-status N] [-within D] [-until D] [-user ID:SECRET] [-bearer TOKEN] [-json BODY | -form KEY=VALUE…] URL
-func requestMain() {
-	status := flag.Int("status", 200, "")
-	until := flag.Duration("until", 0, "")
-	within := flag.Duration("within", 10*time.Second, "")
-	user := flag.String("user", "", "")
-	bearer := flag.String("bearer", "", "")
-	body := flag.String("json", "", "")
+func request(ts *testscript.TestScript, _ bool, args []string) {
+	flags := flag.NewFlagSet("request", flag.ContinueOnError)
+	status := flags.Int("status", 200, "")
+	until := flags.Duration("until", 0, "")
+	within := flags.Duration("within", 0, "")
+	user := flags.String("user", "", "")
+	bearer := flags.String("bearer", "", "")
+	body := flags.String("json", "", "")
 	form := url.Values{}
-	flag.Func("form", "", func(pair string) error {
+	flags.Func("form", "", func(pair string) error {
 		key, value, _ := strings.Cut(pair, "=")
 		form.Add(key, value)
 		return nil
 	})
-	flag.Parse()
+	ts.Check(flags.Parse(args))
 
 	method, kind, content := http.MethodGet, "", ""
 	switch {
@@ -37,8 +39,8 @@ func requestMain() {
 	case len(form) > 0:
 		method, kind, content = http.MethodPost, "application/x-www-form-urlencoded", form.Encode()
 	}
-	r, err := http.NewRequest(method, flag.Arg(0), strings.NewReader(content))
-	exitOn(err)
+	r, err := http.NewRequest(method, flags.Arg(0), strings.NewReader(content))
+	ts.Check(err)
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 	}
@@ -48,45 +50,48 @@ func requestMain() {
 	if *bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+*bearer)
 	}
-	var response *http.Response
-	var answer []byte
-	var took time.Duration
+	var last exchange
 	for end := time.Now().Add(*until); ; time.Sleep(100 * time.Millisecond) {
-		start := time.Now()
-		response, answer = do(r)
-		took = time.Since(start)
-		if response.StatusCode == *status && took <= *within || !time.Now().Before(end) {
+		last, err = send(r)
+		ts.Check(err)
+		if last.status == *status && (*within == 0 || last.took <= *within) || !time.Now().Before(end) {
 			break
 		}
 	}
-	fmt.Fprintln(os.Stderr, response.Status)
-	exitOn(response.Header.Write(os.Stderr))
-	fmt.Println(string(answer))
-	if response.StatusCode != *status {
-		exitOn(fmt.Errorf("status %d, want %d", response.StatusCode, *status))
+	fmt.Fprintln(ts.Stderr(), last.status, http.StatusText(last.status))
+	ts.Check(last.header.Write(ts.Stderr()))
+	fmt.Fprintln(ts.Stdout(), last.body)
+	if last.status != *status {
+		ts.Fatalf("status %d, want %d: %s", last.status, *status, last.body)
 	}
-	if took > *within {
-		exitOn(fmt.Errorf("took %s, want at most %s", took, *within))
+	if *within > 0 && last.took > *within {
+		ts.Fatalf("took %s, want at most %s", last.took, *within)
 	}
 }
 
-func do(r *http.Request) (*http.Response, []byte) {
-	if r.GetBody != nil {
-		body, err := r.GetBody()
-		exitOn(err)
-		r.Body = body
+// exchange is an answer and how long it took.
+type exchange struct {
+	status int
+	header http.Header
+	body   string
+	took   time.Duration
+}
+
+// oneRequest makes a connection for each request, as a client that is started for it would.
+var oneRequest = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func send(r *http.Request) (exchange, error) {
+	body, err := r.GetBody()
+	if err != nil {
+		return exchange{}, err
 	}
-	response, err := (&http.Client{Timeout: 30 * time.Second}).Do(r)
-	exitOn(err)
+	r.Body = body
+	start := time.Now()
+	response, err := oneRequest.Do(r)
+	if err != nil {
+		return exchange{}, err
+	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
-	exitOn(err)
-	return response, answer
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "request:", err)
-		os.Exit(1)
-	}
+	return exchange{status: response.StatusCode, header: response.Header, body: string(answer), took: time.Since(start)}, err
 }

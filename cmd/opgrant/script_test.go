@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,27 +16,49 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// The scripts run the program as its own process: `opgrant` is main of this package, `request` a small HTTP client.
+// The scripts and tests can start opgrant, which is main of this package, as a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"opgrant": main, "request": requestMain})
+	testscript.Main(tests{m}, map[string]func(){"opgrant": main})
 }
+
+// tests runs the tests of this process. The processes of the scripts do not come here.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int { return storagetest.Main(m.M) }
 
 // TestAlone runs the scripts that need no Redis.
 func TestAlone(t *testing.T) {
-	testscript.Run(t, testscript.Params{Deadline: deadline(), Dir: filepath.Join("testdata", "script", "alone"), Cmds: scriptCommands(nil, nil)})
+	testscript.Run(t, testscript.Params{
+		Deadline: deadline(),
+		Dir:      filepath.Join("testdata", "script", "alone"),
+		Cmds:     scriptCommands(nil, nil),
+		Setup:    func(env *testscript.Env) error { cheapPasswords(env); return nil },
+	})
 }
 
 // TestOnRedis runs each script on a redis-server of its own that keeps what it acknowledged.
-func TestOnRedis(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "script", "redis", "*.txtar"))
+func TestOnRedis(t *testing.T) { runOnRedis(t, "redis") }
+
+// TestFaultsOnRedis runs the scripts that measure how long an answer takes.
+func TestFaultsOnRedis(t *testing.T) {
+	if os.Getenv("OPGRANT_TEST_FAULTS") == "" {
+		t.Skip("set OPGRANT_TEST_FAULTS to run it")
+	}
+	runOnRedis(t, "faults")
+}
+
+func runOnRedis(t *testing.T, folder string) {
+	files, err := filepath.Glob(filepath.Join("testdata", "script", folder, "*.txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			server := storagetest.StartRedis(t, storagetest.Options{AOF: storagetest.AOFAlways, Password: "private"})
 			testscript.Run(t, testscript.Params{
 				Files:    []string{file},
@@ -43,6 +66,7 @@ func TestOnRedis(t *testing.T) {
 				Cmds:     scriptCommands(t, server),
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("OPGRANT_REDIS", server.URL())
+					cheapPasswords(env)
 					return nil
 				},
 			})
@@ -50,14 +74,21 @@ func TestOnRedis(t *testing.T) {
 	}
 }
 
+// cheapPasswords sets the lowest costs that are allowed: the scripts are not about them.
+func cheapPasswords(env *testscript.Env) {
+	env.Setenv("OPGRANT_PASSWORDS_MEMORY_KIB", strconv.Itoa(policy.MinPasswordMemoryKiB))
+	env.Setenv("OPGRANT_PASSWORDS_ITERATIONS", "1")
+}
+
 // deadline ends a script whose server does not end when it should.
-func deadline() time.Time { return time.Now().Add(90 * time.Second) }
+func deadline() time.Time { return time.Now().Add(5 * time.Minute) }
 
 type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 
 func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptCommand {
 	return map[string]scriptCommand{
 		"freeport":  freePorts,
+		"request":   request,
 		"await":     await,
 		"remember":  remember,
 		"terminate": terminate,
@@ -98,12 +129,12 @@ func freePorts(ts *testscript.TestScript, _ bool, names []string) {
 	}
 }
 
-// await asks until the answer has the status: await URL STATUS. "closed" waits until nothing listens any more.
+// await sends requests until the answer has the status: await URL STATUS. "closed" waits until nothing listens.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	url, want := args[0], args[1]
 	client := &http.Client{Timeout: 5 * time.Second}
 	var last string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		response, err := client.Get(url)
 		if err != nil {
 			last = err.Error()
@@ -120,7 +151,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s: %s, want %s", url, last, want)
 }
 
-// remember takes members of the JSON document that was printed last into variables: remember ACCESS=access_token
+// remember copies members of the JSON document that was printed last to variables: remember ACCESS=access_token
 func remember(ts *testscript.TestScript, _ bool, pairs []string) {
 	var document map[string]any
 	output := ts.ReadFile("stdout")
@@ -137,7 +168,7 @@ func remember(ts *testscript.TestScript, _ bool, pairs []string) {
 	}
 }
 
-// terminate asks every process in the background to end, as an init system does; wait then tells how it ended.
+// terminate sends SIGTERM to every process in the background; wait then tells how it ended.
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {

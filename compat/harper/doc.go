@@ -1,3 +1,4 @@
-// Package harper reads what a HarperDB server knows of its users and roles, from its operations API or from a file with the
-// same rows: the way in for a migration. It changes nothing there, and it does not store what it reads.
+// Package harper reads the users and roles of a HarperDB server, for a migration: through its operations API with
+// [Source.Fetch], or from a file with the same rows with [Export.Read]. It changes nothing on that server, and it does not store
+// what it reads.
 package harper

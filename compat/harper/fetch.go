@@ -10,18 +10,19 @@ import (
 	"time"
 )
 
-// Source is a running server, and a super user there.
+// Source is a running server, with the credentials of a super user there.
 type Source struct {
 	URL, Username, Password string
-	// Client sends the requests. Default: one with a time limit of 30 s.
-	Client *http.Client
 }
 
-// maxAnswer bounds what is read of one answer.
+// timeout bounds one request.
+const timeout = 30 * time.Second
+
+// maxAnswer bounds what is read of an answer.
 const maxAnswer = 1 << 30
 
-// Fetch reads all users and roles through the operations API. A row without refresh_token has none there: the server leaves
-// out what is not set.
+// Fetch reads all users and roles. The server leaves out members that are not set, so a user without refresh_token in the answer
+// has no refresh token.
 func (s Source) Fetch(ctx context.Context) (*Export, error) {
 	e := &Export{}
 	for _, table := range []struct{ name, attribute string }{{"hdb_role", "role"}, {"hdb_user", "username"}} {
@@ -41,6 +42,7 @@ func (s Source) Fetch(ctx context.Context) (*Export, error) {
 	return e, nil
 }
 
+// search returns the rows of a system table as a JSON array. The attribute is one that every row has.
 func (s Source) search(ctx context.Context, table, attribute string) ([]byte, error) {
 	operation, err := json.Marshal(map[string]any{
 		"operation": "search_by_value", "schema": "system", "table": table,
@@ -55,11 +57,7 @@ func (s Source) search(ctx context.Context, table, attribute string) ([]byte, er
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.SetBasicAuth(s.Username, s.Password)
-	client := s.Client
-	if client == nil {
-		client = &http.Client{Timeout: 30 * time.Second}
-	}
-	resp, err := client.Do(req)
+	resp, err := (&http.Client{Timeout: timeout}).Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/opgrant/opgrant/compat/harper"
 )
 
-// The rows are in the form that the recorded server gave.
+// Rows as a server returns them.
 const (
 	userRows = `[{"username":"HDB_ADMIN","refresh_token":"AAAAAAAAAAAAAAAA0000000000000000000000000000000000000000000000000000000000000000","password":"x","active":true,"role":"super_user","hash_function":"sha256","__updatedtime__":1700000000000.5,"__createdtime__":1600000000000},{"role":"compat_role","username":"alice","password":"y","active":false,"hash_function":null,"refresh_token":null}]`
 	roleRows = `[{"permission":{"super_user":false, "b":1},"role":"compat_role","id":"compat_role","__updatedtime__":1,"__createdtime__":1},{"permission":{"super_user":true},"role":"super_user","id":"super_user"}]`
 )
 
-func TestReadTellsRowsApart(t *testing.T) {
+func TestRead(t *testing.T) {
 	for name, file := range map[string]string{
 		"two tables in one object": `{"hdb_user":` + userRows + `,"hdb_role":` + roleRows + `}`,
 		"all rows in one array":    strings.TrimSuffix(userRows, "]") + "," + strings.TrimPrefix(roleRows, "["),
@@ -37,12 +37,12 @@ func TestReadTellsRowsApart(t *testing.T) {
 			t.Errorf("%s: %+v", name, alice)
 		}
 		if string(e.Roles[0].Permission) != `{"super_user":false, "b":1}` {
-			t.Errorf("%s: a permission was rewritten: %s", name, e.Roles[0].Permission)
+			t.Errorf("%s: the permission was changed: %s", name, e.Roles[0].Permission)
 		}
 	}
 }
 
-func TestReadRefusesWhatHoldsNoRows(t *testing.T) {
+func TestReadRefusesOtherFiles(t *testing.T) {
 	for name, file := range map[string]string{
 		"a row of another table": `[{"name":"dog"}]`,
 		"a string":               `"rows"`,
@@ -53,11 +53,11 @@ func TestReadRefusesWhatHoldsNoRows(t *testing.T) {
 		}
 	}
 	if err := new(harper.Export).Read(strings.NewReader(`{`)); err == nil {
-		t.Error("half a file was read")
+		t.Error("accepted half of a file")
 	}
 }
 
-func TestFetchAsksAsASuperUser(t *testing.T) {
+func TestFetch(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, password, _ := r.BasicAuth()
 		if name != "HDB_ADMIN" || password != "password" {
@@ -77,8 +77,8 @@ func TestFetchAsksAsASuperUser(t *testing.T) {
 	if err != nil || len(e.Users) != 2 || len(e.Roles) != 2 {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	_, err = harper.Source{URL: server.URL, Username: "alice", Password: "secret word"}.Fetch(t.Context())
-	if err == nil || strings.Contains(err.Error(), "secret word") {
-		t.Errorf("somebody else: %v", err)
+	_, err = harper.Source{URL: server.URL, Username: "alice", Password: "secret password"}.Fetch(t.Context())
+	if err == nil || strings.Contains(err.Error(), "secret password") {
+		t.Errorf("not a super user: %v", err)
 	}
 }

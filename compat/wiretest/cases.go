@@ -15,10 +15,10 @@ type Case struct {
 	Path     string            `json:"path"`
 	Headers  map[string]string `json:"headers"`
 	Body     *string           `json:"body"`
-	// BodyBase64 and BodyGen stand in for bodies that JSON cannot hold or that are large.
+	// BodyBase64 and BodyGen are bodies that JSON cannot hold or that are large.
 	BodyBase64 string     `json:"body_base64"`
 	BodyGen    *Generated `json:"body_gen"`
-	// Truncated tells that the recorded body was cut off.
+	// Truncated means that the recorded answer was cut off.
 	Truncated bool              `json:"body_truncated"`
 	Capture   map[string]string `json:"capture"` // :: variable → member of the answer
 	Before    []Step            `json:"before"`
@@ -34,7 +34,7 @@ type Generated struct {
 	Suffix string `json:"suffix"`
 }
 
-// Step is something to do before an exchange.
+// Step is a wait or a new value of a variable before an exchange.
 type Step struct {
 	Sleep  float64 `json:"sleep_s"`
 	Var    string  `json:"var"`
@@ -50,7 +50,7 @@ type Expect struct {
 	JWT     map[string]JWT    `json:"jwt"` // :: member of the answer → token
 }
 
-// JWT is a token taken apart. Of a recorded one, `exp` is a text such as iat+86400.
+// JWT is the content of a token. In a recording, the claim `exp` is a string such as iat+86400.
 type JWT struct {
 	Header map[string]any `json:"header"`
 	Claims map[string]any `json:"claims"`

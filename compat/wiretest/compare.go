@@ -8,26 +8,27 @@ import (
 	"strings"
 )
 
-// What differs from run to run, and the placeholders that it was recorded with.
+// What varies from run to run. The recording has placeholders in its place.
 var (
 	jwtPattern  = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
 	uuidPattern = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	timePattern = regexp.MustCompile(`\b1[6-9]\d{11}(\.\d+)?\b`)
 )
 
+// scrub replaces what varies by the placeholders.
 func scrub(body []byte) string {
 	s := jwtPattern.ReplaceAllString(string(body), "<JWT>")
 	s = uuidPattern.ReplaceAllString(s, "<UUID>")
 	return timePattern.ReplaceAllString(s, "<MS>")
 }
 
-// watched are the headers that clients act on.
-var watched = []string{
+// comparedHeaders are the headers that clients depend on.
+var comparedHeaders = []string{
 	"Content-Type", "Vary", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
 	"Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
 }
 
-// compare lists how an answer differs from the recorded one.
+// compare returns how an answer differs from the recorded one.
 func compare(c Case, got answer) []string {
 	var diffs []string
 	if got.status != c.Expect.Status {
@@ -40,7 +41,7 @@ func compare(c Case, got answer) []string {
 	for k, v := range c.Expect.Headers {
 		recorded[strings.ToLower(k)] = v
 	}
-	for _, name := range watched {
+	for _, name := range comparedHeaders {
 		want, have := recorded[strings.ToLower(name)], strings.Join(got.header.Values(name), ", ")
 		if want != have {
 			diffs = append(diffs, fmt.Sprintf("header %s: %q -> %q", name, want, have))
@@ -49,7 +50,7 @@ func compare(c Case, got answer) []string {
 	return append(diffs, compareTokens(c, got.body)...)
 }
 
-// sameBody compares JSON whatever the order of its members, everything else as text.
+// sameBody compares JSON without regard to the order of members, and everything else as text.
 func sameBody(want, got string) bool {
 	if want == got {
 		return true
@@ -71,7 +72,7 @@ func compareTokens(c Case, body []byte) []string {
 		}
 		got, err := decode(token)
 		if err != nil {
-			diffs = append(diffs, key+" is no token")
+			diffs = append(diffs, key+" is not a token")
 			continue
 		}
 		diffs = append(diffs, compareParts(key+" header", want.Header, got.Header)...)

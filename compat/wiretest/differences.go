@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// Difference is one row of the table of what is answered otherwise on purpose.
+// Difference is a group of exchanges that are answered differently for one reason.
 type Difference struct {
-	// Cases are the names of the exchanges; a name may end in * and then names all that begin so.
+	// Cases are the names of the exchanges. A name that ends in * stands for all names with that beginning.
 	Cases []string
-	// Why is the row of the table in the documentation of package compat.
-	Why string
-	// Status and Body are what is answered instead. Body is a regular expression for the whole scrubbed body.
+	// Row is the second column of the row in the documentation of package compat that explains the difference.
+	Row string
+	// Status and Body are the answer. Body is a regular expression for the whole body, with placeholders for what varies.
 	Status int
 	Body   string
 }
 
-// find returns the row that names an exchange.
+// find returns the difference that names an exchange.
 func find(name string) (Difference, bool) {
 	for _, d := range Differences {
 		for _, c := range d.Cases {
@@ -28,57 +28,59 @@ func find(name string) (Difference, bool) {
 	return Difference{}, false
 }
 
-func (d Difference) meets(got answer) bool {
+func (d Difference) matches(got answer) bool {
 	return got.status == d.Status && regexp.MustCompile(`^(?s:`+d.Body+`)$`).MatchString(scrub(got.body))
 }
 
-// Texts of answers that several rows share.
+// Bodies that several differences share.
 const (
-	gone         = `\{"error":"invalid token"\}`
+	refused      = `\{"error":"invalid token"\}`
 	mustBeString = `\{"error":"'operation' must be a string"\}`
-	syntax       = `\{"error":"Unexpected [^"]*"\}`
+	syntaxError  = `\{"error":"Unexpected token in JSON at position \d+"\}`
 	duplicate    = `\{"error":"Duplicate property name in JSON at position \d+"\}`
 	adminInfo    = `\{"active":true,"username":"HDB_ADMIN",.*\}`
 )
 
-// The rows of the table, in the words of the documentation of package compat.
+// The second column of the table in the documentation of package compat.
 const (
-	bodyRefresh  = "a refresh token in the body is all that refresh_operation_token takes"
-	noVerdict    = "an expired token is expired, used before or not"
-	sessionsEnd  = "a changed password and a dropped user end the sessions of that user"
-	readAnew     = "super_user is read anew at each refresh"
-	callersFault = "what is the caller's fault is 400, not 500"
-	bodyLimit    = "bodies are limited to 1 MiB"
-	ownSessions  = "each login is a session of its own"
-	noDuplicates = "a key that stands twice is 400"
-	ownTexts     = "texts about JSON syntax are our own"
-	jsonOnly     = "answers are JSON, and there are no cookies and no database"
+	refreshInBody  = "200, refresh_token in the body is enough"
+	alwaysExpired  = "401 token expired, used before or not"
+	sessionsEnd    = "both end the sessions of the user"
+	superUserNow   = "super_user is read at each refresh"
+	callerError    = "400 for an error of the caller"
+	unknownMethod  = "404, as for every other method"
+	bodyLimit      = "413 beyond 1 MiB"
+	ownSessions    = "each login is a session of its own"
+	noDuplicates   = "400 for a key that occurs twice"
+	syntaxPosition = "Unexpected token in JSON at position N"
+	jsonOnly       = "JSON only, no cookies, no database"
 )
 
-// Differences is the table.
+// Differences are all exchanges that are answered differently on purpose.
 var Differences = []Difference{
-	{[]string{"p2/refresh/refresh_token in body, no auth header"}, bodyRefresh, 200, `\{"operation_token":"<JWT>"\}`},
-	{[]string{"p5/expiry/expired op token, previously used (auth cache hit)"}, noVerdict, 401, `\{"error":"token expired"\}`},
+	{[]string{"p2/refresh/refresh_token in body, no auth header"}, refreshInBody, 200, `\{"operation_token":"<JWT>"\}`},
+	{[]string{"p5/expiry/expired op token, previously used (auth cache hit)"}, alwaysExpired, 401, `\{"error":"token expired"\}`},
 	{[]string{
 		"p2/lifecycle/op token after password change", "p2/lifecycle/refresh after password change",
 		"p2/lifecycle/op token after drop: *", "p2/lifecycle/old op token after re-add",
-	}, sessionsEnd, 401, gone},
-	{[]string{"p2/lifecycle/refresh after promotion: super_user claim?"}, readAnew, 200, `\{"operation_token":"<JWT>"\}`},
-	{[]string{`p1/create/expires_in 1.5`, `p1/create/expires_in "abc"`}, callersFault, 400, `\{"error":"\\"expiresIn\\" should be .*"\}`},
+	}, sessionsEnd, 401, refused},
+	{[]string{"p2/lifecycle/refresh after promotion: super_user claim?"}, superUserNow, 200, `\{"operation_token":"<JWT>"\}`},
+	{[]string{`p1/create/expires_in 1.5`, `p1/create/expires_in "abc"`}, callerError, 400, `\{"error":"\\"expiresIn\\" should be .*"\}`},
 	{[]string{
 		"p3/malformed/operation false + auth", "p3/malformed/operation [] + auth", "p3/malformed/operation {} + auth",
 		`p3/malformed/operation ["user_info"] + auth`, `p3/malformed/operation ["create_authentication_tokens"] + auth`,
-	}, callersFault, 400, mustBeString},
-	{[]string{"p4/users/alter_user empty password", "p4/users/alter_user empty role"}, callersFault, 400, `\{"error":"nothing to update, .*"\}`},
-	{[]string{"p4/users/alter_user active string", "p4/users/alter_user active 0"}, callersFault, 400, `\{"error":"active must be true or false"\}`},
-	{[]string{"p4/users/alter_user empty role only w/ pw"}, callersFault, 400, `\{"error":"If role is specified, it cannot be empty."\}`},
+	}, callerError, 400, mustBeString},
+	{[]string{"p4/users/alter_user empty password", "p4/users/alter_user empty role"}, callerError, 400, `\{"error":"nothing to update, .*"\}`},
+	{[]string{"p4/users/alter_user active string", "p4/users/alter_user active 0"}, callerError, 400, `\{"error":"active must be true or false"\}`},
+	{[]string{"p4/users/alter_user empty role only w/ pw"}, callerError, 400, `\{"error":"If role is specified, it cannot be empty."\}`},
+	{[]string{"p3/methods/FOO /"}, unknownMethod, 404, `Not found\n`},
 	{[]string{"p3/malformed/2 MB body", "p3/malformed/30 MB body"}, bodyLimit, 413, `\{"error":"Request body is too large"\}`},
-	{[]string{"p2/refresh/refresh with token of create #1 after same-second create #2"}, ownSessions, 401, gone},
+	{[]string{"p2/refresh/refresh with token of create #1 after same-second create #2"}, ownSessions, 401, refused},
 	{[]string{"p3/malformed/duplicate *"}, noDuplicates, 400, duplicate},
 	{[]string{
 		"p3/malformed/not JSON", "p3/malformed/trailing comma", "p3/malformed/single quotes", "p3/malformed/comment",
 		"p3/malformed/trailing garbage", "p3/malformed/two objects",
-	}, ownTexts, 400, syntax},
+	}, syntaxPosition, 400, syntaxError},
 
 	{[]string{
 		"p3/accept/Accept text/plain user_info", "p3/accept/Accept application/cbor user_info", "p3/accept/Accept text/csv user_info",

@@ -1,10 +1,10 @@
-// Package wiretest replays recorded exchanges of the operations API against a server and tells every difference.
+// Package wiretest replays recorded exchanges of the operations API against a server and reports every difference.
 //
-// The exchanges are those of compat/testdata/wire-cases.json, recorded from the open-source server that old clients were
-// written for. They come in sequences: within one, and from sequence 1 to 4, earlier exchanges create the users and tokens
-// that later ones use; sequence 5 wants a server whose tokens live for seconds.
+// The exchanges are those of compat/testdata/wire-cases.json, which were recorded from the open-source server that old clients
+// were written for. They come in sequences. Within a sequence, and from sequence 1 to 4, earlier exchanges create the users and
+// tokens that later ones use. Sequence 5 needs a server whose tokens expire after seconds.
 //
-// An exchange is equal, or different on purpose, which [Differences] has to name with its reason and with what is answered
-// instead, or different, which fails the test. Compared are the status, the body with its tokens and times as placeholders,
-// the headers that clients act on, and each recorded header and claim of a token; further claims are no difference.
+// An exchange is equal; or it differs as [Differences] says, which gives the reason and the answer; or it differs otherwise,
+// which fails the test. The status, the body, the headers that clients depend on, and every recorded header and claim of a token
+// are compared. Tokens, UUIDs and times are replaced by placeholders first, and additional claims are ignored.
 package wiretest

@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// answer is what came back.
+// answer is the answer of the server.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// send makes one exchange byte by byte: net/http would mend what the cases break.
+// send makes one exchange on a connection of its own. net/http would correct the requests that are malformed on purpose.
 func send(addr string, c Case, fill func(string) string) (answer, error) {
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
@@ -36,7 +36,7 @@ func send(addr string, c Case, fill func(string) string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	// The body of a request that is refused early cannot be written to its end. What counts is what came back.
+	// Writing the body fails if the server refuses the request before it has read all of it. The answer may still be there.
 	_, sendErr := conn.Write(append(c.head(addr, len(body), body != nil, fill), body...))
 	resp, err := readResponse(bufio.NewReader(conn), c.Method)
 	if err != nil {
@@ -45,6 +45,7 @@ func send(addr string, c Case, fill func(string) string) (answer, error) {
 	return resp, nil
 }
 
+// body returns the body to send, or nil if there is none.
 func (c Case) body(fill func(string) string) ([]byte, error) {
 	switch {
 	case c.BodyGen != nil:
@@ -62,6 +63,7 @@ func (c Case) body(fill func(string) string) ([]byte, error) {
 	return nil, nil
 }
 
+// head returns the request line and the header to send.
 func (c Case) head(addr string, length int, hasBody bool, fill func(string) string) []byte {
 	var b bytes.Buffer
 	version := "1.1"
@@ -77,7 +79,7 @@ func (c Case) head(addr string, length int, hasBody bool, fill func(string) stri
 		}
 		return false
 	}
-	if !has("Host") && !strings.HasSuffix(c.Name, "/no Host header") {
+	if !has("Host") {
 		fmt.Fprintf(&b, "Host: %s\r\n", addr)
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Headers)) {
@@ -93,7 +95,7 @@ func (c Case) head(addr string, length int, hasBody bool, fill func(string) stri
 	return b.Bytes()
 }
 
-// readResponse reads the final answer, past any 100 Continue.
+// readResponse reads the final answer and skips 100 Continue.
 func readResponse(r *bufio.Reader, method string) (answer, error) {
 	for {
 		resp, err := http.ReadResponse(r, &http.Request{Method: method})

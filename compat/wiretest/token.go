@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// decode takes a token apart, without looking at its signature.
+// decode returns the header and claims of a token. It does not verify the signature.
 func decode(token string) (JWT, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -28,8 +28,7 @@ func decode(token string) (JWT, error) {
 	return t, nil
 }
 
-// tamper spoils a token in one of the recorded ways. publicKey is what a server that confuses algorithms would take for an
-// HMAC key.
+// tamper changes a token in one of the recorded ways, so that it is not valid any more.
 func tamper(token, how string, publicKey []byte) (string, error) {
 	t, err := decode(token)
 	if err != nil {
@@ -46,25 +45,26 @@ func tamper(token, how string, publicKey []byte) (string, error) {
 		return head + "." + payload + "." + signature[:len(signature)-6] + end, nil
 	case "payload":
 		t.Claims["username"] = "HDB_ADMIN"
-		return head + "." + part(t.Claims) + "." + signature, nil
+		return head + "." + encodePart(t.Claims) + "." + signature, nil
 	case "none":
-		return part(map[string]any{"alg": "none", "typ": "JWT"}) + "." + payload + ".", nil
+		return encodePart(map[string]any{"alg": "none", "typ": "JWT"}) + "." + payload + ".", nil
 	case "none_upper":
-		return part(map[string]any{"alg": "NONE", "typ": "JWT"}) + "." + payload + ".", nil
+		return encodePart(map[string]any{"alg": "NONE", "typ": "JWT"}) + "." + payload + ".", nil
 	case "nosig":
 		return head + "." + payload + ".", nil
 	case "two":
 		return head + "." + payload, nil
 	case "hs256":
-		signed := part(map[string]any{"alg": "HS256", "typ": "JWT"}) + "." + payload
+		signed := encodePart(map[string]any{"alg": "HS256", "typ": "JWT"}) + "." + payload
 		mac := hmac.New(sha256.New, publicKey)
 		mac.Write([]byte(signed))
 		return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 	}
-	return "", fmt.Errorf("wiretest: no way %q to tamper", how)
+	return "", fmt.Errorf("wiretest: unknown way %q to tamper", how)
 }
 
-func part(v map[string]any) string {
+// encodePart encodes the header or the claims of a token.
+func encodePart(v map[string]any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic("wiretest: encode token: " + err.Error())

@@ -48,7 +48,7 @@ var accessCases = []testCase{
 		want := c.reference(l)
 		got, err := c.getAccess(l)
 		c.must(err, "GetAccessTokenSession")
-		spoil(got)
+		mutate(got)
 		again, err := c.getAccess(l)
 		c.must(err, "GetAccessTokenSession again")
 		c.wantSame(again, want)
@@ -56,14 +56,14 @@ var accessCases = []testCase{
 	{"what is stored is a copy", func(c *check) {
 		l := c.login("alice")
 		want := c.reference(l)
-		spoil(l.req)
+		mutate(l.req)
 		got, err := c.getAccess(l)
 		c.must(err, "GetAccessTokenSession")
 		c.wantSame(got, want)
 	}},
 	{"an unknown signature is not found", func(c *check) {
 		l := c.login("alice")
-		for _, signature := range append(oddSignatures(), c.Signature(l.req.GetID()), l.refresh, l.access+"x", l.access[:len(l.access)-1]) {
+		for _, signature := range append(malformedSignatures(), c.Signature(l.req.GetID()), l.refresh, l.access+"x", l.access[:len(l.access)-1]) {
 			if req, err := c.Storage.GetAccessTokenSession(c.ctx, signature, c.NewSession()); !errors.Is(err, fosite.ErrNotFound) {
 				c.errorf("signature %.60q: request %v, error %v; want ErrNotFound", signature, req, err)
 			}
@@ -91,13 +91,13 @@ var accessCases = []testCase{
 		l, other := c.login("alice"), c.login("alice")
 		c.must(c.Storage.DeleteAccessTokenSession(c.ctx, l.access), "DeleteAccessTokenSession")
 		req, err := c.getAccess(l)
-		c.wantDead("the deleted token", req, err)
+		c.wantRefused("the deleted token", req, err)
 		req, err = c.getAccess(other)
-		c.wantAlive("the token of another login", req, err)
+		c.wantAccepted("the token of another login", req, err)
 		req, err = c.getRefresh(l)
-		c.wantAlive("the refresh token of the login", req, err)
+		c.wantAccepted("the refresh token of the login", req, err)
 	}},
-	{"deleting twice or at random is no failure", func(c *check) {
+	{"deleting an unknown token is not an error", func(c *check) {
 		l := c.login("alice")
 		for _, signature := range []string{l.access, l.access, "never-seen"} {
 			if err := c.Storage.DeleteAccessTokenSession(c.ctx, signature); err != nil && !errors.Is(err, fosite.ErrNotFound) {
@@ -114,15 +114,15 @@ var accessCases = []testCase{
 		c.must(err, "GetAccessTokenSession")
 		c.wantSame(got, req)
 	}},
-	{"a context that has ended is no verdict", func(c *check) {
+	{"a canceled context is not a refusal", func(c *check) {
 		l := c.login("alice")
-		ctx, cancel := contextThatEnded(c.ctx)
+		ctx, cancel := canceledContext(c.ctx)
 		defer cancel()
-		if _, err := c.Storage.GetAccessTokenSession(ctx, l.access, c.NewSession()); err != nil && verdict(err) {
-			c.errorf("GetAccessTokenSession: %v is a verdict", err)
+		if _, err := c.Storage.GetAccessTokenSession(ctx, l.access, c.NewSession()); err != nil && isRefusal(err) {
+			c.errorf("GetAccessTokenSession: %v is a refusal", err)
 		}
-		if _, err := c.Storage.GetRefreshTokenSession(ctx, l.refresh, c.NewSession()); err != nil && verdict(err) {
-			c.errorf("GetRefreshTokenSession: %v is a verdict", err)
+		if _, err := c.Storage.GetRefreshTokenSession(ctx, l.refresh, c.NewSession()); err != nil && isRefusal(err) {
+			c.errorf("GetRefreshTokenSession: %v is a refusal", err)
 		}
 	}},
 }

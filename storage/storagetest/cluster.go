@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,8 +17,9 @@ type Cluster struct {
 	Servers []*Server
 }
 
-// StartCluster starts the six processes and returns when each node sees the whole cluster and each
-// replica its primary. A node counts as down after one second of silence.
+// StartCluster starts the six processes and returns when all nodes agree on the slots and each replica has caught up.
+// A node counts as down after five seconds of silence, so that a busy machine causes no failover. A test that times a failover
+// sets "cluster-node-timeout 1000" in Options.Config.
 func StartCluster(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	requireInstalled(t)
@@ -30,14 +30,16 @@ func StartCluster(t testing.TB, o Options) *Cluster {
 	for range 6 {
 		node := o
 		node.Config = append([]string{
-			"cluster-enabled yes", "cluster-config-file nodes.conf", "cluster-node-timeout 1000",
+			"cluster-enabled yes", "cluster-config-file nodes.conf", "cluster-node-timeout 5000",
 			"cluster-port " + strconv.Itoa(freePort(t)), "repl-diskless-sync-delay 0", "cluster-replica-validity-factor 0",
 		}, o.Config...)
 		c.Servers = append(c.Servers, StartRedis(t, node))
 	}
 	args := append([]string{"--cluster", "create"}, c.Addrs()...)
-	c.cli(t, append(args, "--cluster-replicas", "1", "--cluster-yes")...)
-	c.WaitHealthy(t, 30*time.Second)
+	if err := runCLI(append(args, "--cluster-replicas", "1", "--cluster-yes")...); err != nil {
+		t.Fatal(err)
+	}
+	c.WaitHealthy(t, time.Minute)
 	return c
 }
 
@@ -50,135 +52,84 @@ func (c *Cluster) Client(t testing.TB, change func(*redis.UniversalOptions)) red
 	return universal(t, redis.UniversalOptions{Addrs: c.Addrs()}, change)
 }
 
-// WaitHealthy waits until every running node calls the cluster whole and every running replica has
-// caught up with its primary.
+// WaitHealthy waits until all slots are served, every running node reports the same slots and roles, no slot is being moved, and
+// every running replica has caught up with its primary.
 func (c *Cluster) WaitHealthy(t testing.TB, within time.Duration) {
 	t.Helper()
-	eventually(t, within, "the cluster is whole", func() bool {
-		for _, s := range c.Servers {
-			if s.Running() && !healthy(s) {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(t, within, "the cluster is healthy", func() bool { return c.view() != nil })
 }
 
-func healthy(s *Server) bool {
-	cl := s.plainClient()
-	defer func() { _ = cl.Close() }()
-	info, err := cl.ClusterInfo(context.Background()).Result()
-	if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:6") {
-		return false
-	}
-	repl, err := cl.Info(context.Background(), "replication").Result()
-	if err != nil {
-		return false
-	}
-	return strings.Contains(repl, "role:master") || strings.Contains(repl, "master_link_status:up")
-}
-
-// PrimaryOf returns the node that serves the key now.
+// PrimaryOf returns the node that serves the key now. During a failover it waits for its end.
 func (c *Cluster) PrimaryOf(t testing.TB, key string) *Server {
 	t.Helper()
-	for _, s := range c.Servers {
-		if !s.Running() {
-			continue
-		}
-		cl := s.plainClient()
-		slot, err := cl.ClusterKeySlot(context.Background(), key).Result()
-		shards, serr := cl.ClusterShards(context.Background()).Result()
-		_ = cl.Close()
-		if err != nil || serr != nil {
-			continue
-		}
-		for _, shard := range shards {
-			if primary := c.primary(shard, slot); primary != nil {
-				return primary
-			}
-		}
-	}
-	t.Fatalf("nobody serves %q", key)
-	return nil
-}
-
-// primary returns the primary of the shard if the shard has the slot.
-func (c *Cluster) primary(shard redis.ClusterShard, slot int64) *Server {
-	has := func(r redis.SlotRange) bool { return r.Start <= slot && slot <= r.End }
-	if !slices.ContainsFunc(shard.Slots, has) {
-		return nil
-	}
-	for _, n := range shard.Nodes {
+	var primary *Server
+	eventually(t, 30*time.Second, fmt.Sprintf("a node serves %q", key), func() bool {
 		for _, s := range c.Servers {
-			if n.Role == "master" && n.Port == int64(s.port) && s.Running() {
-				return s
+			if !s.Running() {
+				continue
+			}
+			client := s.plainClient()
+			slot, err := client.ClusterKeySlot(context.Background(), key).Result()
+			_ = client.Close()
+			if err != nil {
+				continue
+			}
+			for _, n := range nodesSeenBy(s) {
+				if primary = c.server(n); n.primary && n.serves(int(slot)) && primary != nil {
+					return true
+				}
 			}
 		}
-	}
-	return nil
+		return false
+	})
+	return primary
 }
 
-// Reshard moves n slots with their keys from one primary to another while the cluster serves.
-func (c *Cluster) Reshard(t testing.TB, from, to *Server, n int) {
-	t.Helper()
-	c.waitAgreed(t, from)
-	c.cli(t, "--cluster", "reshard", from.Addr, "--cluster-from", nodeID(t, from), "--cluster-to", nodeID(t, to),
-		"--cluster-slots", strconv.Itoa(n), "--cluster-yes")
-}
-
-// waitAgreed waits until all nodes tell of the same slots: after a move that takes a moment, in which redis-cli refuses the
-// next one.
-func (c *Cluster) waitAgreed(t testing.TB, node *Server) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		err := tryCLI("--cluster", "check", node.Addr)
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
-}
-
-// Primaries are the nodes that serve slots now.
+// Primaries returns the nodes that serve slots now. It waits until the nodes agree on them.
 func (c *Cluster) Primaries(t testing.TB) []*Server {
 	t.Helper()
 	var out []*Server
-	for _, s := range c.Servers {
-		if !s.Running() {
-			continue
-		}
-		cl := s.plainClient()
-		nodes, _ := cl.ClusterNodes(context.Background()).Result()
-		_ = cl.Close()
-		for line := range strings.Lines(nodes) {
-			// id addr flags primary ping pong epoch link slots…
-			if f := strings.Fields(line); len(f) > 8 && strings.Contains(f[2], "myself,master") {
-				out = append(out, s)
+	eventually(t, time.Minute, "the cluster is healthy", func() bool {
+		for _, n := range c.view() {
+			if n.primary && len(n.slots) > 0 {
+				out = append(out, c.server(n))
 			}
 		}
-	}
+		return len(out) > 0
+	})
 	return out
 }
 
-func nodeID(t testing.TB, s *Server) string {
+// Reshard moves n slots with their keys from one shard to another while the cluster serves. from and to may be any nodes
+// of the two shards: the slots move between the nodes that are primaries at that time. It returns when the nodes agree on the
+// move.
+func (c *Cluster) Reshard(t testing.TB, from, to *Server, n int) {
 	t.Helper()
-	id, err := s.Client(t).Do(context.Background(), "CLUSTER", "MYID").Text()
-	if err != nil {
-		t.Fatalf("cluster myid: %v", err)
+	before := -1
+	var last error
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		nodes := c.view()
+		source, target := primaryFor(nodes, from), primaryFor(nodes, to)
+		if source == nil || target == nil {
+			continue // a failover or a move is going on
+		}
+		if before < 0 {
+			before = target.count()
+		}
+		left := before + n - target.count()
+		if left <= 0 {
+			return
+		}
+		last = runCLI("--cluster", "reshard", c.server(*source).Addr, "--cluster-from", source.id, "--cluster-to", target.id,
+			"--cluster-slots", strconv.Itoa(left), "--cluster-yes")
+		if last != nil { // it may have stopped in the middle of a slot
+			_ = runCLI("--cluster", "fix", c.server(*source).Addr)
+		}
 	}
-	return id
+	t.Fatalf("%d slots could not be moved within 2 minutes: %v", n, last)
 }
 
-func (c *Cluster) cli(t testing.TB, args ...string) {
-	t.Helper()
-	if err := tryCLI(args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func tryCLI(args ...string) error {
+func runCLI(args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput()

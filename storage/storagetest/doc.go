@@ -1,9 +1,9 @@
-// Package storagetest holds what tests of a token store need: a conformance suite for any store behind
-// fosite's storage interfaces, and real Redis servers to run it on and to break.
+// Package storagetest tests token stores. It has a conformance suite for any store behind fosite's storage
+// interfaces, and starts Redis servers for tests and makes them fail.
 //
 // # The suite
 //
-// Run takes a Harness, of which New alone is needed:
+// Run takes a Harness, of which only New is required:
 //
 //	storagetest.Run(t, storagetest.Harness{New: func(t *testing.T) storagetest.Fixture {
 //		s := mystore.New(…)
@@ -13,35 +13,34 @@
 //		}
 //	}})
 //
-// It calls the store as fosite's handlers do, and holds it to what they rely on without saying so:
+// It calls the store as fosite's handlers do and checks what they rely on:
 //
-//	access, refresh  what was stored comes back into the session given, nil included; nothing is shared with it
-//	revocation       one session ends and no other; answering reuse leaves nothing alive
-//	handler          fosite's own refresh handler on the store
+//	access, refresh  what was stored is returned, in the session that the caller passes, which may be nil
+//	revocation       ends one session and no other, and reuse of a refresh token leaves no valid token
+//	handler          fosite's refresh handler works on the store
 //	transaction      for stores with fosite's Transactional
-//	concurrency      one winner, no lost session, no revocation overtaken
-//	clients, users   for stores that hold them
-//	replay           for stores with a grace, which Harness.Grace says
-//	expiry           needs Fixture.Advance; nothing may be left over where Fixture.Leftovers can tell
-//	outage           needs Fixture.Break; no answer may be a verdict
+//	concurrency      one rotation wins, and no login or revocation is lost
+//	clients, users   for stores that have them
+//	replay           for stores with a grace (Harness.Grace)
+//	expiry           needs Fixture.Advance; uses Fixture.Leftovers
+//	outage           needs Fixture.Break; no error may say that a token is invalid
 //
-// What a store is known to fail goes into KnownDeviations with the reason. A deviation that is listed and passes is a
-// failure, so such a list can be believed. Names returns the names to use.
+// Tests that a store is known to fail go into Harness.KnownDeviations with the reason. Names returns their names.
 //
-// What the suite cannot see: durability, authorization codes, PKCE and OpenID Connect sessions, and whether keys of a
-// Redis Cluster share a slot. For the last, run it on StartCluster.
+// The suite does not test durability, authorization codes, PKCE and OpenID Connect sessions. To test that keys share the slots of
+// a Redis Cluster, run it on StartCluster.
 //
 // # Servers
 //
-// Redis runs a test on miniredis and on a private redis-server. StartRedis, StartSentinel and
-// StartCluster start real processes on loopback ports, which end with the test, and StartProxy stands in
-// between and cuts a connection after a script has run and before its caller hears of it.
+// Redis runs a test on miniredis and on a private redis-server. StartRedis, StartSentinel and StartCluster start
+// processes on loopback ports, which end with the test. StartProxy can close a connection after a script has run and
+// before the client has the reply.
 //
 //	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 //		client := r.Client(t)
 //		…
 //	})
 //
-// Without redis-server on the machine those tests are skipped; OPGRANT_TEST_REQUIRE_REDIS=1 makes that
-// a failure.
+// Without redis-server in PATH those tests are skipped, or fail with OPGRANT_TEST_REQUIRE_REDIS=1. Main, which
+// TestMain calls, prints which Redis a package's tests use.
 package storagetest

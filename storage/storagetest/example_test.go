@@ -9,7 +9,7 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// A third-party store adopts the suite in one short test. Here t stands for the test's own.
+// A third-party store runs the suite in one test.
 func ExampleRun() {
 	TestMyStore := func(t *testing.T) {
 		storagetest.Run(t, storagetest.Harness{New: func(t *testing.T) storagetest.Fixture {

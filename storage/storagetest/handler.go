@@ -11,26 +11,26 @@ import (
 	"github.com/ory/fosite/token/hmac"
 )
 
-// stock is fosite's own refresh handler with its HMAC tokens, as a server without further ado has it.
-type stock struct {
+// fositeHandler is fosite's refresh handler with HMAC tokens, as compose.ComposeAllEnabled makes it.
+type fositeHandler struct {
 	handler  *oauth2.RefreshTokenGrantHandler
 	strategy *oauth2.HMACSHAStrategy
 }
 
-func (c *check) stock() stock {
+func (c *check) newFositeHandler() fositeHandler {
 	config := &fosite.Config{
 		GlobalSecret: random(32), AccessTokenLifespan: time.Hour, RefreshTokenLifespan: 24 * time.Hour,
 		ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: fosite.DefaultAudienceMatchingStrategy,
 		RefreshTokenScopes: []string{},
 	}
 	strategy := oauth2.NewHMACSHAStrategy(&hmac.HMACStrategy{Config: config}, config)
-	return stock{strategy: strategy, handler: &oauth2.RefreshTokenGrantHandler{
+	return fositeHandler{strategy: strategy, handler: &oauth2.RefreshTokenGrantHandler{
 		AccessTokenStrategy: strategy, RefreshTokenStrategy: strategy, TokenRevocationStorage: c.Storage, Config: config,
 	}}
 }
 
-// login stores tokens of the stock strategy and returns the refresh token itself.
-func (s stock) login(c *check) (refresh string, l login) {
+// login stores tokens of the HMAC strategy and returns the refresh token itself.
+func (s fositeHandler) login(c *check) (refresh string, l login) {
 	req := c.request("alice", time.Hour, 24*time.Hour)
 	_, access, err := s.strategy.GenerateAccessToken(c.ctx, req)
 	c.must(err, "generate")
@@ -41,7 +41,7 @@ func (s stock) login(c *check) (refresh string, l login) {
 	return refresh, l
 }
 
-func (s stock) refresh(ctx context.Context, c *check, token string) (*fosite.AccessResponse, error) {
+func (s fositeHandler) refresh(ctx context.Context, c *check, token string) (*fosite.AccessResponse, error) {
 	req := fosite.NewAccessRequest(c.NewSession())
 	req.GrantTypes, req.Client = fosite.Arguments{"refresh_token"}, c.client
 	req.Form = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}
@@ -53,8 +53,8 @@ func (s stock) refresh(ctx context.Context, c *check, token string) (*fosite.Acc
 }
 
 var handlerCases = []testCase{
-	{"fosite's own refreshes again and again", func(c *check) {
-		s := c.stock()
+	{"refreshes repeatedly", func(c *check) {
+		s := c.newFositeHandler()
 		token, _ := s.login(c)
 		for range 3 {
 			resp, err := s.refresh(c.ctx, c, token)
@@ -68,12 +68,12 @@ var handlerCases = []testCase{
 			}
 		}
 	}},
-	{"fosite's own sees reuse and ends the session", func(c *check) {
-		s := c.stock()
+	{"detects reuse and ends the session", func(c *check) {
+		s := c.newFositeHandler()
 		first, _ := s.login(c)
 		resp, err := s.refresh(c.ctx, c, first)
 		c.must(err, "refresh")
-		c.outliveGrace()
+		c.passGrace()
 		if _, err := s.refresh(c.ctx, c, first); !errors.Is(err, fosite.ErrInvalidGrant) {
 			c.errorf("replay: %v, want invalid_grant", err)
 		}
@@ -83,13 +83,13 @@ var handlerCases = []testCase{
 		}
 		access := s.strategy.AccessTokenSignature(c.ctx, resp.GetAccessToken())
 		req, err := c.Storage.GetAccessTokenSession(c.ctx, access, c.NewSession())
-		c.wantDead("the access token after a replay", req, err)
+		c.wantRefused("the access token after a replay", req, err)
 		if _, err := s.refresh(c.ctx, c, first); !errors.Is(err, fosite.ErrInvalidGrant) {
 			c.errorf("a second replay: %v, want invalid_grant", err)
 		}
 	}},
-	{"fosite's own calls an unknown token invalid and harms nobody", func(c *check) {
-		s := c.stock()
+	{"refuses unknown tokens and leaves sessions alone", func(c *check) {
+		s := c.newFositeHandler()
 		good, _ := s.login(c)
 		for _, junk := range []string{"", "junk", "junk.junk", "ory_rt_a.b", good + "x"} {
 			if _, err := s.refresh(c.ctx, c, junk); err == nil {

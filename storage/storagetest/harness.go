@@ -8,61 +8,57 @@ import (
 	"github.com/ory/fosite/handler/oauth2"
 )
 
-// Harness tells Run how to make stores and what to expect of them. Only New is needed.
+// Harness tells Run how to make stores and what to expect of them. Only New is required.
 type Harness struct {
 	// New returns an empty store. It is called for each test of the suite, some of which run in parallel.
 	New func(t *testing.T) Fixture
 
-	// NewSession returns an empty session of the type that the store is meant for. Default: a Session of this
-	// package, a type that no store can know.
+	// NewSession returns an empty session of the type that the store is for. Default: a Session of this package.
 	NewSession func() fosite.Session
 
-	// RequestID makes the ID under which fosite knows a login of the subject. Default: a random UUID, as fosite
-	// makes it.
+	// RequestID returns a new request ID for a login of the subject. Default: a random UUID, as fosite makes it.
 	RequestID func(subject string) string
 
-	// Signature makes the signature of a new token of that request. Default: random, of fosite's HMAC shape.
+	// Signature returns the signature of a new token of that request. Default: a random one in the format of fosite's HMAC
+	// tokens.
 	Signature func(requestID string) string
 
-	// Grace is how long the store goes on accepting a refresh token that was rotated away. Default 0: it does not. It may
-	// end late by as much again, up to a second.
+	// Grace is how long the store accepts a refresh token after its rotation. Default 0: not at all. The store may end it late,
+	// by the same time again but at most a second.
 	Grace time.Duration
 
-	// AnswerWithin is the longest time an answer may take during an outage. Default 0: not checked.
-	AnswerWithin time.Duration
-
-	// Unavailable is an error that every answer of an outage must match with errors.Is. Default nil: any error
-	// that is no verdict will do.
+	// Unavailable is the error that every call during an outage must return, as errors.Is finds it. Default nil: any error that does
+	// not say that the token is invalid.
 	Unavailable error
 
-	// KnownDeviations lists tests that the store is known to fail, with the reason. They run, and one that passes
-	// is a failure, so that the list stays true. Keys look like "refresh/unknown signature is not found".
+	// KnownDeviations lists tests that the store is known to fail, with the reason. They run, and a listed test that passes is a
+	// failure, so that the list stays correct. A key is a name from Names, such as "refresh/an unknown signature is not found".
 	KnownDeviations map[string]string
 
-	// Skip lists tests that must not run, with the reason: those that would end the process. A group's name skips
-	// all of it. Prefer KnownDeviations.
+	// Skip lists tests that must not run, with the reason, for example because they would end the process. The name of a group
+	// skips the whole group. Prefer KnownDeviations.
 	Skip map[string]string
 }
 
-// Fixture is a store with what the suite may do to it. Tests that need a function that is nil are skipped and say so.
+// Fixture is a store and what the suite may do to it. A test that needs a function which is nil is skipped.
 type Fixture struct {
 	// Storage is the store. Groups for fosite's Transactional, ClientManager and
 	// ResourceOwnerPasswordCredentialsGrantStorage run if it implements those too.
 	Storage oauth2.TokenRevocationStorage
 
-	// AddClient makes a client known to stores that look up the client of a stored request by its ID. May be nil.
+	// AddClient adds a client, for stores that look up the client of a stored request by its ID.
 	AddClient func(client fosite.Client) error
 
-	// AddUser makes a user known to Authenticate.
+	// AddUser adds a user for Authenticate.
 	AddUser func(name, password string) error
 
-	// Advance lets time pass for the store: a fake clock's step, or a sleep.
+	// Advance lets time pass for the store: it moves a fake clock, or sleeps.
 	Advance func(d time.Duration)
 
-	// Break takes the store's database away until heal is called.
+	// Break makes the store's database unavailable until heal is called.
 	Break func() (heal func())
 
-	// Leftovers lists what the database still holds of sessions, indexes included. It must be empty when all of
-	// them have expired.
+	// Leftovers lists the records of sessions in the database, indexes included. It must be empty when all sessions have
+	// expired.
 	Leftovers func() ([]string, error)
 }

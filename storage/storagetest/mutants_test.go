@@ -13,8 +13,8 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// Each mutant is a good store with one mistake that real stores have made. The suite must catch it: a mistake that is
-// listed as a known deviation and passes is a failure.
+// tokens is the store that the mutants wrap. Each mutant has one mistake that real stores have made. The suite must find it: a
+// listed deviation that passes is a failure.
 type tokens interface {
 	fositestorage.Transactional
 	CreateAccessTokenSession(ctx context.Context, signature string, req fosite.Requester) error
@@ -28,7 +28,7 @@ type tokens interface {
 	RevokeAccessToken(ctx context.Context, requestID string) error
 }
 
-// noRequest forgets the request beside ErrInactiveToken: fosite's handler then panics.
+// noRequest returns ErrInactiveToken without the request: fosite's handler then panics.
 type noRequest struct{ tokens }
 
 func (m noRequest) GetRefreshTokenSession(ctx context.Context, sig string, s fosite.Session) (fosite.Requester, error) {
@@ -39,7 +39,7 @@ func (m noRequest) GetRefreshTokenSession(ctx context.Context, sig string, s fos
 	return req, nil
 }
 
-// notFound calls every failure "not found": an outage logs everyone out.
+// notFound turns every error into ErrNotFound: an outage then ends every session.
 type notFound struct{ tokens }
 
 func (m notFound) GetAccessTokenSession(ctx context.Context, sig string, s fosite.Session) (fosite.Requester, error) {
@@ -50,7 +50,7 @@ func (m notFound) GetAccessTokenSession(ctx context.Context, sig string, s fosit
 	return req, nil
 }
 
-// nilSession cannot do without a session, and revocation has none.
+// nilSession dereferences the session, which is nil in a revocation.
 type nilSession struct{ tokens }
 
 func (m nilSession) GetRefreshTokenSession(ctx context.Context, sig string, s fosite.Session) (fosite.Requester, error) {
@@ -58,21 +58,21 @@ func (m nilSession) GetRefreshTokenSession(ctx context.Context, sig string, s fo
 	return m.tokens.GetRefreshTokenSession(ctx, sig, s)
 }
 
-// detached fills a session of its own instead of the caller's.
+// detached fills another session than the caller's.
 type detached struct{ tokens }
 
 func (m detached) GetAccessTokenSession(ctx context.Context, sig string, _ fosite.Session) (fosite.Requester, error) {
 	return m.tokens.GetAccessTokenSession(ctx, sig, &storagetest.Session{})
 }
 
-// hidden wraps a store and hides its transactions, which fosite then silently does without.
+// hidden has transactions that do nothing.
 type hidden struct{ tokens }
 
 func (m hidden) BeginTX(ctx context.Context) (context.Context, error) { return ctx, nil }
 func (m hidden) Commit(context.Context) error                         { return nil }
 func (m hidden) Rollback(context.Context) error                       { return nil }
 
-// checkThenSet rotates in two steps.
+// checkThenSet checks the token and sets it in two steps.
 type checkThenSet struct{ hidden }
 
 func (m checkThenSet) RotateRefreshToken(ctx context.Context, _, signature string) error {
@@ -81,20 +81,20 @@ func (m checkThenSet) RotateRefreshToken(ctx context.Context, _, signature strin
 	return err
 }
 
-// oneOnly revokes the refresh token and leaves access tokens alone.
+// oneOnly revokes the refresh token and not the access tokens.
 type oneOnly struct{ tokens }
 
 func (m oneOnly) RevokeAccessToken(context.Context, string) error { return nil }
 
-// immortal forgets when sessions end.
-type immortal struct{ tokens }
+// wrongExpiry stores access tokens with a wrong expiry.
+type wrongExpiry struct{ tokens }
 
-func (m immortal) CreateAccessTokenSession(ctx context.Context, sig string, req fosite.Requester) error {
+func (m wrongExpiry) CreateAccessTokenSession(ctx context.Context, sig string, req fosite.Requester) error {
 	req.GetSession().SetExpiresAt(fosite.AccessToken, time.Now().Add(time.Hour))
 	return m.tokens.CreateAccessTokenSession(ctx, sig, req)
 }
 
-// strictDelete fails where fosite expects that nothing happens.
+// strictDelete returns an error for unknown tokens, where fosite expects none.
 type strictDelete struct{ tokens }
 
 func (m strictDelete) DeleteAccessTokenSession(ctx context.Context, sig string) error {
@@ -104,31 +104,31 @@ func (m strictDelete) DeleteAccessTokenSession(ctx context.Context, sig string) 
 	return m.tokens.DeleteAccessTokenSession(ctx, sig)
 }
 
-func TestTheSuiteCatchesMistakes(t *testing.T) {
+func TestSuiteFindsMistakes(t *testing.T) {
 	for name, mutant := range map[string]struct {
 		store  func(tokens) tokens
 		caught []string
 	}{
-		"no request beside ErrInactiveToken": {
+		"ErrInactiveToken without the request": {
 			func(s tokens) tokens { return noRequest{s} },
-			[]string{"refresh/rotation brings a new token and uses up the old one", "handler/fosite's own sees reuse and ends the session"},
+			[]string{"refresh/rotation replaces the token and makes the old one inactive", "handler/detects reuse and ends the session"},
 		},
-		"an outage is not found": {
+		"ErrNotFound during an outage": {
 			func(s tokens) tokens { return notFound{s} },
-			[]string{"outage/is no verdict about anything", "access/a context that has ended is no verdict"},
+			[]string{"outage/every call returns an error that is not a refusal", "access/a canceled context is not a refusal"},
 		},
-		"a session is taken for granted":     {func(s tokens) tokens { return nilSession{s} }, []string{"refresh/a nil session is allowed"}},
-		"a session of its own":               {func(s tokens) tokens { return detached{s} }, []string{"access/the session given is filled and becomes the request's"}},
-		"transactions that are none":         {func(s tokens) tokens { return hidden{s} }, []string{"transaction/shows nothing before the commit and everything after", "transaction/rolled back leaves nothing"}},
-		"check, then set":                    {func(s tokens) tokens { return checkThenSet{hidden{s}} }, []string{"concurrency/one token refreshed by many has one winner"}},
-		"access tokens survive a revocation": {func(s tokens) tokens { return oneOnly{s} }, []string{"revocation/by request ID ends every access token of the session", "revocation/ends one session and no other"}},
-		"an expiry that is forgotten":        {func(s tokens) tokens { return immortal{s} }, []string{"expiry/nothing is left when all has expired", "expiry/a life that is over already makes nothing immortal"}},
-		"a delete that must find something":  {func(s tokens) tokens { return strictDelete{s} }, []string{"access/deleting twice or at random is no failure"}},
+		"no nil session":                         {func(s tokens) tokens { return nilSession{s} }, []string{"refresh/a nil session is allowed"}},
+		"another session":                        {func(s tokens) tokens { return detached{s} }, []string{"access/the session given is filled and becomes the request's"}},
+		"transactions that do nothing":           {func(s tokens) tokens { return hidden{s} }, []string{"transaction/is invisible until it is committed", "transaction/writes nothing when it is rolled back"}},
+		"check, then set":                        {func(s tokens) tokens { return checkThenSet{hidden{s}} }, []string{"concurrency/concurrent refreshes of one token have one winner"}},
+		"access tokens survive a revocation":     {func(s tokens) tokens { return oneOnly{s} }, []string{"revocation/by request ID ends every access token of the session", "revocation/ends only that session"}},
+		"wrong expiry":                           {func(s tokens) tokens { return wrongExpiry{s} }, []string{"expiry/expired sessions leave nothing behind", "expiry/a token that has already expired is not kept forever"}},
+		"delete of an unknown token is an error": {func(s tokens) tokens { return strictDelete{s} }, []string{"access/deleting an unknown token is not an error"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			deviations, skip := map[string]string{}, map[string]string{}
 			for _, n := range storagetest.Names() {
-				skip[n] = "not what this mutant is for"
+				skip[n] = "not the subject of this mutant"
 			}
 			for _, n := range mutant.caught {
 				delete(skip, n)

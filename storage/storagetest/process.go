@@ -56,13 +56,14 @@ type Server struct {
 // instead of a skipped test.
 const RequireEnv = "OPGRANT_TEST_REQUIRE_REDIS"
 
-// Installed reports whether a real redis-server can be started. With RequireEnv set, the answer no
-// ends the test as failed.
+func required() bool { return os.Getenv(RequireEnv) == "1" }
+
+// Installed reports whether redis-server is in PATH. If it is not and RequireEnv is set, the test fails.
 func Installed(t testing.TB) bool {
 	t.Helper()
 	_, err := exec.LookPath("redis-server")
-	if err != nil && os.Getenv(RequireEnv) == "1" {
-		t.Fatalf("%s=1, but redis-server is not installed: %v", RequireEnv, err)
+	if err != nil && required() {
+		t.Fatalf("%s=1, but there is no redis-server in PATH", RequireEnv)
 	}
 	return err == nil
 }
@@ -70,7 +71,7 @@ func Installed(t testing.TB) bool {
 func requireInstalled(t testing.TB) {
 	t.Helper()
 	if !Installed(t) {
-		t.Skip("redis-server is not installed")
+		t.Skip("no redis-server in PATH")
 	}
 }
 
@@ -79,6 +80,14 @@ func requireInstalled(t testing.TB) {
 func StartRedis(t testing.TB, o Options) *Server {
 	t.Helper()
 	requireInstalled(t)
+	s := newServer(t, o)
+	t.Cleanup(s.discard)
+	return s
+}
+
+// newServer starts a server that the caller must discard.
+func newServer(t testing.TB, o Options) *Server {
+	t.Helper()
 	lines := []string{`save ""`, "protected-mode yes", "daemonize no", "enable-debug-command local"}
 	if o.AOF == AOFOff {
 		lines = append(lines, "appendonly no")
@@ -97,18 +106,17 @@ func StartRedis(t testing.TB, o Options) *Server {
 	return s
 }
 
-// shortDir is not t.TempDir, whose name holds the test's and so may be too long for a unix socket.
+// shortDir makes a directory whose path is short enough for a Unix socket, which that of t.TempDir may not be.
 func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "redis")
 	if err != nil {
 		t.Fatalf("directory for redis-server: %v", err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 
-// launch writes the configuration and starts the process, on another port when the one that was free
+// launch writes the configuration and starts the process. It tries other ports when the one that was free
 // a moment ago has been taken.
 func (s *Server) launch(t testing.TB, lines []string) {
 	t.Helper()
@@ -128,16 +136,12 @@ func (s *Server) launch(t testing.TB, lines []string) {
 			s.args = append(s.args, "--sentinel")
 		}
 		if err = s.start(); err == nil {
-			t.Cleanup(func() {
-				s.Kill()
-				if t.Failed() {
-					t.Logf("redis-server %s ended its log with:\n%s", s.Addr, s.LogTail(4))
-				}
-			})
 			return
 		}
 	}
-	t.Fatalf("redis-server does not start: %v\n%s", err, s.LogTail(15))
+	log := s.LogTail(15)
+	s.discard()
+	t.Fatalf("redis-server does not start: %v\n%s", err, log)
 }
 
 func (s *Server) start() error {
@@ -155,26 +159,35 @@ func (s *Server) start() error {
 	go func() { _ = cmd.Wait(); close(done) }()
 	s.cmd, s.done = cmd, done
 
-	c := s.plainClient()
-	defer func() { _ = c.Close() }()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		select {
 		case <-done:
 			s.cmd = nil
 			return errors.New("storagetest: redis-server ended at once")
 		default:
 		}
-		if c.Ping(context.Background()).Err() == nil {
+		if s.answers() {
 			return nil
 		}
 	}
-	return errors.New("storagetest: redis-server does not answer within 15s")
+	return errors.New("storagetest: redis-server does not answer within 30s")
+}
+
+func (s *Server) answers() bool {
+	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	c := s.plainClient()
+	defer func() { _ = c.Close() }()
+	return c.Ping(context.Background()).Err() == nil
 }
 
 func (s *Server) plainClient() *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr: s.Addr, Password: s.Password, Protocol: 2, MaxRetries: -1, DisableIdentity: true,
-		DialTimeout: 500 * time.Millisecond, ReadTimeout: 2 * time.Second, DialerRetries: 1,
+		DialTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, DialerRetries: 1,
 	})
 }
 

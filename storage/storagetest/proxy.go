@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// Proxy stands between a client and one Redis server and knows where a command and a reply end. So it
-// can cut the connection after the server has executed a command and before the client hears of it,
-// which is the failure that makes a store ask twice.
+// Proxy forwards connections to one Redis server and parses commands and replies. It can close a connection after the server
+// has executed a command and before the client has the reply, so that the client does not know whether the command ran.
 type Proxy struct {
 	Addr string
 
@@ -29,9 +28,9 @@ type Proxy struct {
 // Faults are probabilities between 0 and 1, for each command that Match chooses.
 type Faults struct {
 	CutBefore float64       // close instead of passing the command on: it never ran
-	CutAfter  float64       // close instead of passing the reply on: it ran, and nobody knows
+	CutAfter  float64       // close instead of passing the reply on: it ran, and the client does not know
 	Delay     time.Duration // hold every reply back for up to this long
-	Drop      bool          // swallow replies: the connection stays open and silent
+	Drop      bool          // discard replies: the connection stays open and silent
 
 	// Match chooses the commands; nil means scripts: EVAL, EVALSHA, FCALL.
 	Match func(words []string) bool
@@ -58,7 +57,7 @@ func StartProxy(t testing.TB, upstream string) *Proxy {
 	return p
 }
 
-// Set replaces the faults; the zero value ends them.
+// Set replaces the faults. The zero value means none.
 func (p *Proxy) Set(f Faults) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +94,7 @@ func (p *Proxy) serve(client net.Conn) {
 	p.mu.Lock()
 	addr := p.upstream
 	p.mu.Unlock()
-	server, err := net.DialTimeout("tcp", addr, time.Second)
+	server, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
 		_ = client.Close()
 		return
@@ -112,14 +111,14 @@ func (p *Proxy) serve(client net.Conn) {
 		p.mu.Unlock()
 	}()
 
-	fates := make(chan bool, 1<<16) // for each command under way: cut instead of answering?
-	go func() { defer closeBoth(); p.replies(client, server, fates) }()
-	p.commands(client, server, fates)
+	cuts := make(chan bool, 1<<16) // for each command that was sent: close instead of passing its reply on?
+	go func() { defer closeBoth(); p.replies(client, server, cuts) }()
+	p.commands(client, server, cuts)
 }
 
-// commands passes commands on and decides the fate of each.
-func (p *Proxy) commands(client, server net.Conn, fates chan<- bool) {
-	defer close(fates)
+// commands passes commands on and decides for each whether its reply is cut off.
+func (p *Proxy) commands(client, server net.Conn, cuts chan<- bool) {
+	defer close(cuts)
 	for r := bufio.NewReader(client); ; {
 		words, raw, err := readCommand(r)
 		if err != nil || len(words) == 0 {
@@ -135,21 +134,21 @@ func (p *Proxy) commands(client, server net.Conn, fates chan<- bool) {
 			p.cutBefore.Add(1)
 			return
 		}
-		fates <- chosen && dice < f.CutBefore+f.CutAfter
+		cuts <- chosen && dice < f.CutBefore+f.CutAfter
 		if _, err := server.Write(raw); err != nil {
 			return
 		}
 	}
 }
 
-func (p *Proxy) replies(client, server net.Conn, fates <-chan bool) {
+func (p *Proxy) replies(client, server net.Conn, cuts <-chan bool) {
 	for r := bufio.NewReader(server); ; {
 		var buf bytes.Buffer
 		push, err := readReply(r, &buf)
 		if err != nil {
 			return
 		}
-		if !push && <-fates {
+		if !push && <-cuts {
 			p.cutAfter.Add(1)
 			return
 		}

@@ -37,22 +37,22 @@ var refreshCases = []testCase{
 		want := c.reference(l)
 		got, err := c.getRefresh(l)
 		c.must(err, "GetRefreshTokenSession")
-		spoil(got)
+		mutate(got)
 		again, err := c.getRefresh(l)
 		c.must(err, "GetRefreshTokenSession again")
 		c.wantSame(again, want)
 	}},
 	{"an unknown signature is not found", func(c *check) {
 		l := c.login("alice")
-		for _, signature := range append(oddSignatures(), c.Signature(l.req.GetID()), l.access, l.refresh+"x") {
+		for _, signature := range append(malformedSignatures(), c.Signature(l.req.GetID()), l.access, l.refresh+"x") {
 			if req, err := c.Storage.GetRefreshTokenSession(c.ctx, signature, c.NewSession()); !errors.Is(err, fosite.ErrNotFound) {
 				c.errorf("signature %.60q: request %v, error %v; want ErrNotFound", signature, req, err)
 			}
 		}
 		req, err := c.getRefresh(l)
-		c.wantAlive("the good token after all that", req, err)
+		c.wantAccepted("the valid token after that", req, err)
 	}},
-	{"rotation brings a new token and uses up the old one", func(c *check) {
+	{"rotation replaces the token and makes the old one inactive", func(c *check) {
 		old := c.login("alice")
 		next := c.mustRotate(old)
 		got, err := c.getRefresh(next)
@@ -61,81 +61,81 @@ var refreshCases = []testCase{
 		got, err = c.getAccess(next)
 		c.must(err, "GetAccessTokenSession of the new token")
 		c.wantSame(got, next.req)
-		c.outliveGrace()
+		c.passGrace()
 		c.wantInactive("the old token", old)
 	}},
-	{"every generation but the newest is inactive and names its session", func(c *check) {
+	{"all generations but the newest are inactive and return their request", func(c *check) {
 		generations := []login{c.login("alice")}
 		for range 5 {
 			generations = append(generations, c.mustRotate(generations[len(generations)-1]))
 		}
-		c.outliveGrace()
+		c.passGrace()
 		for i, l := range generations[:5] {
 			c.wantInactive(fmt.Sprintf("generation %d", i), l)
 		}
 		req, err := c.getRefresh(generations[5])
-		c.wantAlive("the newest generation", req, err)
+		c.wantAccepted("the newest generation", req, err)
 	}},
-	{"asking for an inactive token with a nil session is allowed", func(c *check) {
+	{"a nil session is allowed for an inactive token", func(c *check) {
 		old := c.login("alice")
 		c.mustRotate(old)
-		c.outliveGrace()
+		c.passGrace()
 		req, err := c.Storage.GetRefreshTokenSession(c.ctx, old.refresh, nil)
 		if !errors.Is(err, fosite.ErrInactiveToken) || req == nil || req.GetID() != old.req.GetID() {
 			c.errorf("request %v, error %v; want the request with ErrInactiveToken", req, err)
 		}
 	}},
-	{"rotation touches its own session alone", func(c *check) {
+	{"rotation does not affect other sessions", func(c *check) {
 		one, two := c.login("alice"), c.login("alice")
 		c.mustRotate(one)
 		req, err := c.getRefresh(two)
-		c.wantAlive("the refresh token of another login of the same user", req, err)
+		c.wantAccepted("the refresh token of another login of the same user", req, err)
 		req, err = c.getAccess(two)
-		c.wantAlive("the access token of another login of the same user", req, err)
+		c.wantAccepted("the access token of another login of the same user", req, err)
 	}},
-	{"rotating a token that is not there brings none", func(c *check) {
+	{"rotating an unknown token creates none", func(c *check) {
 		ghost := login{req: c.request("alice", time.Hour, time.Hour)}
 		ghost.refresh = c.Signature(ghost.req.GetID())
 		next, err := c.rotate(ghost)
-		if err == nil || !verdict(err) {
-			c.errorf("error %v, want a verdict", err)
+		if err == nil || !isRefusal(err) {
+			c.errorf("error %v, want a refusal", err)
 		}
 		req, err := c.getRefresh(next)
-		c.wantDead("a refresh token out of nothing", req, err)
+		c.wantRefused("the successor of an unknown token", req, err)
 	}},
-	{"rotating a used token brings none", func(c *check) {
+	{"rotating an inactive token creates none", func(c *check) {
 		old := c.login("alice")
 		c.mustRotate(old)
-		c.outliveGrace()
+		c.passGrace()
 		again, err := c.rotate(old)
-		if err == nil || !verdict(err) {
-			c.errorf("error %v, want a verdict", err)
+		if err == nil || !isRefusal(err) {
+			c.errorf("error %v, want a refusal", err)
 		}
 		req, err := c.getRefresh(again)
-		c.wantDead("the second successor of one token", req, err)
+		c.wantRefused("the second successor of one token", req, err)
 		req, err = c.getAccess(again)
-		c.wantDead("the access token beside it", req, err)
+		c.wantRefused("the access token beside it", req, err)
 	}},
-	{"rotating with the session's ID and another session's token uses up neither", func(c *check) {
+	{"rotating an unknown token with the ID of a session changes nothing", func(c *check) {
 		mine, other := c.login("alice"), c.login("bob")
 		_, err := c.rotate(login{req: mine.req, refresh: c.Signature(mine.req.GetID())})
-		if err == nil || !verdict(err) {
-			c.errorf("an unknown token of a living session: error %v, want a verdict", err)
+		if err == nil || !isRefusal(err) {
+			c.errorf("an unknown token of an active session: error %v, want a refusal", err)
 		}
 		req, err := c.getRefresh(mine)
-		c.wantAlive("the session's good token", req, err)
+		c.wantAccepted("the session's valid token", req, err)
 		req, err = c.getRefresh(other)
-		c.wantAlive("the other session's token", req, err)
+		c.wantAccepted("the other session's token", req, err)
 	}},
 	{"a deleted token is not found or inactive", func(c *check) {
 		l, other := c.login("alice"), c.login("alice")
 		c.must(c.Storage.DeleteRefreshTokenSession(c.ctx, l.refresh), "DeleteRefreshTokenSession")
 		req, err := c.getRefresh(l)
-		c.wantDead("the deleted token", req, err)
+		c.wantRefused("the deleted token", req, err)
 		req, err = c.getRefresh(other)
-		c.wantAlive("the token of another login", req, err)
+		c.wantAccepted("the token of another login", req, err)
 	}},
-	{"deleting twice or at random is no failure", func(c *check) {
+	{"deleting an unknown token is not an error", func(c *check) {
 		l := c.login("alice")
 		for _, signature := range []string{l.refresh, l.refresh, "never-seen"} {
 			if err := c.Storage.DeleteRefreshTokenSession(c.ctx, signature); err != nil && !errors.Is(err, fosite.ErrNotFound) {

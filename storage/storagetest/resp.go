@@ -11,8 +11,8 @@ import (
 
 var errFrame = errors.New("storagetest: malformed RESP")
 
-// readCommand reads one command, which clients send as an array of bulk strings, and returns its
-// words and its bytes as they came.
+// readCommand reads one command, which clients send as an array of bulk strings. It returns the arguments, and the bytes
+// unchanged.
 func readCommand(r *bufio.Reader) (words []string, raw []byte, err error) {
 	var buf bytes.Buffer
 	line, err := readLine(r, &buf)
@@ -44,7 +44,7 @@ func readCommand(r *bufio.Reader) (words []string, raw []byte, err error) {
 	return words, buf.Bytes(), nil
 }
 
-// readReply copies one reply of RESP2 or RESP3 to buf. push says that it answers no command.
+// readReply copies one reply of RESP2 or RESP3 to buf. push is true for a push message, which is not the reply to a command.
 func readReply(r *bufio.Reader, buf *bytes.Buffer) (push bool, err error) {
 	line, err := readLine(r, buf)
 	if err != nil {
@@ -81,7 +81,7 @@ func readReply(r *bufio.Reader, buf *bytes.Buffer) (push bool, err error) {
 	return kind == '>', nil
 }
 
-// readLine returns a line without its end, which buf gets too.
+// readLine returns a line without its line end and appends the whole line to buf.
 func readLine(r *bufio.Reader, buf *bytes.Buffer) ([]byte, error) {
 	line, err := r.ReadBytes('\n')
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/ory/fosite"
 )
 
-// end revokes a session as fosite's revocation handler and its reuse detection do.
-func (c *check) end(id string) error {
+// revokeSession makes the calls of fosite's revocation handler and of its reuse detection.
+func (c *check) revokeSession(id string) error {
 	for _, revoke := range []func() error{
 		func() error { return c.Storage.RevokeRefreshToken(c.ctx, id) },
 		func() error { return c.Storage.RevokeAccessToken(c.ctx, id) },
@@ -24,7 +24,7 @@ var revocationCases = []testCase{
 		l := c.login("alice")
 		c.must(c.Storage.RevokeRefreshToken(c.ctx, l.req.GetID()), "RevokeRefreshToken")
 		req, err := c.getRefresh(l)
-		c.wantDead("the refresh token", req, err)
+		c.wantRefused("the refresh token", req, err)
 	}},
 	{"by request ID ends every access token of the session", func(c *check) {
 		first := c.login("alice")
@@ -32,75 +32,75 @@ var revocationCases = []testCase{
 		second := login{req: first.req, access: c.Signature(first.req.GetID()), refresh: first.refresh}
 		c.must(c.Storage.CreateAccessTokenSession(c.ctx, second.access, second.req), "CreateAccessTokenSession")
 		req, err := c.getAccess(first)
-		c.wantAlive("the first access token beside the second", req, err)
+		c.wantAccepted("the first access token beside the second", req, err)
 		c.must(c.Storage.RevokeAccessToken(c.ctx, first.req.GetID()), "RevokeAccessToken")
 		req, err = c.getAccess(second)
-		c.wantDead("the second access token", req, err)
+		c.wantRefused("the second access token", req, err)
 		req, err = c.getAccess(first)
-		c.wantDead("the first access token", req, err)
+		c.wantRefused("the first access token", req, err)
 	}},
-	{"ends one session and no other", func(c *check) {
-		gone, stays := c.login("alice"), c.login("alice")
-		c.must(c.end(gone.req.GetID()), "revoke")
-		req, err := c.getRefresh(stays)
-		c.wantAlive("the refresh token of the same user's other session", req, err)
-		req, err = c.getAccess(stays)
-		c.wantAlive("the access token of the same user's other session", req, err)
-		req, err = c.getAccess(gone)
-		c.wantDead("the access token of the revoked session", req, err)
+	{"ends only that session", func(c *check) {
+		revoked, other := c.login("alice"), c.login("alice")
+		c.must(c.revokeSession(revoked.req.GetID()), "revoke")
+		req, err := c.getRefresh(other)
+		c.wantAccepted("the refresh token of the same user's other session", req, err)
+		req, err = c.getAccess(other)
+		c.wantAccepted("the access token of the same user's other session", req, err)
+		req, err = c.getAccess(revoked)
+		c.wantRefused("the access token of the revoked session", req, err)
 	}},
-	{"twice or at random is no failure", func(c *check) {
+	{"of an unknown session is not an error", func(c *check) {
 		l := c.login("alice")
 		for _, id := range []string{l.req.GetID(), l.req.GetID(), c.RequestID("alice"), "never-seen"} {
-			c.must(c.end(id), "revoke")
+			c.must(c.revokeSession(id), "revoke")
 		}
 	}},
 	{"ends all generations", func(c *check) {
 		one := c.login("alice")
 		two := c.mustRotate(one)
 		three := c.mustRotate(two)
-		c.must(c.end(three.req.GetID()), "revoke")
+		c.must(c.revokeSession(three.req.GetID()), "revoke")
 		for i, l := range []login{one, two, three} {
 			req, err := c.getRefresh(l)
-			c.wantDead("a refresh token of the revoked session", req, err)
+			c.wantRefused("a refresh token of the revoked session", req, err)
 			if i == 2 {
 				req, err = c.getAccess(l)
-				c.wantDead("the newest access token of the revoked session", req, err)
+				c.wantRefused("the newest access token of the revoked session", req, err)
 			}
 		}
 	}},
-	{"leaves nothing to rotate", func(c *check) {
+	{"stops rotation", func(c *check) {
 		l := c.login("alice")
-		c.must(c.end(l.req.GetID()), "revoke")
+		c.must(c.revokeSession(l.req.GetID()), "revoke")
 		next, err := c.rotate(l)
-		if err == nil || !verdict(err) {
-			c.errorf("rotation in a revoked session: error %v, want a verdict", err)
+		if err == nil || !isRefusal(err) {
+			c.errorf("rotation in a revoked session: error %v, want a refusal", err)
 		}
 		req, err := c.getRefresh(next)
-		c.wantDead("a token rotated out of a revoked session", req, err)
+		c.wantRefused("a successor in a revoked session", req, err)
 	}},
-	{"answers to reuse as fosite does leave nothing alive", func(c *check) {
+	{"after reuse leaves no valid token", func(c *check) {
 		old := c.login("alice")
 		next := c.mustRotate(old)
-		c.outliveGrace()
+		c.passGrace()
 		req, err := c.getRefresh(old)
 		if !errors.Is(err, fosite.ErrInactiveToken) || req == nil {
 			c.fatalf("replay: request %v, error %v; want the request with ErrInactiveToken", req, err)
 		}
 		c.must(c.Storage.DeleteRefreshTokenSession(c.ctx, old.refresh), "DeleteRefreshTokenSession")
-		c.must(c.end(req.GetID()), "revoke")
+		c.must(c.revokeSession(req.GetID()), "revoke")
 		for _, l := range []login{old, next} {
 			req, err := c.getRefresh(l)
-			c.wantDead("a refresh token after reuse", req, err)
+			c.wantRefused("a refresh token after reuse", req, err)
 		}
 		req, err = c.getAccess(next)
-		c.wantDead("the access token after reuse", req, err)
+		c.wantRefused("the access token after reuse", req, err)
 	}},
-	{"a new login after it is unharmed", func(c *check) {
+	{"does not affect later logins", func(c *check) {
 		l := c.login("alice")
-		c.must(c.end(l.req.GetID()), "revoke")
+		c.must(c.revokeSession(l.req.GetID()), "revoke")
 		again := c.login("alice")
 		req, err := c.getRefresh(again)
-		c.wantAlive("the refresh token of a later login", req, err)
+		c.wantAccepted("the refresh token of a later login", req, err)
 	}},
 }

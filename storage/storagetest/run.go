@@ -24,7 +24,7 @@ func Run(t *testing.T, h Harness) {
 		for name := range listed {
 			isGroup := slices.ContainsFunc(groups, func(g group) bool { return g.name == name })
 			if !slices.Contains(names, name) && !isGroup {
-				t.Errorf("the harness lists %q, which is no test of this suite", name)
+				t.Errorf("the harness lists %q, which is not a test of this suite", name)
 			}
 		}
 	}
@@ -33,10 +33,10 @@ func Run(t *testing.T, h Harness) {
 			if reason, ok := h.Skip[g.name]; ok {
 				t.Skip(reason)
 			}
-			// Tests that mostly wait for time to pass wait together. t.Parallel would let no more of them
-			// wait at once than there are processors.
+			// Tests that mostly wait run at the same time. With t.Parallel no more of them would wait at once than there are
+			// processors.
 			if g.waits || h.Grace > 0 {
-				h.together(t, g)
+				h.runTogether(t, g)
 				return
 			}
 			for _, tc := range g.cases {
@@ -54,7 +54,7 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-func (h Harness) together(t *testing.T, g group) {
+func (h Harness) runTogether(t *testing.T, g group) {
 	t.Helper()
 	checks := make([]*check, len(g.cases))
 	var all sync.WaitGroup
@@ -114,7 +114,7 @@ var groups = []group{
 	{name: "outage", waits: true, cases: outageCases},
 }
 
-// check is one run of one test. It collects failures, so that a known deviation can fail without failing.
+// check is one run of one test. It collects failures, so that a known deviation can fail without failing the test.
 type check struct {
 	Harness
 	Fixture
@@ -131,7 +131,7 @@ func (h Harness) prepare(t *testing.T) *check {
 	return &check{Harness: h.withDefaults(), Fixture: h.New(t), ctx: t.Context()}
 }
 
-// execute runs the test in a goroutine of its own, which fatalf and skip can end.
+// execute runs the test in a separate goroutine, which fatalf and skip can end.
 func (c *check) execute(test func(*check)) {
 	done := make(chan struct{})
 	go func() {
@@ -154,7 +154,7 @@ func (c *check) report(t *testing.T, name string) {
 	case len(c.failures) == 0 && known && c.skipped != "":
 		t.Errorf("listed as a known deviation (%s), but it does not run here: %s", reason, c.skipped)
 	case len(c.failures) == 0 && known:
-		t.Errorf("listed as a known deviation (%s), but the store passes: strike it off the list", reason)
+		t.Errorf("listed as a known deviation (%s), but the store passes: remove it from the list", reason)
 	case known:
 		t.Skipf("known deviation: %s\nobserved: %s", reason, strings.Join(c.failures, "\n"))
 	case len(c.failures) > 0:
@@ -172,7 +172,7 @@ func (c *check) errorf(format string, args ...any) {
 	c.failures = append(c.failures, fmt.Sprintf(format, args...))
 }
 
-// fatalf ends the test; only the test's own goroutine may call it.
+// fatalf ends the test. Only the goroutine of the test may call it.
 func (c *check) fatalf(format string, args ...any) {
 	c.errorf(format, args...)
 	runtime.Goexit()

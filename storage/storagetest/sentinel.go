@@ -15,8 +15,7 @@ import (
 // MasterName is the name under which StartSentinel's sentinels watch their primary.
 const MasterName = "opgrant"
 
-// Sentinel is one primary, two replicas and three sentinels. Who is the primary changes by failover:
-// Servers[0] was it at first.
+// Sentinel is one primary, two replicas and three sentinels. Servers[0] is the primary until the first failover.
 type Sentinel struct {
 	Servers   []*Server
 	Sentinels []*Server
@@ -39,6 +38,7 @@ func StartSentinel(t testing.TB, o Options) *Sentinel {
 	}
 	for range 3 {
 		s := &Server{Dir: shortDir(t), sentinel: true}
+		t.Cleanup(s.discard)
 		s.launch(t, []string{
 			fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2", MasterName, primary.port),
 			"sentinel down-after-milliseconds " + MasterName + " 1000",
@@ -77,11 +77,11 @@ func (g *Sentinel) WaitHealthy(t testing.TB, within time.Duration) {
 // Addrs are the addresses of the sentinels.
 func (g *Sentinel) Addrs() []string { return addrs(g.Sentinels) }
 
-// Primary returns the server that the sentinels take for the primary. During a failover it waits until they agree.
+// Primary returns the server that all sentinels name as the primary. During a failover it waits until they agree.
 func (g *Sentinel) Primary(t testing.TB) *Server {
 	t.Helper()
 	var primary *Server
-	eventually(t, 15*time.Second, "the sentinels agree on a primary", func() bool {
+	eventually(t, 30*time.Second, "the sentinels agree on a primary", func() bool {
 		ports := map[string]bool{}
 		for _, sentinel := range g.Sentinels {
 			ports[masterOf(t, sentinel)["port"]] = true
@@ -139,7 +139,7 @@ func addrs(servers []*Server) []string {
 	return out
 }
 
-// eventually polls ok until it holds; what names it in the failure.
+// eventually polls ok until it is true, and fails the test with the description if that takes too long.
 func eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -147,5 +147,5 @@ func eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 			return
 		}
 	}
-	t.Fatalf("not within %v: %s", within, what)
+	t.Fatalf("not true within %v: %s", within, what)
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/ory/fosite"
 )
 
-// Session is the session that the suite stores where the harness names no other: a type that no store knows, in JSON
-// like fosite's own.
+// Session is the session that the suite stores unless Harness.NewSession makes another. It is a type that no store can know, and
+// is encoded as JSON like fosite's own.
 type Session struct {
 	Subject  string
 	Username string
-	Expires  map[fosite.TokenType]time.Time // :: token type → end of its life
+	Expires  map[fosite.TokenType]time.Time // :: token type → when it expires
 	Claims   map[string]string
 }
 
@@ -35,7 +35,7 @@ func (s *Session) GetUsername() string { return s.Username }
 // GetSubject implements fosite.Session.
 func (s *Session) GetSubject() string { return s.Subject }
 
-// SetSubject lets fosite's password handler name the subject.
+// SetSubject lets fosite's password handler set the subject.
 func (s *Session) SetSubject(subject string) { s.Subject = subject }
 
 // Clone implements fosite.Session.

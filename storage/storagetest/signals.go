@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Kill ends the server as kill -9 does: no goodbye, no last write. A server that is down stays down.
+// Kill ends the process with SIGKILL and waits for its end. It does nothing if the server is down.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,13 +29,13 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// Freeze stops the process as kill -STOP does: connections stay open and nobody answers.
+// Freeze stops the process with SIGSTOP: connections stay open and no command is answered.
 func (s *Server) Freeze(t testing.TB) { t.Helper(); s.signal(t, sigStop) }
 
-// Thaw lets a frozen process run on.
+// Thaw continues a frozen process.
 func (s *Server) Thaw(t testing.TB) { t.Helper(); s.signal(t, sigCont) }
 
-// Running reports whether the process is there, frozen or not.
+// Running reports whether the process exists, frozen or not.
 func (s *Server) Running() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,18 +52,25 @@ func (s *Server) Running() bool {
 
 func (s *Server) signal(t testing.TB, sig os.Signal) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		t.Fatal("signal for a server that is down")
-	}
-	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.send(sig); err != nil {
 		t.Fatalf("signal %v: %v", sig, err)
 	}
 }
 
-// freePort looks below the range from which kernels take the ports of outgoing connections: a port
-// from that range may be gone before redis-server binds it, and again when it restarts.
+func (s *Server) send(sig os.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return errors.New("storagetest: the server is down")
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// freePort returns a port below the range that the kernel uses for outgoing connections. A port from that range could be
+// taken before redis-server binds it, or before it restarts.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {

@@ -4,7 +4,7 @@ package storagetest
 
 import "os"
 
-// Freezing a process is unknown here: tests that ask for it fail with the system's own message.
+// This system cannot stop a process: tests that freeze a server fail with its error.
 var (
 	sigStop = os.Interrupt
 	sigCont = os.Interrupt

@@ -11,69 +11,69 @@ import (
 func (c *check) transactional() storage.Transactional {
 	t, ok := c.Storage.(storage.Transactional)
 	if !ok {
-		c.skip("the store offers no transactions")
+		c.skip("the store has no transactions")
 	}
 	return t
 }
 
-// begin opens a transaction.
-func (c *check) begin() (context.Context, storage.Transactional) {
+// beginTx opens a transaction.
+func (c *check) beginTx() (context.Context, storage.Transactional) {
 	t := c.transactional()
 	ctx, err := t.BeginTX(c.ctx)
 	c.must(err, "BeginTX")
 	return ctx, t
 }
 
-func (c *check) fresh(subject string) login {
+func (c *check) newLogin(subject string) login {
 	req := c.request(subject, time.Hour, time.Hour)
 	return login{req: req, access: c.Signature(req.ID), refresh: c.Signature(req.ID)}
 }
 
 var transactionCases = []testCase{
-	{"shows nothing before the commit and everything after", func(c *check) {
-		ctx, t := c.begin()
-		l := c.fresh("alice")
+	{"is invisible until it is committed", func(c *check) {
+		ctx, t := c.beginTx()
+		l := c.newLogin("alice")
 		c.must(c.create(ctx, l), "store a login")
 		req, err := c.getRefresh(l)
-		c.wantDead("the refresh token before the commit", req, err)
+		c.wantRefused("the refresh token before the commit", req, err)
 		req, err = c.getAccess(l)
-		c.wantDead("the access token before the commit", req, err)
+		c.wantRefused("the access token before the commit", req, err)
 		c.must(t.Commit(ctx), "Commit")
 		req, err = c.getRefresh(l)
-		c.wantAlive("the refresh token after the commit", req, err)
+		c.wantAccepted("the refresh token after the commit", req, err)
 		req, err = c.getAccess(l)
-		c.wantAlive("the access token after the commit", req, err)
+		c.wantAccepted("the access token after the commit", req, err)
 	}},
-	{"rolled back leaves nothing", func(c *check) {
+	{"writes nothing when it is rolled back", func(c *check) {
 		old := c.login("alice")
-		ctx, t := c.begin()
+		ctx, t := c.beginTx()
 		l := login{req: old.req, access: c.Signature(old.req.GetID()), refresh: c.Signature(old.req.GetID())}
 		c.must(c.Storage.RotateRefreshToken(ctx, old.req.GetID(), old.refresh), "RotateRefreshToken")
 		c.must(c.create(ctx, l), "store the successor")
 		c.must(t.Rollback(ctx), "Rollback")
 		req, err := c.getRefresh(l)
-		c.wantDead("the successor after the rollback", req, err)
+		c.wantRefused("the successor after the rollback", req, err)
 		req, err = c.getRefresh(old)
-		c.wantAlive("the token after the rollback of its rotation", req, err)
+		c.wantAccepted("the token after the rollback of its rotation", req, err)
 		req, err = c.getAccess(old)
-		c.wantAlive("the access token after the rollback", req, err)
+		c.wantAccepted("the access token after the rollback", req, err)
 		c.mustRotate(old)
 	}},
-	{"that loses writes nothing", func(c *check) {
+	{"that loses a race writes nothing", func(c *check) {
 		c.transactional()
 		old := c.login("alice")
 		next := c.mustRotate(old)
-		c.outliveGrace()
+		c.passGrace()
 		again, err := c.rotate(old)
-		if err == nil || !verdict(err) {
-			c.errorf("second rotation of one token: error %v, want a verdict", err)
+		if err == nil || !isRefusal(err) {
+			c.errorf("second rotation of one token: error %v, want a refusal", err)
 		}
 		req, err := c.getAccess(again)
-		c.wantDead("an access token of the losing transaction", req, err)
+		c.wantRefused("an access token of the losing transaction", req, err)
 		req, err = c.getRefresh(next)
-		c.wantAlive("the winner's token", req, err)
+		c.wantAccepted("the winner's token", req, err)
 	}},
-	{"open twice on one token commits once", func(c *check) {
+	{"of two on one token only one commits", func(c *check) {
 		old := c.login("alice")
 		t := c.transactional()
 		id := old.req.GetID()
@@ -100,33 +100,33 @@ var transactionCases = []testCase{
 			c.errorf("two transactions rotate one token: errors %v and %v, want one winner", errs[0], errs[1])
 		}
 		for i, l := range []login{one, two} {
-			if errs[i] != nil && !verdict(errs[i]) {
-				c.errorf("the loser's error %v is no verdict", errs[i])
+			if errs[i] != nil && !isRefusal(errs[i]) {
+				c.errorf("the loser's error %v is not a refusal", errs[i])
 			}
 			req, err := c.getRefresh(l)
 			if errs[i] == nil {
-				c.wantAlive("the winner's token", req, err)
+				c.wantAccepted("the winner's token", req, err)
 			} else {
-				c.wantDead("the loser's token", req, err)
+				c.wantRefused("the loser's token", req, err)
 			}
 		}
 	}},
-	{"with a revocation inside ends the session at the commit", func(c *check) {
+	{"with a revocation ends the session when it is committed", func(c *check) {
 		l := c.login("alice")
-		ctx, t := c.begin()
+		ctx, t := c.beginTx()
 		c.must(c.Storage.DeleteRefreshTokenSession(ctx, l.refresh), "DeleteRefreshTokenSession")
 		c.must(c.Storage.RevokeRefreshToken(ctx, l.req.GetID()), "RevokeRefreshToken")
 		c.must(c.Storage.RevokeAccessToken(ctx, l.req.GetID()), "RevokeAccessToken")
 		c.must(t.Commit(ctx), "Commit")
 		req, err := c.getRefresh(l)
-		c.wantDead("the refresh token", req, err)
+		c.wantRefused("the refresh token", req, err)
 		req, err = c.getAccess(l)
-		c.wantDead("the access token", req, err)
+		c.wantRefused("the access token", req, err)
 	}},
-	{"that is empty commits and rolls back", func(c *check) {
-		ctx, t := c.begin()
+	{"can be empty", func(c *check) {
+		ctx, t := c.beginTx()
 		c.must(t.Commit(ctx), "Commit")
-		ctx, t = c.begin()
+		ctx, t = c.beginTx()
 		c.must(t.Rollback(ctx), "Rollback")
 	}},
 }

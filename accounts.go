@@ -1,0 +1,132 @@
+package opgrant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/compat"
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
+)
+
+// accounts implements the interfaces of package compat on the store and the token checks of the OAuth server.
+type accounts struct {
+	store    *storage.Store
+	server   *authserver.Server
+	throttle *throttle.Throttle // nil: nothing limits failures
+	log      *slog.Logger
+}
+
+var (
+	_ compat.Authenticator = (*accounts)(nil)
+	_ compat.Users         = (*accounts)(nil)
+	_ compat.Roles         = (*accounts)(nil)
+	_ compat.Importer      = (*accounts)(nil)
+)
+
+// accountErrors maps the errors of the store to those of package compat. Any other error means "unavailable" in both.
+var accountErrors = []struct{ from, to error }{
+	{fosite.ErrNotFound, compat.ErrNotFound},
+	{storage.ErrExists, compat.ErrExists},
+	{storage.ErrInUse, compat.ErrInUse},
+	{storage.ErrName, compat.ErrRefused},
+	{storage.ErrPasswordTooLong, compat.ErrRefused},
+	{storage.ErrPermission, compat.ErrRefused},
+	{storage.ErrDropped, compat.ErrInvalid}, // a dropped user is not imported again
+}
+
+func accountError(err error) error {
+	if err == nil || errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+		return err
+	}
+	for _, e := range accountErrors {
+		if errors.Is(err, e.from) {
+			return e.to
+		}
+	}
+	return err
+}
+
+// Password implements compat.Authenticator. It counts failures with the throttle of the token endpoint.
+func (a *accounts) Password(ctx context.Context, c compat.Credentials) (compat.Caller, error) {
+	address := c.Address
+	if peer, err := netip.ParseAddrPort(c.Address); err == nil {
+		address = peer.Addr().Unmap().String()
+	}
+	if a.throttle != nil {
+		wait, err := a.throttle.Reserve(ctx, c.Name, address)
+		if err != nil {
+			return compat.Caller{}, err
+		}
+		if wait > 0 {
+			return compat.Caller{}, &compat.RetryError{Err: compat.ErrThrottled, After: wait}
+		}
+	}
+	user, err := a.store.Users.VerifyPassword(ctx, c.Name, c.Password)
+	unknown := errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrTemporarilyUnavailable)
+	disabled := errors.Is(err, storage.ErrUserDisabled)
+	if a.throttle != nil && !unknown && !disabled {
+		after := a.throttle.Succeeded
+		if err != nil {
+			after = a.throttle.Cancel
+		}
+		if err := after(ctx, c.Name, address); err != nil {
+			a.log.WarnContext(ctx, "login not taken back from the throttle", "error", err)
+		}
+	}
+	switch {
+	case unknown:
+		return compat.Caller{}, compat.ErrInvalid
+	case disabled:
+		return compat.Caller{}, compat.ErrInactive
+	case err != nil:
+		return compat.Caller{}, err
+	}
+	return a.caller(ctx, user)
+}
+
+// Token implements compat.Authenticator. Tokens of the standard profile are meant for other servers and are refused.
+func (a *accounts) Token(ctx context.Context, token string) (compat.Caller, compat.TokenKind, error) {
+	t, err := a.server.Inspect(ctx, token)
+	switch {
+	case errors.Is(err, authserver.ErrTokenExpired):
+		return compat.Caller{}, 0, compat.ErrExpired
+	case errors.Is(err, authserver.ErrTokenInvalid):
+		return compat.Caller{}, 0, compat.ErrInvalid
+	case err != nil:
+		return compat.Caller{}, 0, err
+	case !t.Legacy || t.Subject == "" || t.Role != "":
+		return compat.Caller{}, 0, compat.ErrInvalid
+	}
+	user, err := a.store.Users.User(ctx, t.Subject)
+	if err := accountError(err); errors.Is(err, compat.ErrNotFound) || err == nil && !user.Active {
+		return compat.Caller{}, 0, compat.ErrInvalid
+	} else if err != nil {
+		return compat.Caller{}, 0, err
+	}
+	caller, err := a.caller(ctx, user)
+	if t.Kind == authserver.KindRefresh {
+		return caller, compat.RefreshToken, err
+	}
+	return caller, compat.OperationToken, err
+}
+
+// caller names a user's role only if the role still exists. A super user's role does.
+func (a *accounts) caller(ctx context.Context, u storage.User) (compat.Caller, error) {
+	c := compat.Caller{Name: u.Name, Role: u.Role, SuperUser: u.SuperUser}
+	if c.SuperUser || c.Role == "" {
+		return c, nil
+	}
+	if _, err := a.store.Users.Role(ctx, u.Role); err != nil {
+		if err := accountError(err); !errors.Is(err, compat.ErrNotFound) {
+			return compat.Caller{}, err
+		}
+		c.Role = ""
+	}
+	return c, nil
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/opgrant/opgrant"
+)
+
+// health serves the liveness and readiness checks.
+type health struct {
+	ready    func(context.Context) error // opgrant.Server.Ready
+	log      *slog.Logger
+	draining atomic.Bool
+	failing  atomic.Bool // an outage is logged when it begins and ends, not on each check
+}
+
+// live does not ask Redis: restarting the process would not repair it.
+func (h *health) live(w http.ResponseWriter, _ *http.Request) {
+	writePlain(w, http.StatusOK, "alive\n")
+}
+
+// readiness tells whether to send requests here.
+func (h *health) readiness(w http.ResponseWriter, r *http.Request) {
+	if h.draining.Load() {
+		writePlain(w, http.StatusServiceUnavailable, "draining\n")
+		return
+	}
+	err := h.ready(r.Context())
+	if errors.Is(err, opgrant.ErrStarting) {
+		w.Header().Set("Retry-After", "1")
+		writePlain(w, http.StatusServiceUnavailable, "starting\n")
+		return
+	}
+	if err == nil {
+		if h.failing.Swap(false) {
+			h.log.Info("ready again")
+		}
+		writePlain(w, http.StatusOK, "ready\n")
+		return
+	}
+	if r.Context().Err() == nil && !h.failing.Swap(true) {
+		h.log.Warn("not ready", "error", err)
+	}
+	w.Header().Set("Retry-After", "1")
+	writePlain(w, http.StatusServiceUnavailable, "not ready\n")
+}
+
+func writePlain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+
+	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/compat"
+	"github.com/opgrant/opgrant/config"
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
+)
+
+func storageOptions(cfg *config.Config) storage.Options {
+	return storage.Options{
+		Prefix:          cfg.Redis.Prefix,
+		Secret:          []byte(cfg.Secret),
+		Replicas:        cfg.Durability.Replicas,
+		ReplicaTimeout:  cfg.Durability.Timeout,
+		CredentialCache: cfg.Compat.BasicCacheTTL,
+		Password:        cfg.Passwords.Costs(),
+	}
+}
+
+func keysConfig(c config.Keys) keys.Config {
+	return keys.Config{
+		RSABits:     c.Bits,
+		Lead:        c.Lead,
+		MaxTokenTTL: c.MaxTokenTTL,
+		RotateEvery: c.RotateEvery,
+	}
+}
+
+func throttleLimits(c config.Throttle) throttle.Limits {
+	if c.Disabled {
+		off := throttle.Limit{Failures: -1}
+		return throttle.Limits{PerUser: off, PerAddress: off}
+	}
+	return throttle.Limits{
+		PerUser:    throttle.Limit{Failures: c.PerUser, Period: c.Window},
+		PerAddress: throttle.Limit{Failures: c.PerAddress, Period: c.Window},
+	}
+}
+
+// upstream is nil where none is configured.
+func upstream(c config.Compat, onShadow func(compat.ShadowResult)) *compat.Upstream {
+	if c.Upstream == "" {
+		return nil
+	}
+	return &compat.Upstream{
+		URL:           c.Upstream,
+		Timeout:       c.UpstreamTimeout,
+		Authorization: upstreamCredentials(c),
+		Shadow:        c.Shadow,
+		OnShadow:      onShadow,
+	}
+}
+
+// upstreamCredentials are sent in place of the caller's where they are configured.
+func upstreamCredentials(c config.Compat) func(context.Context, compat.Caller) (string, error) {
+	if c.UpstreamUsername == "" {
+		return nil
+	}
+	header := "Basic " + base64.StdEncoding.EncodeToString([]byte(c.UpstreamUsername+":"+string(c.UpstreamPassword)))
+	return func(context.Context, compat.Caller) (string, error) { return header, nil }
+}

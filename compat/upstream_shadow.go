@@ -1,0 +1,100 @@
+package compat
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/opgrant/opgrant/compat/internal/strictjson"
+)
+
+// The outcomes of shadowing one operation.
+const (
+	ShadowSame    = "same"    // status and shape agree
+	ShadowDiffers = "differs" // they do not, and both were logged
+	ShadowFailed  = "failed"  // the upstream did not answer
+	ShadowDropped = "dropped" // too many shadowed operations were under way
+)
+
+// ShadowResult compares the answers to one token operation.
+type ShadowResult struct {
+	Operation string
+	Outcome   string
+	// Status is that of the answer here, UpstreamStatus that of the upstream, 0 without an answer.
+	Status, UpstreamStatus int
+}
+
+// shadow sends a token operation that has been answered here to the upstream, in the background, and compares the answers. It
+// logs statuses and the names of members, and never their values, which are passwords and tokens.
+func (u *upstreamClient) shadow(r *http.Request, operation string, body []byte, status int, shape string) {
+	report := func(result ShadowResult) {
+		if u.OnShadow != nil {
+			u.OnShadow(result)
+		}
+	}
+	select {
+	case u.shadows <- struct{}{}:
+	default:
+		report(ShadowResult{Operation: operation, Outcome: ShadowDropped, Status: status})
+		return
+	}
+	header := http.Header{}
+	for _, name := range []string{"Content-Type", "Authorization", "User-Agent"} {
+		if values := r.Header.Values(name); len(values) > 0 {
+			header[name] = values
+		}
+	}
+	ctx := context.WithoutCancel(r.Context())
+	go func() {
+		defer func() { <-u.shadows }()
+		ctx, cancel := context.WithTimeout(ctx, u.Timeout)
+		defer cancel()
+		result := ShadowResult{Operation: operation, Outcome: ShadowFailed, Status: status}
+		defer func() { report(result) }()
+		upstreamStatus, answer, err := u.post(ctx, header, body)
+		if err != nil {
+			u.log.WarnContext(ctx, "upstream did not answer in shadow mode", "operation", operation, "error", err)
+			return
+		}
+		result.UpstreamStatus, result.Outcome = upstreamStatus, ShadowSame
+		if upstreamShape := shapeOfBody(answer); upstreamStatus != status || upstreamShape != shape {
+			result.Outcome = ShadowDiffers
+			u.log.WarnContext(ctx, "upstream answers differently", "operation", operation,
+				"status", status, "upstream_status", upstreamStatus, "shape", shape, "upstream_shape", upstreamShape)
+		}
+	}()
+}
+
+// shapeOf is the shape of the answer here.
+func shapeOf(result any, err error) string {
+	if err != nil {
+		return shapeOfBody(asAPIError(err).encode())
+	}
+	return shapeOfBody(encodeJSON(result))
+}
+
+// maxShape bounds the names of members in a shape, and their number.
+const maxShape = 32
+
+// shapeOfBody names the members of an object and their types. A name that has other characters than letters, digits and _ is replaced: an upstream could
+// put a value into it.
+func shapeOfBody(body []byte) string {
+	top, members, err := strictjson.Parse(body)
+	if err != nil {
+		return "not JSON"
+	}
+	if top.Kind() != strictjson.Object {
+		return top.Kind().String()
+	}
+	names := make([]string, 0, len(members))
+	for _, m := range members {
+		name := m.Key
+		if !namePattern.MatchString(name) || len(name) > maxShape {
+			name = "?"
+		}
+		names = append(names, name+":"+m.Value.Kind().String())
+	}
+	slices.Sort(names)
+	return "{" + strings.Join(names[:min(len(names), maxShape)], ",") + "}"
+}

@@ -1,0 +1,75 @@
+package opgrant
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/compat"
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
+)
+
+// Config configures a Server. Issuer and Redis are required; every other zero value is a sound default.
+type Config struct {
+	// Issuer is the URL of the server as clients know it, without a trailing slash (RFC 8414 section 2).
+	Issuer string
+
+	// Redis holds all state. Make it with storage.Connect, which sets the timeouts that the store needs. The caller closes it
+	// after Run has returned.
+	Redis redis.UniversalClient
+
+	// Storage tunes the store: key prefix, secret, password costs, durability.
+	Storage storage.Options
+
+	// Keys tunes the signing keys. Its Store is filled in. RotateEvery is zero by default: keys rotate by command only.
+	Keys keys.Config
+
+	// AccessTTL and RefreshTTL are how long tokens are valid whose client does not say. Default: 1 h (24 h for the legacy
+	// profile) and 30 days.
+	AccessTTL, RefreshTTL time.Duration
+
+	// Audience is the audience of access tokens whose request names none (RFC 9068 section 3). Default: the issuer.
+	Audience string
+
+	// Throttle limits failed logins, on both APIs together. Default: 10 per user and 100 per address in five minutes. A
+	// negative number of failures turns a limit off.
+	Throttle throttle.Limits
+
+	// Operations tunes the operations API. Token, Authenticator, Users, Roles and the Importer of its Upstream are filled in.
+	// ClientID names a client in the store, "operations" by default: create it, or logins by that API fail.
+	Operations compat.Config
+	// DisableOperations leaves the OAuth endpoints alone.
+	DisableOperations bool
+
+	// Prepare is called by Run when Redis answers, before the server becomes ready; create users and clients in it. It is
+	// called again when it returns an error that is fosite.ErrTemporarilyUnavailable. Any other error ends Run.
+	Prepare func(context.Context, *Server) error
+
+	// OnTokenIssued is called after each token response of the token endpoint, those for the operations API included. It
+	// must not block.
+	OnTokenIssued func(authserver.TokenIssued)
+
+	// Log gets what operators need to know, never a secret or a token. Default: slog.Default.
+	Log *slog.Logger
+}
+
+// defaultOperationsClient is the client by which operations log in.
+const defaultOperationsClient = "operations"
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Operations.ClientID == "" {
+		c.Operations.ClientID = defaultOperationsClient
+	}
+	if c.Operations.Log == nil {
+		c.Operations.Log = c.Log
+	}
+	return c
+}

@@ -1,0 +1,56 @@
+package opgrant
+
+import (
+	"net/http"
+	"path"
+
+	"github.com/opgrant/opgrant/compat"
+	"github.com/opgrant/opgrant/storage/throttle"
+)
+
+// newHandler joins the two APIs.
+func (s *Server) newHandler(throttle *throttle.Throttle) (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.Handle("/oauth2/", s.OAuth)
+	mux.Handle("/.well-known/", s.OAuth)
+	if s.config.DisableOperations {
+		mux.Handle("/", s.OAuth)
+		return mux, nil
+	}
+	operations, err := s.newOperations(throttle)
+	if err != nil {
+		return nil, err
+	}
+	// The mux would redirect a path that is not clean. The operations API answers each path as it was sent.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" && cleanPath(r.URL.Path) {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		operations.ServeHTTP(w, r)
+	}), nil
+}
+
+// newOperations puts the operations API in front of the token endpoint and the store.
+func (s *Server) newOperations(throttle *throttle.Throttle) (http.Handler, error) {
+	accounts := &accounts{store: s.Store, server: s.OAuth, throttle: throttle, log: s.config.Log}
+	c := s.config.Operations
+	c.Token = s.OAuth.Token()
+	c.Authenticator, c.Users, c.Roles = accounts, accounts, accounts
+	c.OnOperation = s.operationServed
+	if c.Upstream != nil {
+		upstream := *c.Upstream
+		upstream.Importer = accounts
+		c.Upstream = &upstream
+	}
+	return compat.New(c)
+}
+
+// cleanPath tells whether a ServeMux would serve the path rather than redirect it.
+func cleanPath(p string) bool {
+	if p == "" || p[0] != '/' {
+		return false
+	}
+	clean := path.Clean(p)
+	return p == clean || p == clean+"/"
+}

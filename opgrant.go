@@ -1,0 +1,85 @@
+package opgrant
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
+	"github.com/opgrant/opgrant/storage/usage"
+)
+
+// Server serves both APIs. It is safe for concurrent use. Its fields must not be set.
+type Server struct {
+	// Store has the clients and sessions, and as fields the users with their roles.
+	Store *storage.Store
+	// Keys are the signing keys. They are empty until Run has opened them.
+	Keys *keys.Set
+	// OAuth serves the OAuth endpoints alone.
+	OAuth *authserver.Server
+	// Usage counts who calls which API.
+	Usage *usage.Counter
+
+	config  Config
+	handler http.Handler
+	started chan struct{} // closed when Run has prepared the store and opened the keys
+}
+
+// New returns a Server, or says what is wrong with the config. It does not talk to Redis: Run does.
+func New(config Config) (*Server, error) {
+	if config.Redis == nil {
+		return nil, errors.New("opgrant: no Redis client")
+	}
+	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
+	var err error
+	if s.Store, err = storage.New(config.Redis, config.Storage); err != nil {
+		return nil, err
+	}
+	keyConfig := config.Keys
+	keyConfig.Store = s.Store.Keys
+	if s.Keys, err = keys.New(keyConfig); err != nil {
+		return nil, err
+	}
+	s.Usage = s.Store.NewUsageCounter()
+
+	throttle := s.throttle()
+	oauth := authserver.Config{
+		Issuer:        config.Issuer,
+		Storage:       s.Store,
+		Users:         s.Store.Users,
+		Keys:          s.Keys,
+		AccessTTL:     config.AccessTTL,
+		RefreshTTL:    config.RefreshTTL,
+		Audience:      config.Audience,
+		OnTokenIssued: s.tokenIssued,
+		Log:           s.config.Log,
+	}
+	if throttle != nil {
+		oauth.Throttle = throttle // a nil *throttle.Throttle would not be a nil interface
+	}
+	if s.OAuth, err = authserver.New(oauth); err != nil {
+		return nil, err
+	}
+	if s.handler, err = s.newHandler(throttle); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ServeHTTP serves the OAuth endpoints below /oauth2/ and /.well-known/ and, unless it is disabled, the operations API on every
+// other path. The address of the client is r.RemoteAddr: behind a reverse proxy, set it before.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Issuer returns the URL that names the server in its tokens.
+func (s *Server) Issuer() string { return s.config.Issuer }
+
+// throttle returns what limits failed logins on both APIs, nil when nothing does.
+func (s *Server) throttle() *throttle.Throttle {
+	limits := s.config.Throttle
+	if limits.PerUser.Failures < 0 && limits.PerAddress.Failures < 0 {
+		return nil
+	}
+	return s.Store.Users.NewThrottle(limits)
+}

@@ -1,0 +1,83 @@
+package opgrant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// ErrStarting is the answer of Ready before Run has opened the signing keys and prepared the store.
+var ErrStarting = fmt.Errorf("opgrant: still starting: %w", fosite.ErrTemporarilyUnavailable)
+
+// retryEvery is how long Run waits before it asks an unavailable Redis again.
+const retryEvery = 500 * time.Millisecond
+
+// Ready returns nil when requests can be answered: Run has finished its preparations, and Redis accepts writes. It takes one
+// round trip, and is meant for a health check.
+func (s *Server) Ready(ctx context.Context) error {
+	select {
+	case <-s.started:
+		return s.Store.Ready(ctx)
+	default:
+		return ErrStarting
+	}
+}
+
+// Started is closed when Run has finished its preparations.
+func (s *Server) Started() <-chan struct{} { return s.started }
+
+// Run waits for Redis, prepares the store and opens the signing keys, creating them in an empty store. Then it keeps the keys
+// up to date and writes usage counts to Redis until ctx ends, and returns nil. It returns an error when the preparation fails
+// for another reason than an unavailable Redis. Call it once.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	close(s.started)
+	var background sync.WaitGroup
+	background.Go(func() { s.Keys.Run(ctx, s.config.Log) })
+	background.Go(func() {
+		if err := s.Usage.Run(ctx); err != nil {
+			s.config.Log.Warn("the last usage counts are lost", "error", err)
+		}
+	})
+	background.Wait()
+	return nil
+}
+
+// start retries what needs Redis until it succeeds, or fails for a reason that waiting does not change.
+func (s *Server) start(ctx context.Context) error {
+	for attempt := 0; ; attempt++ {
+		err := s.prepare(ctx)
+		if err == nil || !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+			return err
+		}
+		if attempt%10 == 0 {
+			s.config.Log.Warn("waiting for Redis", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+func (s *Server) prepare(ctx context.Context) error {
+	if err := s.Store.Ready(ctx); err != nil {
+		return err
+	}
+	if s.config.Prepare != nil {
+		if err := s.config.Prepare(ctx, s); err != nil {
+			return err
+		}
+	}
+	return s.Keys.Open(ctx)
+}

@@ -1,0 +1,158 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
+)
+
+// account is what Redis holds about a subject.
+type account struct {
+	tag        string
+	record     []byte   // the user record, nil where there is none
+	superRoles []string // the roles that make a super user
+}
+
+// accountRead reads accounts as part of a pipeline: a GET for each, and one SMEMBERS for the super-user roles.
+type accountRead struct {
+	keys    redisdb.Keys
+	tags    []string
+	noRoles bool // leaves out the SMEMBERS
+
+	records    []*redis.StringCmd
+	superRoles *redis.StringSliceCmd
+}
+
+func (u *Users) readAccounts(names ...string) *accountRead {
+	r := &accountRead{keys: u.db.Keys, tags: make([]string, len(names))}
+	for i, name := range names {
+		r.tags[i] = redisdb.SubjectTag(name)
+	}
+	return r
+}
+
+func (r *accountRead) queue(ctx context.Context, p redis.Pipeliner) {
+	r.records = make([]*redis.StringCmd, len(r.tags))
+	for i, tag := range r.tags {
+		r.records[i] = p.Get(ctx, r.keys.User(tag))
+	}
+	if !r.noRoles {
+		r.superRoles = p.SMembers(ctx, r.keys.SuperRoles())
+	}
+}
+
+// err returns what went wrong in the pipeline, whose own error is given. A user that is not there is not an error.
+func (r *accountRead) err(pipeline error) error {
+	commands := make([]redis.Cmder, 0, len(r.records)+1)
+	for _, c := range r.records {
+		commands = append(commands, c)
+	}
+	if r.superRoles != nil {
+		commands = append(commands, r.superRoles)
+	}
+	return redisdb.FirstError(pipeline, commands...)
+}
+
+// account returns one of the accounts. Call it after err returned nil.
+func (r *accountRead) account(i int) *account {
+	a := &account{tag: r.tags[i]}
+	if r.superRoles != nil {
+		a.superRoles = r.superRoles.Val()
+	}
+	if r.records[i].Err() == nil {
+		a.record = []byte(r.records[i].Val())
+	}
+	return a
+}
+
+// account returns what is stored about a subject: from the unit of work in the context if that has read it, otherwise from
+// Redis in one round trip. When there is no such user the record is nil; whether Redis has lost it is not checked.
+func (u *Users) account(ctx context.Context, op, name string) (*account, error) {
+	if a := batchFrom(ctx).known(name); a != nil {
+		return a, nil
+	}
+	read := u.readAccounts(name)
+	if err := u.run(ctx, op, read); err != nil {
+		return nil, err
+	}
+	a := read.account(0)
+	batchFrom(ctx).remember(a)
+	return a, nil
+}
+
+// accounts reads the accounts of some users, in one round trip and in their order.
+func (u *Users) accounts(ctx context.Context, op string, names []string) ([]*account, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	read := u.readAccounts(names...)
+	if err := u.run(ctx, op, read); err != nil {
+		return nil, err
+	}
+	list := make([]*account, len(names))
+	for i := range list {
+		list[i] = read.account(i)
+	}
+	return list, nil
+}
+
+func (u *Users) run(ctx context.Context, op string, read *accountRead) error {
+	return u.db.Do(ctx, op, func(ctx context.Context) error {
+		_, err := u.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			read.queue(ctx, p)
+			return nil
+		})
+		return read.err(err)
+	})
+}
+
+// readBeside reads the account in the round trip of Throttle.Reserve, for the unit of work in the context.
+func (u *Users) readBeside(ctx context.Context, name string) (queue func(redis.Pipeliner), done func() error) {
+	b := batchFrom(ctx)
+	if b == nil || b.known(name) != nil {
+		return nil, nil
+	}
+	read := u.readAccounts(name)
+	queue = func(p redis.Pipeliner) { read.queue(ctx, p) }
+	done = func() error {
+		if err := read.err(nil); err != nil {
+			return unavailable.Error("read user", err)
+		}
+		b.remember(read.account(0))
+		return nil
+	}
+	return queue, done
+}
+
+// userState is the part of a user record that sessions depend on.
+type userState struct {
+	Revision string `json:"rev"`
+	Active   bool   `json:"active"`
+}
+
+func decodeUserState(record []byte) (userState, error) {
+	var s userState
+	if err := json.Unmarshal(record, &s); err != nil {
+		return s, unavailable.Error("read user", fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
+	}
+	return s, nil
+}
+
+// checkActive returns fosite.ErrNotFound when the user of a session is disabled: none of its tokens is valid until the user
+// is enabled again. A subject without a record is a user of another directory, and active.
+func (a *account) checkActive() error {
+	if a.record == nil {
+		return nil
+	}
+	s, err := decodeUserState(a.record)
+	if err == nil && !s.Active {
+		return fosite.ErrNotFound
+	}
+	return err
+}

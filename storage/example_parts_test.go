@@ -1,0 +1,124 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/ory/fosite"
+	fositestorage "github.com/ory/fosite/storage"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/throttle"
+)
+
+// connectFake stands for storage.Connect with the address of your Redis.
+func connectFake() (rdb redis.UniversalClient, stop func()) {
+	fake, err := miniredis.Run()
+	if err != nil {
+		panic(err)
+	}
+	return storage.Connect(redis.UniversalOptions{Addrs: []string{fake.Addr()}}), fake.Close
+}
+
+// Tokens alone, for a fosite server that keeps clients and users elsewhere.
+func ExampleNewTokens() {
+	rdb, stop := connectFake()
+	defer stop()
+	clients := fositestorage.NewMemoryStore()
+	clients.Clients["app"] = &fosite.DefaultClient{ID: "app", Public: true}
+	tokens, err := storage.NewTokens(rdb, clients, storage.Options{Grace: 10 * time.Second})
+	if err != nil {
+		panic(err)
+	}
+
+	ctx := context.Background()
+	request := fosite.NewAccessRequest(&fosite.DefaultSession{Subject: "alice"})
+	request.ID = storage.NewSessionID("alice")
+	request.Client = clients.Clients["app"]
+	signature := storage.Signature(request.ID, "the access token")
+	if err := tokens.CreateAccessTokenSession(ctx, signature, request); err != nil {
+		panic(err)
+	}
+	found, err := tokens.GetAccessTokenSession(ctx, signature, &fosite.DefaultSession{})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(found.GetClient().GetID(), found.GetSession().GetSubject())
+	if err := tokens.RevokeSubject(ctx, "alice"); err != nil {
+		panic(err)
+	}
+	_, err = tokens.GetAccessTokenSession(ctx, signature, nil)
+	fmt.Println(errors.Is(err, fosite.ErrNotFound))
+	// Output:
+	// app alice
+	// true
+}
+
+// Users alone, with a limit on failed logins.
+func ExampleNewUsers() {
+	rdb, stop := connectFake()
+	defer stop()
+	users, err := storage.NewUsers(rdb, storage.Options{})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonderland"); err != nil {
+		panic(err)
+	}
+
+	limit := users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 3}})
+	login := func(name, password, address string) error {
+		wait, err := limit.Reserve(ctx, name, address)
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			return errors.New("too many attempts have failed")
+		}
+		_, err = users.Authenticate(ctx, name, password)
+		switch {
+		case errors.Is(err, fosite.ErrTemporarilyUnavailable):
+			return errors.Join(err, limit.Cancel(ctx, name, address))
+		case err == nil:
+			return limit.Succeeded(ctx, name, address)
+		}
+		return err // the failure stays counted
+	}
+	fmt.Println(login("alice", "wonderland", "192.0.2.1"))
+	for range 4 {
+		err = login("alice", "looking-glass", "192.0.2.1")
+	}
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// too many attempts have failed
+}
+
+// Clients alone, for a fosite server that keeps its tokens elsewhere.
+func ExampleNewClients() {
+	rdb, stop := connectFake()
+	defer stop()
+	clients, err := storage.NewClients(rdb, storage.Options{})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := clients.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password"}}); err != nil {
+		panic(err)
+	}
+	client, err := clients.GetClient(ctx, "app")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(client.GetID(), client.GetGrantTypes())
+	_, err = clients.GetClient(ctx, "other")
+	fmt.Println(errors.Is(err, fosite.ErrNotFound))
+	// Output:
+	// app [password]
+	// true
+}

@@ -1,0 +1,97 @@
+package password
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// Cache remembers for a while which credentials were verified, for clients that send their password with every request. It
+// saves only the hashing: the user record is read each time, so that a user who is disabled or dropped is refused at once.
+// The stored hash is part of an entry, so that no entry is found after the password was changed.
+//
+// Entries are HMACs under a random key of this process. They contain no password, and cannot be used to guess one without
+// that key. Only successes are remembered. A nil *Cache remembers nothing. It is safe for concurrent use.
+type Cache struct {
+	// Now is the clock. NewCache sets time.Now.
+	Now func() time.Time
+
+	ttl time.Duration
+	key [32]byte
+
+	mutex   sync.Mutex
+	entries map[verified]time.Time // :: credentials → when they are to be verified again
+}
+
+type verified [sha256.Size]byte
+
+// maxCached bounds the memory of the cache to about a megabyte.
+const maxCached = 10_000
+
+// NewCache returns a cache that remembers for ttl, or nil when ttl is not positive.
+func NewCache(ttl time.Duration) *Cache {
+	if ttl <= 0 {
+		return nil
+	}
+	c := &Cache{ttl: ttl, Now: time.Now, entries: make(map[verified]time.Time)}
+	_, _ = rand.Read(c.key[:]) // never fails: crypto/rand aborts the program instead
+	return c
+}
+
+func (c *Cache) entry(stored, name, password string) verified {
+	mac := hmac.New(sha256.New, c.key[:])
+	var length [8]byte
+	for _, part := range []string{stored, name, password} {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	return verified(mac.Sum(nil))
+}
+
+// Has tells whether this password was verified for the user with this stored hash.
+func (c *Cache) Has(stored, name, password string) bool {
+	if c == nil {
+		return false
+	}
+	e := c.entry(stored, name, password)
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	until, ok := c.entries[e]
+	return ok && c.Now().Before(until)
+}
+
+// Add remembers a password that was verified.
+func (c *Cache) Add(stored, name, password string) {
+	if c == nil {
+		return
+	}
+	e := c.entry(stored, name, password)
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if len(c.entries) >= maxCached {
+		c.evict()
+	}
+	c.entries[e] = c.Now().Add(c.ttl)
+}
+
+// evict removes what has expired and, if that is too little, random entries until a tenth of the cache is free. An entry that
+// is removed too early costs one hash.
+func (c *Cache) evict() {
+	now := c.Now()
+	for e, until := range c.entries {
+		if !now.Before(until) {
+			delete(c.entries, e)
+		}
+	}
+	spare := maxCached / 10
+	for e := range c.entries {
+		if len(c.entries) <= maxCached-spare {
+			return
+		}
+		delete(c.entries, e)
+	}
+}

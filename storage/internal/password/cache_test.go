@@ -1,0 +1,26 @@
+package password
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestCacheIsBounded(t *testing.T) {
+	c := NewCache(time.Minute)
+	for i := range 3 * maxCached {
+		c.Add("hash", fmt.Sprint(i), "password")
+		if !c.Has("hash", fmt.Sprint(i), "password") {
+			t.Fatalf("entry %d is not there", i)
+		}
+	}
+	if n := len(c.entries); n > maxCached {
+		t.Errorf("%d entries", n)
+	}
+	if c.Has("has", "h0", "password") || c.Has("hash", "0password", "") {
+		t.Error("parts run into each other")
+	}
+	if other := NewCache(time.Minute); other.key == c.key {
+		t.Error("two caches have one key")
+	}
+}

@@ -1,0 +1,123 @@
+package redisdb
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+)
+
+// Keys names every Redis key of the store. No name holds a token, a user name or a client ID, only hashes of them.
+//
+//	key             holds                                                    TTL
+//	s:{tag}:name    a session: one login with all its tokens                 until its last token expires
+//	a:{tag}:name:h  sealed answer to a refresh, h = hash of the used token   the grace period
+//	i:{tag}         index of a subject's sessions: name:client → expiry      until the last session expires
+//	e:{tag}         evicted sessions of a subject: name → expiry             until the last session expires
+//	u:{tag}         a user                                                   none
+//	d:{tag}         mark of a user who was dropped                           a year
+//	p:hash          pointer from a foreign signature to its session          as the token
+//	r:hash          pointer from a foreign request ID to its session         as the token
+//	n:hash          index of a client's sessions: tag+name → expiry          until the last session expires
+//	c:hash          a client                                                 none
+//	j:hash          an assertion or an imported token that was used once     until it expires
+//	t:hash          failed logins of a user or an address                    until the counter is empty
+//	clients         IDs of all clients (set)                                 none
+//	users           names of all users (sorted set)                          none
+//	{roles}         roles (hash)                                             none
+//	{roles}:supers  IDs of the roles that make a super user (set)            none
+//	keys            the signing keys                                         none
+//	meter           who uses which API (hash)                                180 days after the last use
+//	epoch           random value by which an emptied Redis is recognised     none
+//	probe           written by the readiness check                           a minute
+//
+// {tag} is a Redis Cluster hash tag made of the subject: all of one user lies in one slot, so that one script can read the
+// user and end other sessions of that user. "Foreign" are signatures and request IDs that this store did not make; they do
+// not tell where the session is.
+type Keys struct{ Prefix string }
+
+// Session is the key of a session. tag and name are the two halves of a session key of package storage.
+func (k Keys) Session(tag, name string) string { return k.Prefix + "s:{" + tag + "}:" + name }
+
+// Answer is the key of the sealed answer to a refresh by the token whose hash is used.
+func (k Keys) Answer(tag, name, used string) string {
+	return k.Prefix + "a:{" + tag + "}:" + name + ":" + used
+}
+
+// SubjectIndex is the key of the index of a subject's sessions.
+func (k Keys) SubjectIndex(tag string) string { return k.Prefix + "i:{" + tag + "}" }
+
+// Evicted is the key of a subject's evicted sessions.
+func (k Keys) Evicted(tag string) string { return k.Prefix + "e:{" + tag + "}" }
+
+// User is the key of a user.
+func (k Keys) User(tag string) string { return k.Prefix + "u:{" + tag + "}" }
+
+// Dropped is the key of the mark of a dropped user.
+func (k Keys) Dropped(tag string) string { return k.Prefix + "d:{" + tag + "}" }
+
+// SignaturePointer is the key that leads from a foreign signature to its session.
+func (k Keys) SignaturePointer(signature string) string { return k.Prefix + "p:" + Hash(signature) }
+
+// RequestPointer is the key that leads from a foreign request ID to its session.
+func (k Keys) RequestPointer(requestID string) string { return k.Prefix + "r:" + Hash(requestID) }
+
+// ClientIndex is the key of the index of a client's sessions.
+func (k Keys) ClientIndex(clientID string) string {
+	return k.Prefix + "n:" + Hash(clientID)[:TagLength]
+}
+
+// Client is the key of a client.
+func (k Keys) Client(clientID string) string { return k.Prefix + "c:" + Hash(clientID)[:TagLength] }
+
+// Assertion is the key of a used assertion.
+func (k Keys) Assertion(jti string) string { return k.Prefix + "j:" + Hash(jti) }
+
+// Throttle is the key of a counter of failed logins.
+func (k Keys) Throttle(counter string) string { return k.Prefix + "t:" + Hash(counter)[:TagLength] }
+
+// Clients is the key of the set of client IDs.
+func (k Keys) Clients() string { return k.Prefix + "clients" }
+
+// Users is the key of the sorted set of user names.
+func (k Keys) Users() string { return k.Prefix + "users" }
+
+// Roles is the key of the hash of roles.
+func (k Keys) Roles() string { return k.Prefix + "{roles}" }
+
+// SuperRoles is the key of the set of roles that make a super user.
+func (k Keys) SuperRoles() string { return k.Prefix + "{roles}:supers" }
+
+// SigningKeys is the key of the signing keys.
+func (k Keys) SigningKeys() string { return k.Prefix + "keys" }
+
+// Usage is the key of the hash that counts who uses which API.
+func (k Keys) Usage() string { return k.Prefix + "meter" }
+
+// Epoch is the key by which an emptied Redis is recognised.
+func (k Keys) Epoch() string { return k.Prefix + "epoch" }
+
+// Probe is the key that the readiness check writes.
+func (k Keys) Probe() string { return k.Prefix + "probe" }
+
+const (
+	// TagLength is the length of a hash tag, and of RandomID: base64url of 16 bytes.
+	TagLength = 22
+	// HashLength is the length of Hash: base64url of 32 bytes.
+	HashLength = 43
+)
+
+// Hash returns SHA-256 as base64url.
+func Hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// SubjectTag returns the hash tag of a subject.
+func SubjectTag(subject string) string { return Hash("subject\x00" + subject)[:TagLength] }
+
+// RandomID returns 128 random bits as base64url.
+func RandomID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

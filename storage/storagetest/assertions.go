@@ -1,0 +1,91 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// isRefusal reports whether the error says that a token is not valid. Any other error means that the store is unavailable.
+func isRefusal(err error) bool {
+	return errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrInactiveToken) ||
+		errors.Is(err, fosite.ErrSerializationFailure)
+}
+
+// wantRefused checks that a token is refused: not found or inactive.
+func (c *check) wantRefused(what string, req fosite.Requester, err error) {
+	switch {
+	case err == nil:
+		c.errorf("%s is still accepted", what)
+	case errors.Is(err, fosite.ErrInactiveToken) && req == nil:
+		c.errorf("%s: ErrInactiveToken without the request, whose ID fosite needs to end the session", what)
+	case !errors.Is(err, fosite.ErrInactiveToken) && !errors.Is(err, fosite.ErrNotFound):
+		c.errorf("%s: %v, want ErrInactiveToken or ErrNotFound", what, err)
+	}
+}
+
+func (c *check) wantAccepted(what string, _ fosite.Requester, err error) {
+	if err != nil {
+		c.errorf("%s is not accepted: %v", what, err)
+	}
+}
+
+// wantInactive checks for the error by which fosite detects reuse.
+func (c *check) wantInactive(what string, l login) {
+	req, err := c.getRefresh(l)
+	if !errors.Is(err, fosite.ErrInactiveToken) {
+		c.errorf("%s: error %v, want ErrInactiveToken", what, err)
+		return
+	}
+	if req == nil {
+		c.errorf("%s: ErrInactiveToken without the request, whose ID fosite needs to end the session", what)
+		return
+	}
+	if req.GetID() != l.req.GetID() {
+		c.errorf("%s: request ID %q, want %q", what, req.GetID(), l.req.GetID())
+	}
+}
+
+// wantSame compares what a store returned with what was stored.
+func (c *check) wantSame(got, want fosite.Requester) {
+	if got == nil {
+		c.fatalf("no error and no request")
+	}
+	same := func(what string, got, want any) {
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			c.errorf("%s is %v, want %v", what, got, want)
+		}
+	}
+	same("ID", got.GetID(), want.GetID())
+	same("RequestedAt", got.GetRequestedAt().Unix(), want.GetRequestedAt().Unix())
+	same("requested scopes", sorted(got.GetRequestedScopes()), sorted(want.GetRequestedScopes()))
+	same("granted scopes", sorted(got.GetGrantedScopes()), sorted(want.GetGrantedScopes()))
+	same("requested audience", sorted(got.GetRequestedAudience()), sorted(want.GetRequestedAudience()))
+	same("granted audience", sorted(got.GetGrantedAudience()), sorted(want.GetGrantedAudience()))
+	if got.GetClient() == nil {
+		c.errorf("no client")
+	} else {
+		same("client", got.GetClient().GetID(), want.GetClient().GetID())
+	}
+	g, w := got.GetSession(), want.GetSession()
+	if g == nil {
+		c.fatalf("no session")
+	}
+	same("subject", g.GetSubject(), w.GetSubject())
+	same("user name", g.GetUsername(), w.GetUsername())
+	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken} {
+		if d := g.GetExpiresAt(kind).Sub(w.GetExpiresAt(kind)).Abs(); d > time.Second {
+			c.errorf("%s expires %v away from what was stored", kind, d)
+		}
+	}
+	if w, ok := w.(*Session); ok {
+		if g, ok := g.(*Session); ok {
+			same("the session's own fields", g.Claims, w.Claims)
+		}
+	}
+}
+
+func sorted(a fosite.Arguments) []string { return slices.Sorted(slices.Values(a)) }

@@ -1,0 +1,168 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+)
+
+// changeOfToken applies a change to the session of a new token.
+func (t *Tokens) changeOfToken(ctx context.Context, requestID, signature string, change func(s *transition, hash string) error) error {
+	key, _, native := parseSignature(signature)
+	if own, ok := parseSessionID(requestID); !native && ok {
+		key = own
+	}
+	return t.change(ctx, key, func(s *transition) error { return change(s, tokenHash(signature)) })
+}
+
+// change applies a change to a session: within a transaction to its one transition, otherwise as a transition of its own.
+func (t *Tokens) change(ctx context.Context, key sessionKey, change func(s *transition) error) error {
+	b := batchFrom(ctx)
+	if b == nil || b.depth == 0 {
+		s := &transition{key: key}
+		if err := change(s); err != nil {
+			return err
+		}
+		s.Name = s.key.name()
+		answer, err := t.commit(ctx, s)
+		return replayed(answer, err)
+	}
+	s := b.pending
+	if s == nil {
+		s = &transition{key: key}
+	} else if key != "" && s.key != key {
+		return errors.New("storage: one transaction changes one session")
+	}
+	if err := change(s); err != nil {
+		return err
+	}
+	s.Name = s.key.name()
+	b.pending = s
+	return nil
+}
+
+// replayed refuses an earlier answer, of RefreshSession, where the caller has prepared another one.
+func replayed(answer []byte, err error) error {
+	if err == nil && answer != nil {
+		return fosite.ErrSerializationFailure
+	}
+	return err
+}
+
+// fill copies into the transition what the request tells: the stored document, the index entries and the client's policy.
+func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) error {
+	subject := req.GetSession().GetSubject()
+	if s.key == "" {
+		// A foreign request ID. Its session is stored beside the subject's others all the same.
+		tag := redisdb.SubjectTag(subject)
+		if subject == "" {
+			tag = redisdb.Hash(req.GetID())[:redisdb.TagLength]
+		}
+		s.key = sessionKey(tag + redisdb.Hash("request\x00" + req.GetID())[:nameLength])
+	}
+	doc, err := encodeRequest(req)
+	if err != nil {
+		return err
+	}
+	s.Doc = doc
+	if req.GetID() != string(s.key) {
+		s.ID = req.GetID()
+	}
+	client := t.policyOf(req.GetClient())
+	s.clientID = req.GetClient().GetID()
+	s.Max = client.MaxSessionTTL.Milliseconds()
+	if s.Retire {
+		s.Grace = client.Grace.Milliseconds()
+	}
+	s.Address, s.UserAgent = origin(req.GetSession())
+	contained, ok := req.GetSession().(selfContainedSession)
+	s.SelfContained = ok && contained.SelfContainedAccess()
+	if s.key.tag() == redisdb.SubjectTag(subject) {
+		s.Suffix = ":" + redisdb.Hash(s.clientID)[:11]
+		s.Member = s.key.name() + s.Suffix
+		s.Limit = client.SessionsPerUser
+	}
+	if a := batchFrom(ctx).known(subject); a != nil && a.record != nil {
+		state, err := decodeUserState(a.record)
+		if err != nil {
+			return err
+		}
+		s.User = state.Revision
+	}
+	return nil
+}
+
+// addPointers adds to the transition the pointers that a foreign signature and a foreign request ID need.
+func (t *Tokens) addPointers(s *transition, signature string, req fosite.Requester, ttl int64) error {
+	if s.key == "" {
+		return fmt.Errorf("storage: request %q has no session", req.GetID())
+	}
+	add := func(pointer string) {
+		if s.pointers == nil {
+			s.pointers = make(map[string]time.Duration, 3)
+		}
+		s.pointers[pointer] = max(s.pointers[pointer], time.Duration(ttl)*time.Millisecond)
+	}
+	if _, _, native := parseSignature(signature); !native {
+		add(t.db.Keys.SignaturePointer(signature))
+	}
+	if s.ID != "" {
+		add(t.db.Keys.RequestPointer(s.ID))
+	}
+	return nil
+}
+
+// policyClient is a client that says how its sessions behave, as Client does.
+type policyClient interface {
+	fosite.Client
+	Policy() policy.Client
+}
+
+func (t *Tokens) policyOf(client fosite.Client) policy.Client {
+	if c, ok := client.(policyClient); ok {
+		return c.Policy()
+	}
+	return policy.Client{Grace: min(max(t.grace, 0), policy.MaxGrace), SessionsPerUser: t.sessionsPerUser}
+}
+
+// originSession is a session that says from where it was opened or used, for lists that people read.
+type originSession interface {
+	Origin() (address, userAgent string)
+}
+
+// selfContainedSession is a session that may say that its access tokens are self-contained (RFC 7009 section 3): signed, and
+// verified before the store is asked about them. Then they need no record each, however many a client fetches. The
+// signatures must be made by Signature.
+type selfContainedSession interface {
+	SelfContainedAccess() bool
+}
+
+const maxUserAgent = 200
+
+func origin(s fosite.Session) (address, userAgent string) {
+	o, ok := s.(originSession)
+	if !ok {
+		return "", ""
+	}
+	address, userAgent = o.Origin()
+	return address, userAgent[:min(len(userAgent), maxUserAgent)]
+}
+
+// maxTTL is the longest TTL that a key gets. Redis refuses much longer ones.
+const maxTTL = 100 * 365 * 24 * time.Hour
+
+// ttl is the TTL of a token of the request in milliseconds. A session without an expiry means never, but every key must
+// expire: then it is 30 days, fosite's own default.
+func ttl(req fosite.Requester, kind fosite.TokenType) int64 {
+	expires := req.GetSession().GetExpiresAt(kind)
+	if expires.IsZero() {
+		return (30 * 24 * time.Hour).Milliseconds()
+	}
+	return min(time.Until(expires), maxTTL).Milliseconds()
+}

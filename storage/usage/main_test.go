@@ -1,0 +1,10 @@
+package usage
+
+import (
+	"os"
+	"testing"
+
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storagetest.Main(m)) }

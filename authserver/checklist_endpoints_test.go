@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/opgrant/opgrant/authserver"
 )
@@ -52,7 +51,7 @@ func revokedEverywhere(t *testing.T) {
 			t.Errorf("unknown token: %d", r.status)
 		}
 		replica := *ts
-		replica.store, replica.keys = newStore(t, ts.rdb, time.Minute)
+		replica.store, replica.keys = newStore(t, ts.rdb)
 		replica.start(func(c *authserver.Config) { c.Issuer = ts.url })
 		access, refresh := ts.login("web"), ts.login("web")
 		for _, r := range []reply{access, refresh} {

@@ -125,7 +125,7 @@ func oneThrottleForAll(t *testing.T) {
 	if status := operation("wonder land"); status != 429 {
 		t.Errorf("the operations API after ten failures: %d", status)
 	}
-	ts.store, ts.keys = newStore(t, ts.rdb, time.Minute)
+	ts.store, ts.keys = newStore(t, ts.rdb)
 	ts.start(limit)
 	if r := ts.try("other", "alice", "wonder land"); r.status != 429 {
 		t.Errorf("another replica: %d", r.status)

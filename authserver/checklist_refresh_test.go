@@ -79,7 +79,7 @@ func usedStaysUsed(t *testing.T) {
 	server.Kill()
 	server.Restart(t)
 	ts.rdb = dial(t, server.Addr)
-	ts.store, ts.keys = newStore(t, ts.rdb, time.Minute)
+	ts.store, ts.keys = newStore(t, ts.rdb)
 	ts.start(nil)
 	if ts.active(revoked.text("access_token")) {
 		t.Error("a revoked access token is active again")

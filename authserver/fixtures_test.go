@@ -47,7 +47,7 @@ func onRedis(t *testing.T, test func(t *testing.T, ts *testServer)) {
 }
 
 // onRedisAlone runs a test that sends many requests at once. No other test of the package runs at the same time, so that the
-// requests do not time out on a slow machine.
+// requests do not wait long on a slow machine.
 func onRedisAlone(t *testing.T, test func(t *testing.T, ts *testServer)) {
 	t.Helper()
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) { test(t, newTestServer(t, r.Client(t))) })
@@ -60,7 +60,6 @@ func onFake(t *testing.T) *testServer {
 	return newTestServer(t, storagetest.StartMiniredis(t).Client(t))
 }
 
-// newTestServer returns a server whose store waits long for Redis, so that no test depends on the speed of the machine.
 func newTestServer(t *testing.T, rdb redis.UniversalClient) *testServer {
 	t.Helper()
 	return newTestServerWithTimeout(t, rdb, hang)
@@ -79,7 +78,7 @@ func newTestServerWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout t
 	return ts
 }
 
-func newStore(t *testing.T, rdb redis.UniversalClient, timeout time.Duration) (*storage.Store, *keys.Set) {
+func newStore(t *testing.T, rdb redis.UniversalClient) (*storage.Store, *keys.Set) {
 	t.Helper()
 	return newStoreWithTimeout(t, rdb, hang)
 }

@@ -21,7 +21,7 @@ func TestAnotherReplicaServesTheSameSessionsAndKeys(t *testing.T) {
 			return ts.do(req).raw
 		}
 		before := jwks()
-		ts.store, ts.keys = newStore(t, ts.rdb, time.Minute) // without the memory of the first one
+		ts.store, ts.keys = newStore(t, ts.rdb) // without the memory of the first one
 		ts.start(nil)
 		if jwks() != before {
 			t.Error("another JWKS")
@@ -39,7 +39,7 @@ func TestAnotherReplicaServesTheSameSessionsAndKeys(t *testing.T) {
 func TestAKeyOfAnotherReplicaIsKnownAtOnce(t *testing.T) {
 	ts := onFake(t)
 	replica := *ts
-	replica.store, replica.keys = newStore(t, ts.rdb, time.Minute)
+	replica.store, replica.keys = newStore(t, ts.rdb)
 	replica.start(func(c *authserver.Config) { c.Issuer = ts.url })
 	for range 5 {
 		_, err := ts.keys.Rotate(t.Context(), policy.ES256, true)

@@ -28,13 +28,13 @@ type Storage interface {
 	ImportedSessionID(subject, token string) string
 	// TokenSignature returns the signature of a token of the session. It must not reveal the token.
 	TokenSignature(sessionID, token string) string
-	// RefreshSession makes one refresh in one atomic step. presented, access and refresh are signatures: of the refresh token
-	// in the request, and of the new tokens. An empty refresh leaves the presented token valid (static refresh). If the
-	// presented token was rotated within the client's grace, RefreshSession changes nothing and returns the response that
-	// was stored with that rotation; otherwise it stores response, which is encrypted, and returns nil.
+	// RefreshSession makes one refresh in one atomic step. token, access and refresh are signatures: of the refresh token in
+	// the request, and of the new tokens. An empty refresh leaves the token valid (static refresh). If the token was rotated
+	// within the client's grace, RefreshSession changes nothing and returns the response that was stored with that rotation.
+	// Otherwise it stores response, which is encrypted, and returns nil.
 	//
 	// fosite.ErrInactiveToken: the token was used before its grace; the session has been ended.
-	RefreshSession(ctx context.Context, presented, access, refresh string, response []byte, req fosite.Requester) ([]byte, error)
+	RefreshSession(ctx context.Context, token, access, refresh string, response []byte, req fosite.Requester) ([]byte, error)
 	// RevokeSession ends a session with all its tokens. A session that does not exist is not an error.
 	RevokeSession(ctx context.Context, requestID string) error
 }

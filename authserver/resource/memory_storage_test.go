@@ -72,15 +72,15 @@ func (m *memoryStorage) GetRefreshTokenSession(_ context.Context, signature stri
 	return m.get(signature, into)
 }
 
-func (m *memoryStorage) RefreshSession(_ context.Context, presented, access, refresh string, _ []byte, req fosite.Requester) ([]byte, error) {
+func (m *memoryStorage) RefreshSession(_ context.Context, token, access, refresh string, _ []byte, req fosite.Requester) ([]byte, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	if m.sessions[presented] == nil {
+	if m.sessions[token] == nil {
 		return nil, fosite.ErrNotFound
 	}
 	m.sessions[access] = req
 	if refresh != "" {
-		delete(m.sessions, presented)
+		delete(m.sessions, token)
 		m.sessions[refresh] = req
 	}
 	return nil, nil

@@ -11,9 +11,10 @@ import (
 
 // The token types of RFC 8693 section 3 that this server knows.
 const (
-	tokenTypeAccess  = "urn:ietf:params:oauth:token-type:access_token"
-	tokenTypeRefresh = "urn:ietf:params:oauth:token-type:refresh_token"
-	tokenTypeJWT     = "urn:ietf:params:oauth:token-type:jwt"
+	tokenTypes       = "urn:ietf:params:oauth:token-type:" //nolint:gosec // the name of a type
+	tokenTypeAccess  = tokenTypes + "access_token"
+	tokenTypeRefresh = tokenTypes + "refresh_token"
+	tokenTypeJWT     = tokenTypes + "jwt"
 )
 
 // tokenExchangeGrant is token exchange (RFC 8693): the holder of a valid token of a user opens a session of another client

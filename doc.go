@@ -8,7 +8,7 @@
 //	go server.Run(ctx)
 //	http.ListenAndServe(":9925", server)
 //
-// [New] returns a [Server], which is an [net/http.Handler]. [Server.Run] waits for Redis, opens the signing keys and keeps them
+// [New] returns a [Server], an [net/http.Handler]. [Server.Run] waits for Redis, opens the signing keys and keeps them
 // up to date; until it has done so every request that needs them is answered 503. The parts are fields of the Server: create
 // users and clients with its Store.
 //

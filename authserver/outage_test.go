@@ -89,6 +89,9 @@ func sendAll(t *testing.T, list []request) {
 // RFC 7009 section 2.2.1, fosite CVE-2020-15223, and items 34 and 46 of the checklist: an outage is 503, and the tokens are
 // valid after it.
 func TestOutageIs503(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for time-outs")
+	}
 	for name, outage := range map[string]func(t *testing.T, s *storagetest.Server) (heal func()){
 		"frozen": func(t *testing.T, s *storagetest.Server) func() { s.Freeze(t); return func() { s.Thaw(t) } },
 		"killed": func(t *testing.T, s *storagetest.Server) func() { s.Kill(); return func() { s.Restart(t) } },

@@ -41,7 +41,12 @@ func TestAlone(t *testing.T) {
 }
 
 // TestOnRedis runs each script on a redis-server of its own that keeps what it acknowledged.
-func TestOnRedis(t *testing.T) { runOnRedis(t, "redis") }
+func TestOnRedis(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a hundred processes")
+	}
+	runOnRedis(t, "redis")
+}
 
 // TestFaultsOnRedis runs the scripts that measure how long an answer takes.
 func TestFaultsOnRedis(t *testing.T) {

@@ -22,12 +22,17 @@ type Instance struct {
 	offset time.Duration
 }
 
-// Redis runs test as two sub-tests: on miniredis, and on a private redis-server. Where redis-server is not installed the
-// second one is skipped, or fails with RequireEnv set.
+// Redis runs test as two sub-tests: on miniredis, and on a private redis-server. The second one is skipped with -short, and
+// where redis-server is not installed. With RequireEnv set a missing redis-server is a failure.
 func Redis(t *testing.T, test func(t *testing.T, r *Instance)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) { test(t, StartMiniredis(t)) })
-	t.Run("redis-server", func(t *testing.T) { test(t, StartInstance(t)) })
+	t.Run("redis-server", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("left out with -short")
+		}
+		test(t, StartInstance(t))
+	})
 }
 
 // StartMiniredis starts the in-process fake.

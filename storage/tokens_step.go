@@ -124,11 +124,15 @@ type policyClient interface {
 	Policy() policy.Client
 }
 
+// policyOf returns the policy of a client. Its grace is within bounds even for clients of a third-party registry, which
+// nothing has validated.
 func (t *Tokens) policyOf(client fosite.Client) policy.Client {
+	p := policy.Client{Grace: t.grace, SessionsPerUser: t.sessionsPerUser}
 	if c, ok := client.(policyClient); ok {
-		return c.Policy()
+		p = c.Policy()
 	}
-	return policy.Client{Grace: min(max(t.grace, 0), policy.MaxGrace), SessionsPerUser: t.sessionsPerUser}
+	p.Grace = min(max(p.Grace, 0), policy.MaxGrace)
+	return p
 }
 
 // originSession is a session that says from where it was opened or used, for lists that people read.

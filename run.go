@@ -34,22 +34,25 @@ func (s *Server) Started() <-chan struct{} { return s.started }
 // up to date and writes usage counts to Redis until ctx ends, and returns nil. It returns an error when the preparation fails
 // for another reason than an unavailable Redis. Call it once.
 func (s *Server) Run(ctx context.Context) error {
-	if err := s.start(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	close(s.started)
+	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
-	background.Go(func() { s.Keys.Run(ctx, s.config.Log) })
-	background.Go(func() {
+	background.Go(func() { // before the start: requests may be answered, and counted, as soon as the keys are open
 		if err := s.Usage.Run(ctx); err != nil {
 			s.config.Log.Warn("the last usage counts are lost", "error", err)
 		}
 	})
+	err := s.start(ctx)
+	ended := ctx.Err() != nil
+	if err == nil {
+		close(s.started)
+		s.Keys.Run(ctx, s.config.Log)
+	}
+	stop()
 	background.Wait()
-	return nil
+	if ended {
+		return nil
+	}
+	return err
 }
 
 // start retries what needs Redis until it succeeds, or fails for a reason that waiting does not change.
@@ -78,6 +81,9 @@ func (s *Server) prepare(ctx context.Context) error {
 		if err := s.config.Prepare(ctx, s); err != nil {
 			return err
 		}
+	}
+	if s.Keys.Loaded() { // by Prepare
+		return nil
 	}
 	return s.Keys.Open(ctx)
 }

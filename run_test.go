@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
@@ -59,7 +60,13 @@ func TestRunWaitsForRedis(t *testing.T) {
 		t.Errorf("while Redis is unavailable: %d, prepared %d times", w.Code, prepared.Load())
 	}
 	heal()
-	<-s.Started()
+	select {
+	case <-s.Started():
+	case err := <-ended:
+		t.Fatalf("Run ended: %v", err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("Run does not start")
+	}
 	if err := s.Ready(t.Context()); err != nil {
 		t.Errorf("after the start: %v", err)
 	}

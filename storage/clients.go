@@ -92,6 +92,9 @@ func decodeClient(raw string) (*Client, error) {
 	if err := decodeRecord(opReadClient, raw, &stored, &stored.Version); err != nil {
 		return nil, err
 	}
+	if stored.Client == nil { // a record without any member of a client
+		return nil, unavailable.Error(opReadClient, unavailable.ErrRecord)
+	}
 	if stored.MaxSessionTTL == 0 {
 		stored.MaxSessionTTL = stored.OldMaxSessionTTL
 	}
@@ -102,7 +105,8 @@ func decodeClient(raw string) (*Client, error) {
 type storedClient struct {
 	Version int `json:"v"`
 	*Client
-	// OldMaxSessionTTL is the name under which the first build stored MaxSessionTTL.
+	// OldMaxSessionTTL is the name under which the first build stores MaxSessionTTL. It is written too, so that servers of both
+	// builds on one Redis agree.
 	OldMaxSessionTTL Duration `json:"max_session_life,omitzero"`
 }
 
@@ -129,7 +133,7 @@ func (c *Clients) PutClient(ctx context.Context, client *Client) error {
 	if err := client.Validate(); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(storedClient{Version: recordVersion, Client: client})
+	raw, err := json.Marshal(storedClient{Version: recordVersion, Client: client, OldMaxSessionTTL: client.MaxSessionTTL})
 	if err != nil {
 		return fmt.Errorf("storage: encode client: %w", err)
 	}

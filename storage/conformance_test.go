@@ -114,7 +114,7 @@ func sessionKeys(keys []string) []string {
 	var left []string
 	for _, k := range keys {
 		switch strings.SplitN(strings.TrimPrefix(k, "opgrant:"), ":", 2)[0] {
-		case "epoch", "c", "clients", "u", "users", "roles", "supers", "keys", "probe", "t":
+		case "epoch", "c", "clients", "u", "users", "roles", "supers", "keys", "probe", "f":
 		default:
 			left = append(left, k)
 		}

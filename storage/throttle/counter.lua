@@ -5,7 +5,7 @@
 -- ARGV  1 ID of this call   2 failures to add, 1 or -1   3 interval in ms   4 the most failures that fit
 -- reply 0, or the ms to wait when one more does not fit; then nothing was changed
 --
--- A call that ran and whose reply was lost may be sent again: the ID says so.
+-- A call whose reply was lost may be sent again at once without a second effect. After another call in between it counts twice.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local empty, last = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')

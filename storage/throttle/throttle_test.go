@@ -168,7 +168,7 @@ func TestThrottleKeysAreNamedByHashAndExpire(t *testing.T) {
 			if ttl <= 0 || ttl > 31*time.Second || err != nil {
 				t.Errorf("%s expires in %v, %v", key, ttl, err)
 			}
-			if !strings.HasPrefix(key, "opgrant:t:") || strings.Contains(key, "alice") || strings.Contains(key, "192") {
+			if !strings.HasPrefix(key, "opgrant:f:") || strings.Contains(key, "alice") || strings.Contains(key, "192") {
 				t.Errorf("key %q", key)
 			}
 		}

@@ -20,7 +20,7 @@ import (
 //	n:hash          index of a client's sessions: tag+name → expiry          until the last session expires
 //	c:hash          a client                                                 none
 //	j:hash          an assertion or an imported token that was used once     until it expires
-//	t:hash          failed logins of a user or an address                    until the counter is empty
+//	f:hash          failed logins of a user or an address                    until the counter is empty
 //	clients         IDs of all clients (set)                                 none
 //	users           names of all users (sorted set)                          none
 //	{roles}         roles (hash)                                             none
@@ -73,7 +73,7 @@ func (k Keys) Client(clientID string) string { return k.Prefix + "c:" + Hash(cli
 func (k Keys) Assertion(jti string) string { return k.Prefix + "j:" + Hash(jti) }
 
 // Throttle is the key of a counter of failed logins.
-func (k Keys) Throttle(counter string) string { return k.Prefix + "t:" + Hash(counter)[:TagLength] }
+func (k Keys) Throttle(counter string) string { return k.Prefix + "f:" + Hash(counter)[:TagLength] }
 
 // Clients is the key of the set of client IDs.
 func (k Keys) Clients() string { return k.Prefix + "clients" }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/gorilla/mux"
@@ -25,7 +26,9 @@ func Example() {
 		panic(err)
 	}
 	defer fake.Close()
-	store, err := storage.New(storage.Connect(redis.UniversalOptions{Addrs: []string{fake.Addr()}}), storage.Options{})
+	// The time-outs are longer than the defaults for the sake of busy test machines.
+	rdb := storage.Connect(redis.UniversalOptions{Addrs: []string{fake.Addr()}, ReadTimeout: 10 * time.Second})
+	store, err := storage.New(rdb, storage.Options{Timeout: 30 * time.Second})
 	if err != nil {
 		panic(err)
 	}

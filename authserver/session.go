@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,11 @@ type Session struct {
 	LoggedIn       int64 `json:"at,omitempty"`
 	// Role is the role that a login of the legacy profile asked for. Its tokens carry it, and it gets no more tokens.
 	Role string `json:"role,omitempty"`
+	// Key is the ID of the key that signed the newest refresh token, if that is a JWT. MadeFrom are the IDs of the keys that
+	// signed the tokens that the session was made from: an imported token, or the subject tokens of token exchanges. A
+	// session ends when one of these keys is withdrawn.
+	Key      string   `json:"k,omitempty"`
+	MadeFrom []string `json:"mf,omitempty"`
 
 	// The rest belongs to one request and is not stored.
 	claims             map[string]any // about the subject, for new tokens
@@ -31,6 +37,18 @@ type Session struct {
 }
 
 var _ fosite.Session = (*Session)(nil)
+
+// KeysOf returns the IDs of the keys that a stored session depends on. data is a session as encoding/json encodes it.
+func KeysOf(data []byte) ([]string, error) {
+	var s Session
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("authserver: decode session: %w", err)
+	}
+	if s.Key == "" {
+		return s.MadeFrom, nil
+	}
+	return append(slices.Clone(s.MadeFrom), s.Key), nil
+}
 
 // sessionFrom returns the session of a request that this server began.
 func sessionFrom(req fosite.Requester) (*Session, error) {
@@ -95,5 +113,6 @@ func (s *Session) Clone() fosite.Session {
 	c := *s
 	c.claims = maps.Clone(s.claims)
 	c.scopes = slices.Clone(s.scopes)
+	c.MadeFrom = slices.Clone(s.MadeFrom)
 	return &c
 }

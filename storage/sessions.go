@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -28,6 +29,8 @@ type SessionInfo struct {
 	// Refreshable is false for a session that will get no further tokens: it was evicted by a newer login, or its refresh
 	// token was revoked.
 	Refreshable bool `json:"refreshable"`
+	// Data is the fosite session as its own type encoded it. The store does not look into it.
+	Data json.RawMessage `json:"-"`
 }
 
 // SessionsOf lists the sessions of a subject, the one that expires last first. An unknown subject has none.
@@ -163,6 +166,7 @@ func sessionInfo(raw string, key sessionKey, left time.Duration, evicted bool) (
 		LastUsed:    time.UnixMilli(s.LastUsed).UTC(),
 		Expires:     time.Now().Add(left).UTC().Truncate(time.Millisecond),
 		Refreshable: s.Current != "" && !evicted,
+		Data:        d.Session,
 	}, nil
 }
 

@@ -2,10 +2,7 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
-	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
@@ -132,27 +129,20 @@ func (u *Users) readBeside(ctx context.Context, name string) (queue func(redis.P
 
 // userState is the part of a user record that sessions depend on.
 type userState struct {
-	Revision string `json:"rev"`
-	Active   bool   `json:"active"`
+	Version    int    `json:"v"`
+	Revision   string `json:"rev"`
+	Generation string `json:"gen"`
+	Active     bool   `json:"active"`
 }
 
-func decodeUserState(record []byte) (userState, error) {
-	var s userState
-	if err := json.Unmarshal(record, &s); err != nil {
-		return s, unavailable.Error("read user", fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
-	}
-	return s, nil
-}
-
-// checkActive returns fosite.ErrNotFound when the user of a session is disabled: none of its tokens is valid until the user
-// is enabled again. A subject without a record is a user of another directory, and active.
-func (a *account) checkActive() error {
+// state returns nil for a subject without a record.
+func (a *account) state() (*userState, error) {
 	if a.record == nil {
-		return nil
+		return nil, nil //nolint:nilnil // a user of another directory is not an error
 	}
-	s, err := decodeUserState(a.record)
-	if err == nil && !s.Active {
-		return fosite.ErrNotFound
+	var s userState
+	if err := decodeRecord("read user", string(a.record), &s, &s.Version); err != nil {
+		return nil, err
 	}
-	return err
+	return &s, nil
 }

@@ -56,6 +56,12 @@ type Client struct {
 
 	// Introspect lets the client ask about tokens that are not its own (RFC 7662).
 	Introspect bool `json:"introspect,omitempty" yaml:"introspect,omitempty"`
+	// ExchangeFrom are the IDs of the clients whose tokens this client may exchange (RFC 8693). Empty: nobody's, but that a
+	// client of the legacy profile may exchange its own.
+	ExchangeFrom []string `json:"exchange_from,omitempty" yaml:"exchange_from,omitempty"`
+
+	// Generation is set by the store, whatever it is here. See policy.Client.
+	Generation string `json:"generation,omitempty" yaml:"-"`
 }
 
 // Duration is a time.Duration that is written as text, such as "720h" or "10s".
@@ -122,6 +128,7 @@ func (c *Client) Policy() policy.Client {
 		Profile: c.Profile, Algorithm: c.Algorithm,
 		AccessTTL: time.Duration(c.AccessTTL), RefreshTTL: time.Duration(c.RefreshTTL), MaxSessionTTL: time.Duration(c.MaxSessionTTL),
 		Refresh: c.Refresh, Grace: policy.DefaultGrace, SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
+		ExchangeFrom: c.ExchangeFrom, Generation: c.Generation,
 	}
 	if c.Default == nil {
 		p.DefaultScopes = c.Scopes

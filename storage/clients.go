@@ -133,22 +133,73 @@ func (c *Clients) PutClient(ctx context.Context, client *Client) error {
 	if err := client.Validate(); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(storedClient{Version: recordVersion, Client: client, OldMaxSessionTTL: client.MaxSessionTTL})
-	if err != nil {
-		return fmt.Errorf("storage: encode client: %w", err)
-	}
-	defer c.forget(client.ID)
 	const op = "store client"
 	if err := c.db.CheckEpoch(ctx, op); err != nil {
 		return err
 	}
-	return c.db.Write(ctx, op, func(ctx context.Context) error {
-		// The index first: a crash between the two leaves an ID without a client, which lists leave out.
-		if err := c.db.Client.SAdd(ctx, c.db.Keys.Clients(), client.ID).Err(); err != nil {
+	// The index first: a crash between the two leaves an ID without a client, which lists leave out.
+	err := c.db.Write(ctx, op, func(ctx context.Context) error {
+		return c.db.Client.SAdd(ctx, c.db.Keys.Clients(), client.ID).Err()
+	})
+	if err != nil {
+		return err
+	}
+	return c.edit(ctx, op, client.ID, func(stored *Client) (*Client, error) {
+		changed := *client
+		changed.Generation = newGeneration() // a client of the same ID that was removed is another client
+		if stored != nil {
+			changed.Generation = stored.Generation
+		}
+		return &changed, nil
+	})
+}
+
+// newGeneration ends all sessions of a client, or returns fosite.ErrNotFound.
+func (c *Clients) newGeneration(ctx context.Context, id string) error {
+	const op = "end sessions of a client"
+	return c.edit(ctx, op, id, func(stored *Client) (*Client, error) {
+		if stored == nil {
+			return nil, c.db.Missing(ctx, op)
+		}
+		changed := *stored
+		changed.Generation = newGeneration()
+		return &changed, nil
+	})
+}
+
+// edit replaces the record of a client, from the start again if it changes meanwhile. change gets nil where there is none.
+func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *Client) (*Client, error)) error {
+	defer c.forget(id)
+	for range 10 {
+		var raw string
+		err := c.db.Do(ctx, op, func(ctx context.Context) error {
+			var err error
+			raw, err = c.db.Client.Get(ctx, c.db.Keys.Client(id)).Result()
+			return err
+		})
+		var stored *Client
+		if err == nil {
+			stored, err = decodeClient(raw)
+		} else if errors.Is(err, redis.Nil) {
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
-		return c.db.Client.Set(ctx, c.db.Keys.Client(client.ID), raw, 0).Err()
-	})
+		changed, err := change(stored)
+		if err != nil {
+			return err
+		}
+		after, err := json.Marshal(storedClient{Version: recordVersion, Client: changed, OldMaxSessionTTL: changed.MaxSessionTTL})
+		if err != nil {
+			return fmt.Errorf("storage: encode client: %w", err)
+		}
+		swap := redisdb.Call{Script: swapScript, Keys: []string{c.db.Keys.Client(id)}, Args: []any{raw, after}}
+		if done, err := c.db.Eval(ctx, op, swap); err != nil || done == int64(1) {
+			return err
+		}
+	}
+	return unavailable.Error(op, errContended)
 }
 
 // RemoveClient removes a client, or returns fosite.ErrNotFound. Its sessions get no further tokens from then on;

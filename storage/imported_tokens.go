@@ -15,7 +15,7 @@ import (
 // valid, otherwise fosite.ErrNotFound. refresh is the whole token if it is a refresh token, otherwise empty.
 //
 // The token is valid while the user exists and is active, unless it was issued before the user's tokens were ended here: by a
-// new password, by RevokeAll, or because the name was given to a new user. A refresh token must also be the one that the
+// new password, by Tokens.RevokeSubject, or because the name was given to a new user. A refresh token must also be the one that the
 // user had at the other server, if the import knew it (see Import).
 func (u *Users) ImportedTokenValid(ctx context.Context, subject string, issued time.Time, refresh string) error {
 	a, err := u.account(ctx, opImportedToken, subject)
@@ -57,17 +57,4 @@ func (u *Users) importedRefreshValid(ctx context.Context, stored, token string) 
 		return fosite.ErrNotFound
 	}
 	return nil
-}
-
-// RevokeAll ends every session of a subject, as RevokeSubject does, and refuses all tokens that another server has issued to
-// it so far. A subject without an account, because users are kept elsewhere, only has sessions to end.
-func (u *Users) RevokeAll(ctx context.Context, subject string) error {
-	_, _, err := u.edit(ctx, "revoke all", subject, func(r *userRecord) error {
-		r.NotBefore = now()
-		return nil
-	})
-	if err := ignoreMissing(err); err != nil {
-		return err
-	}
-	return endSubject(ctx, u.db, subject)
 }

@@ -13,11 +13,27 @@ const (
 )
 
 // sessionKey tells where a session is stored: the hash tag of its subject and the session's name within it, 22 characters
-// each. A session ID that this package made is the key; a foreign request ID leads to one through a pointer in Redis.
+// each. The names of the sessions follow that it was made from, the nearest first, so that they are read in the same round
+// trip. A session ID that this package made is the key; a foreign request ID leads to one through a pointer in Redis.
 type sessionKey string
 
+// maxParents is how many sessions a session may have been made from, one from the other.
+const maxParents = 4
+
 func (k sessionKey) tag() string  { return string(k[:redisdb.TagLength]) }
-func (k sessionKey) name() string { return string(k[redisdb.TagLength:]) }
+func (k sessionKey) name() string { return k.own()[redisdb.TagLength:] }
+
+// own is the key without the sessions that it was made from.
+func (k sessionKey) own() string { return string(k[:redisdb.TagLength+nameLength]) }
+
+// parents returns the names of the sessions that the session was made from, the nearest first.
+func (k sessionKey) parents() []string {
+	var names []string
+	for rest := string(k[redisdb.TagLength+nameLength:]); rest != ""; rest = rest[nameLength:] {
+		names = append(names, rest[:nameLength])
+	}
+	return names
+}
 
 // NewSessionID returns an ID for a new session of the subject, to be set as fosite's request ID before tokens are made. It
 // tells nothing about the subject but a hash. Sessions without a subject ("") share no Redis Cluster slot with each other.
@@ -29,12 +45,25 @@ func NewSessionID(subject string) string {
 	return tag + redisdb.RandomID()
 }
 
+// DerivedSessionID returns an ID for a session of the same subject that is made from another one, by token exchange: it ends
+// with that one. ok is false if the ID is not one of this package, or if that session has too many before it.
+func DerivedSessionID(from string) (id string, ok bool) {
+	key, ok := parseSessionID(from)
+	if !ok || len(key.parents()) >= maxParents {
+		return "", false
+	}
+	return key.tag() + redisdb.RandomID() + string(key[redisdb.TagLength:]), true
+}
+
 // Signature returns the signature that a fosite strategy should give to a token of the session: with it the store finds the
 // session of the token without another round trip. It contains the token only as a hash.
 func Signature(sessionID, token string) string { return sessionID + "." + redisdb.Hash(token) }
 
 // SessionID is NewSessionID, as a method for package authserver.
 func (t *Tokens) SessionID(subject string) string { return NewSessionID(subject) }
+
+// DerivedSessionID is the function of that name, as a method for package authserver.
+func (t *Tokens) DerivedSessionID(from string) (id string, ok bool) { return DerivedSessionID(from) }
 
 // TokenSignature is Signature, as a method for package authserver.
 func (t *Tokens) TokenSignature(sessionID, token string) string { return Signature(sessionID, token) }
@@ -48,10 +77,11 @@ func (t *Tokens) ImportedSessionID(subject, token string) string {
 	return redisdb.SubjectTag(subject) + redisdb.Hash(importedSession + token)[:nameLength]
 }
 
-// parseSessionID accepts exactly what NewSessionID makes: the ID comes out of a token that a caller sent, and becomes part
+// parseSessionID accepts exactly what NewSessionID and DerivedSessionID make: the ID comes out of a token that a caller sent, and becomes part
 // of a Redis key.
 func parseSessionID(id string) (sessionKey, bool) {
-	if len(id) != redisdb.TagLength+nameLength || !base64urlOnly(id) {
+	const shortest = redisdb.TagLength + nameLength
+	if len(id) < shortest || len(id) > shortest+maxParents*nameLength || (len(id)-shortest)%nameLength != 0 || !base64urlOnly(id) {
 		return "", false
 	}
 	return sessionKey(id), true

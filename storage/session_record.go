@@ -22,6 +22,14 @@ type session struct {
 	UserAgent string `json:"ua,omitempty"`
 	Ends      int64  `json:"x,omitempty"` // end of the session, however often it is refreshed
 
+	// Generation and ClientGeneration are those of the user and the client when the session was opened. It has ended once one
+	// of them is another.
+	Generation       string `json:"g,omitempty"`
+	ClientGeneration string `json:"cg,omitempty"`
+	// Parent is the hash of the access token that the session was made from. Empty for one that was made from a refresh token
+	// or from none. The names of the sessions that it was made from are in its ID.
+	Parent string `json:"f,omitempty"`
+
 	Current        string `json:"c,omitempty"` // hash of the current refresh token
 	CurrentExpires int64  `json:"ce,omitempty"`
 	Previous       string `json:"p,omitempty"` // hash of the one before, which may be in its grace period
@@ -62,29 +70,6 @@ func (s *session) requestID(key sessionKey) string {
 		return s.ID
 	}
 	return string(key)
-}
-
-// access tells whether the hash names a valid access token.
-func (s *session) access(hash string, now int64) bool {
-	if expires, listed := s.Access[hash]; listed {
-		return expires > now
-	}
-	_, revoked := s.Revoked[hash]
-	return s.SelfContained && !revoked && s.AccessExpires > now
-}
-
-// used tells whether the hash names a refresh token that was rotated.
-func (s *session) used(hash string) bool {
-	if s.Previous == hash {
-		return true
-	}
-	short := hash[:usedLength]
-	for i := 0; i+usedLength <= len(s.Used); i += usedLength {
-		if s.Used[i:i+usedLength] == short {
-			return true
-		}
-	}
-	return false
 }
 
 // document is the stored form of a fosite request. The session inside is encoded by its own type.
@@ -151,6 +136,9 @@ func decodeDocument(op, raw string) (*document, error) {
 	var d document
 	if err := json.Unmarshal([]byte(raw), &d); err != nil {
 		return nil, unavailable.Error(op, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
+	}
+	if len(d.Session) == 0 {
+		return nil, unavailable.Error(op, fmt.Errorf("%w: nothing of the session", unavailable.ErrRecord))
 	}
 	return &d, nil
 }

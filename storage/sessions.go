@@ -80,14 +80,30 @@ func (t *Tokens) Session(ctx context.Context, requestID string) (SessionInfo, er
 	return list[0], nil
 }
 
-// RevokeSubject ends all sessions of a subject, with all their tokens. When it returns nil, none is left.
+// RevokeSubject ends all sessions of a subject, with all their tokens, and refuses all tokens that another server has issued
+// to it so far. When it returns nil, none is left: sessions that are in no index have ended too, because the user's record
+// says so. A subject without an account, because users are kept elsewhere, has the index alone.
 func (t *Tokens) RevokeSubject(ctx context.Context, subject string) error {
+	accounts := &Users{db: t.db} // for the record alone
+	_, _, err := accounts.edit(ctx, "end sessions", subject, func(r *userRecord) error {
+		r.endSessions()
+		return nil
+	})
+	if err := ignoreMissing(err); err != nil {
+		return err
+	}
 	return endSubject(ctx, t.db, subject)
 }
 
-// RevokeClient ends the sessions that a client has at this moment and returns how many. To keep out later ones, remove
-// the client first.
+// RevokeClient ends the sessions that a client has at this moment and returns how many are in its index. Sessions that are in
+// no index end too, if the client is in this store: other servers see that within Options.ClientCache. To keep out later
+// ones, remove the client first.
 func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error) {
+	if registry, ok := t.clients.(*Clients); ok {
+		if err := ignoreMissing(registry.newGeneration(ctx, clientID)); err != nil {
+			return 0, err
+		}
+	}
 	list, err := t.SessionsAt(ctx, clientID)
 	if err != nil {
 		return 0, err

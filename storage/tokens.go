@@ -40,10 +40,9 @@ var _ oauth2.TokenRevocationStorage = (*Tokens)(nil)
 // CreateAccessTokenSession implements fosite's AccessTokenStorage.
 func (t *Tokens) CreateAccessTokenSession(ctx context.Context, signature string, req fosite.Requester) error {
 	return t.changeOfToken(ctx, req.GetID(), signature, func(s *transition, hash string) error {
-		if err := t.fill(ctx, s, req); err != nil {
+		if err := t.fillNew(ctx, s, req); err != nil {
 			return err
 		}
-		s.Create = true
 		s.Access, s.AccessTTL = hash[:accessLength], ttl(req, fosite.AccessToken)
 		return t.addPointers(s, signature, req, s.AccessTTL)
 	})
@@ -53,10 +52,9 @@ func (t *Tokens) CreateAccessTokenSession(ctx context.Context, signature string,
 // another one, that becomes a used one.
 func (t *Tokens) CreateRefreshTokenSession(ctx context.Context, signature, _ string, req fosite.Requester) error {
 	return t.changeOfToken(ctx, req.GetID(), signature, func(s *transition, hash string) error {
-		if err := t.fill(ctx, s, req); err != nil {
+		if err := t.fillNew(ctx, s, req); err != nil {
 			return err
 		}
-		s.Create = true
 		s.Refresh, s.RefreshTTL = hash, ttl(req, fosite.RefreshToken)
 		return t.addPointers(s, signature, req, s.RefreshTTL)
 	})

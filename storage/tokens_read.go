@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
@@ -20,33 +19,20 @@ func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, in
 	if err != nil {
 		return nil, err
 	}
-	var raw *redis.StringCmd
-	user := &accountRead{keys: t.db.Keys, tags: []string{key.tag()}, noRoles: true}
-	err = t.db.Do(ctx, opReadSession, func(ctx context.Context) error {
-		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			raw = p.Get(ctx, t.db.Keys.Session(key.tag(), key.name()))
-			user.queue(ctx, p)
-			return nil
-		})
-		return redisdb.FirstError(user.err(err), raw)
-	})
+	r, err := t.readSession(ctx, key, "")
+	if err == nil {
+		err = t.checkUser(r)
+	}
+	if err == nil {
+		err = t.checkLive(ctx, r)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if raw.Err() != nil {
-		return nil, t.db.Missing(ctx, opReadSession)
-	}
-	if err := user.account(0).checkActive(); err != nil {
-		return nil, err
-	}
-	s, err := decodeSession(opReadSession, raw.Val())
-	if err != nil {
-		return nil, err
-	}
-	if !s.access(hash[:accessLength], time.Now().UnixMilli()) {
+	if !r.session.access(hash[:accessLength], r.now) {
 		return nil, fosite.ErrNotFound
 	}
-	return t.decodeRequest(ctx, s, key, into)
+	return t.decodeRequest(ctx, r, into)
 }
 
 // GetRefreshTokenSession implements fosite's RefreshTokenStorage, in one round trip. A used token within its grace period is
@@ -56,20 +42,28 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.readForRefresh(ctx, key, hash)
+	r, err := t.readSession(ctx, key, hash)
+	if err == nil {
+		err = t.checkUser(r)
+	}
+	if err == nil {
+		err = t.checkLive(ctx, r)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return t.decodeRefresh(ctx, r, hash, into)
+}
+
+func (t *Tokens) decodeRefresh(ctx context.Context, r *sessionRead, hash string, into fosite.Session) (fosite.Requester, error) {
 	s := r.session
 	switch {
-	case s == nil:
-		return nil, t.db.Missing(ctx, opReadSession)
-	case r.evicted, r.disabled:
+	case r.evicted:
 		return nil, fosite.ErrNotFound
-	case s.Current == hash && s.CurrentExpires > time.Now().UnixMilli():
-		return t.decodeRequest(ctx, s, key, into)
+	case s.Current == hash && s.CurrentExpires > r.now:
+		return t.decodeRequest(ctx, r, into)
 	case s.used(hash):
-		req, err := t.decodeRequest(ctx, s, key, into)
+		req, err := t.decodeRequest(ctx, r, into)
 		if err == nil && !r.inGrace {
 			err = fosite.ErrInactiveToken
 		}
@@ -78,70 +72,30 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 	return nil, fosite.ErrNotFound
 }
 
-// refreshRead is what a refresh needs to know.
-type refreshRead struct {
-	session  *session // nil where there is none
-	evicted  bool     // by another login of the user
-	inGrace  bool     // the presented token was used, and its grace period is not over
-	disabled bool     // the user is
-}
-
-// readForRefresh reads it in one round trip, and with it the subject's account for the unit of work.
-func (t *Tokens) readForRefresh(ctx context.Context, key sessionKey, hash string) (refreshRead, error) {
-	var (
-		raw     *redis.StringCmd
-		evicted *redis.FloatCmd
-		answer  *redis.IntCmd
-	)
-	k, b := t.db.Keys, batchFrom(ctx)
-	user := &accountRead{keys: k, tags: []string{key.tag()}, noRoles: b == nil}
-	err := t.db.Do(ctx, opReadSession, func(ctx context.Context) error {
-		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			raw = p.Get(ctx, k.Session(key.tag(), key.name()))
-			evicted = p.ZScore(ctx, k.Evicted(key.tag()), key.name())
-			answer = p.Exists(ctx, k.Answer(key.tag(), key.name(), hash[:usedLength]))
-			user.queue(ctx, p)
-			return nil
-		})
-		return redisdb.FirstError(user.err(err), raw, evicted, answer)
-	})
+// TokenOwner returns the session of a token and its client, for revocation: unlike the other look-ups it finds the tokens of
+// a disabled user too, which would be valid again once the user is enabled. A refresh token that was used is found as well.
+// fosite.ErrNotFound: there is no such token, or it is no longer valid. It takes one round trip.
+func (t *Tokens) TokenOwner(ctx context.Context, signature string, refresh bool) (requestID, clientID string, err error) {
+	key, hash, err := t.locate(ctx, signature)
 	if err != nil {
-		return refreshRead{}, err
+		return "", "", err
 	}
-	r := refreshRead{evicted: evicted.Err() == nil, inGrace: answer.Val() == 1}
-	a := user.account(0)
-	if err := a.checkActive(); unavailable.Is(err) {
-		return refreshRead{}, err
-	} else if err != nil {
-		r.disabled = true
+	r, err := t.readSession(ctx, key, hash)
+	if err == nil {
+		err = t.checkLive(ctx, r)
 	}
-	if raw.Err() == nil {
-		if r.session, err = decodeSession(opReadSession, raw.Val()); err != nil {
-			return refreshRead{}, err
-		}
+	if err != nil {
+		return "", "", err
 	}
-	b.remember(a)
-	return r, nil
-}
-
-// decodeRequest makes a fosite request of a stored session.
-func (t *Tokens) decodeRequest(ctx context.Context, s *session, key sessionKey, into fosite.Session) (fosite.Requester, error) {
+	s := r.session
+	if refresh && s.Current != hash && !s.used(hash) || !refresh && !s.access(hash[:accessLength], r.now) {
+		return "", "", fosite.ErrNotFound
+	}
 	d, err := decodeDocument(opReadSession, s.Doc)
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
-	client, err := t.clients.GetClient(ctx, d.Client)
-	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, err
-	}
-	if err != nil {
-		return nil, unavailable.Error("read client of a session", err)
-	}
-	req, err := d.request(s.requestID(key), client, into)
-	if err != nil {
-		return nil, unavailable.Error(opReadSession, err)
-	}
-	return req, nil
+	return s.requestID(key), d.Client, nil
 }
 
 // tokenHash is the name of a token within its session.

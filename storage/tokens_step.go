@@ -71,7 +71,7 @@ func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) 
 		return err
 	}
 	s.Doc = doc
-	if req.GetID() != string(s.key) {
+	if req.GetID() != s.key.own() {
 		s.ID = req.GetID()
 	}
 	client := t.policyOf(req.GetClient())
@@ -88,12 +88,39 @@ func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) 
 		s.Member = s.key.name() + s.Suffix
 		s.Limit = client.SessionsPerUser
 	}
-	if a := batchFrom(ctx).known(subject); a != nil && a.record != nil {
-		state, err := decodeUserState(a.record)
+	if a := batchFrom(ctx).known(subject); a != nil {
+		state, err := a.state()
 		if err != nil {
 			return err
 		}
-		s.User = state.Revision
+		if state != nil {
+			s.User = state.Revision
+		}
+	}
+	return nil
+}
+
+// fillNew is fill for a session that may be new.
+func (t *Tokens) fillNew(ctx context.Context, s *transition, req fosite.Requester) error {
+	if err := t.fill(ctx, s, req); err != nil {
+		return err
+	}
+	s.Create = true
+	if derived, ok := req.GetSession().(derivedSession); ok {
+		if signature := derived.MadeFromAccessToken(); signature != "" {
+			s.Parent = tokenHash(signature)[:accessLength]
+		}
+	}
+	s.ClientGeneration = t.policyOf(req.GetClient()).Generation
+	if registry, ok := t.clients.(*Clients); ok && s.ClientGeneration == "" {
+		// The client is the caller's own, or was stored by the first build. Usually it is in the cache.
+		client, err := registry.Client(ctx, s.clientID)
+		if err := ignoreMissing(err); err != nil {
+			return err
+		}
+		if err == nil {
+			s.ClientGeneration = client.Generation
+		}
 	}
 	return nil
 }
@@ -112,8 +139,8 @@ func (t *Tokens) addPointers(s *transition, signature string, req fosite.Request
 	if _, _, native := parseSignature(signature); !native {
 		add(t.db.Keys.SignaturePointer(signature))
 	}
-	if s.ID != "" {
-		add(t.db.Keys.RequestPointer(s.ID))
+	if _, native := parseSessionID(req.GetID()); !native {
+		add(t.db.Keys.RequestPointer(req.GetID()))
 	}
 	return nil
 }
@@ -138,6 +165,12 @@ func (t *Tokens) policyOf(client fosite.Client) policy.Client {
 // originSession is a session that says from where it was opened or used, for lists that people read.
 type originSession interface {
 	Origin() (address, userAgent string)
+}
+
+// derivedSession is a session that was made from an access token. It returns the signature of that token, which must be one
+// that Signature made, or "".
+type derivedSession interface {
+	MadeFromAccessToken() (signature string)
 }
 
 // selfContainedSession is a session that may say that its access tokens are self-contained (RFC 7009 section 3): signed, and

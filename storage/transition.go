@@ -43,6 +43,9 @@ type transition struct {
 	UserAgent string `json:"ua,omitempty"`
 	Max       int64  `json:"max,omitempty"` // TTL of the whole session
 
+	ClientGeneration string `json:"client_generation,omitempty"` // of a new session
+	Parent           string `json:"parent,omitempty"`            // of a new session: hash of the access token it was made from
+
 	Present    string `json:"present,omitempty"`      // hash of the refresh token that was presented: it must be the current one
 	Retire     bool   `json:"retire,omitempty"`       // it becomes a used one
 	EndOnReuse bool   `json:"end_on_reuse,omitempty"` // the session ends when it is a used one already
@@ -68,6 +71,7 @@ const (
 	resultUsed   = "used"   // used, and the grace period is over
 	resultNone   = "none"   // there is no such session or token
 	resultUser   = "user"   // the user has changed since it was read
+	resultBad    = "bad"    // a record cannot be read
 )
 
 // commit runs the transition. It returns the earlier answer if the presented token was used within its grace period.
@@ -104,6 +108,8 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 		return nil, fosite.ErrInactiveToken
 	case resultNone, resultUser:
 		return nil, t.db.Missing(ctx, op)
+	case resultBad:
+		return nil, unavailable.Error(op, unavailable.ErrRecord)
 	}
 	return nil, unavailable.Error(op, fmt.Errorf("unknown result %q of a script", result))
 }

@@ -11,12 +11,18 @@ local raw = redis.call('GET', KEYS[1])
 local s = raw and cjson.decode(raw) or nil
 local evicted = s and redis.call('ZSCORE', KEYS[3], step.name)
 
+if s and s.v ~= 1 then return {'bad'} end
+
 -- The user must be as it was when the credentials or the session were read. Nothing is issued if since then the password was
 -- changed or the user was disabled or dropped.
-if step.user then
-  local user = redis.call('GET', KEYS[5])
-  if not user or cjson.decode(user).rev ~= step.user then return {'user'} end
-end
+local record = redis.call('GET', KEYS[5])
+local user = record and cjson.decode(record) or nil
+if user and user.v ~= 1 then return {'bad'} end
+if step.user and (not user or user.rev ~= step.user) then return {'user'} end
+
+-- A session has the generation that its user had when it was opened. It has ended once the user's is another one.
+local generation = user and user.gen or nil
+if s and s.g ~= generation then return {'none'} end
 
 local function used(h)
   return s.u and string.find(s.u, string.sub(h, 1, 12), 1, true)
@@ -53,7 +59,7 @@ elseif not s and not step.create then
 end
 
 if not s then
-  s = {v = 1, at = now}
+  s = {v = 1, at = now, g = generation, cg = step.client_generation, f = step.parent}
   if step.max then s.x = now + step.max end
 end
 if step.doc then s.d = step.doc end

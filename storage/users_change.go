@@ -16,6 +16,8 @@ type UserChange struct {
 	Password *string
 	Role     *string
 	Active   *bool
+	// EndSessions ends all sessions of the user for good, as a new password does.
+	EndSessions bool
 }
 
 // AddUser stores a new user with the name, the role and the state given, or returns ErrExists. Tokens that another server
@@ -45,7 +47,7 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 	at := now()
 	r := userRecord{
 		Name: user.Name, Hash: hash, Role: user.Role, Active: user.Active, Revision: redisdb.RandomID(),
-		NotBefore: at, Created: at, Updated: at,
+		Generation: newGeneration(), NotBefore: at, Created: at, Updated: at,
 	}
 	if imported {
 		r.NotBefore = 0
@@ -98,11 +100,11 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 			return err
 		}
 	}
+	end := c.Password != nil || c.EndSessions
 	revision := redisdb.RandomID()
 	_, _, err := u.edit(ctx, op, name, func(r *userRecord) error {
 		if c.Password != nil {
 			r.Hash, r.Scheme, r.Revision = hash, "", revision
-			r.NotBefore = now()
 		}
 		if c.Active != nil && *c.Active != r.Active {
 			r.Active, r.Revision = *c.Active, revision
@@ -110,13 +112,16 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 		if c.Role != nil {
 			r.Role = *c.Role
 		}
+		if end {
+			r.endSessions()
+		}
 		r.Imported, r.Updated = "", now()
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if c.Password != nil {
+	if end {
 		return endSubject(ctx, u.db, name)
 	}
 	return nil

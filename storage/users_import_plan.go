@@ -62,7 +62,7 @@ func importRecord(c Import) (*userRecord, error) {
 	at := now()
 	return &userRecord{
 		Version: recordVersion, Name: c.User.Name, Hash: c.Hash, Scheme: scheme, Role: c.User.Role, Active: c.User.Active,
-		Revision: redisdb.RandomID(), Refresh: c.RefreshHash,
+		Revision: redisdb.RandomID(), Generation: newGeneration(), Refresh: c.RefreshHash,
 		// Once a login has replaced the old hash, only these 66 bits of it remain: too few to guess passwords with.
 		Imported: redisdb.Hash(fmt.Sprintf("%q %q", scheme, c.Hash))[:11],
 		Created:  timeOr(c.User.Created, at), Updated: timeOr(c.User.Updated, at),
@@ -74,7 +74,8 @@ func (r *userRecord) withSource(source *userRecord) *userRecord {
 	after := *r
 	after.Role, after.Active = source.Role, source.Active
 	if source.Imported != r.Imported {
-		after.Hash, after.Scheme, after.Imported, after.NotBefore = source.Hash, source.Scheme, source.Imported, now()
+		after.Hash, after.Scheme, after.Imported = source.Hash, source.Scheme, source.Imported
+		after.endSessions()
 	}
 	if source.Imported != r.Imported || source.Active != r.Active {
 		after.Revision = source.Revision

@@ -27,6 +27,11 @@ type userRecord struct {
 	// with a better hash of the same password.
 	Revision string `json:"rev"`
 
+	// Generation changes when all sessions of the user are ended: by a new password, by RevokeSubject, or because the name was
+	// given to a new user. A session keeps the one that it was opened under, and has ended when the two differ. Empty in
+	// records of the first build.
+	Generation string `json:"gen,omitempty"`
+
 	// Imported is a fingerprint of the password that this record was imported with. A change made here empties it, and later
 	// imports then leave the user alone.
 	Imported string `json:"imported,omitempty"`
@@ -39,6 +44,14 @@ type userRecord struct {
 
 	Created int64 `json:"created"` // milliseconds
 	Updated int64 `json:"updated"`
+}
+
+// newGeneration returns a value that differs from the ones before it. It is no secret, and each session keeps one.
+func newGeneration() string { return redisdb.RandomID()[:8] }
+
+// endSessions ends all sessions of the user, and refuses the tokens that another server has issued to the name so far.
+func (r *userRecord) endSessions() {
+	r.Generation, r.NotBefore = newGeneration(), now()
 }
 
 func (r *userRecord) encode() (string, error) {
@@ -75,10 +88,10 @@ func (r *userRecord) user(superRoles []string) User {
 // swapScript replaces a record, unless it has changed since it was read.
 //
 //	KEYS  1 record
-//	ARGV  1 the record as it was read   2 as it is to be
+//	ARGV  1 the record as it was read, empty for none   2 as it is to be
 //	reply 1, also when it ran before and its reply was lost; 0: it has changed
 var swapScript = redis.NewScript(`
-local found = redis.call('GET', KEYS[1])
+local found = redis.call('GET', KEYS[1]) or ''
 if found == ARGV[2] then return 1 end
 if found ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])

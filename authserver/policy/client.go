@@ -41,6 +41,13 @@ type Client struct {
 
 	// Introspect lets the client ask about tokens that are not its own (RFC 7662).
 	Introspect bool
+	// ExchangeFrom are the IDs of the clients whose tokens it may exchange (RFC 8693). Empty: nobody's, but that a client of
+	// the legacy profile may exchange its own.
+	ExchangeFrom []string
+
+	// Generation changes when all sessions of the client are ended: a session that was opened under another one has ended.
+	// A registry that does not end sessions this way leaves it empty.
+	Generation string
 }
 
 // Values of Client.Profile.

@@ -28,9 +28,14 @@ func (s *Server) client(ctx context.Context, id string) (Client, error) {
 	case err != nil:
 		return nil, fosite.ErrTemporarilyUnavailable.WithWrap(err)
 	}
-	client, ok := found.(Client)
+	return withPolicy(found)
+}
+
+// withPolicy returns an error for a client that does not implement Client.
+func withPolicy(c fosite.Client) (Client, error) {
+	client, ok := c.(Client)
 	if !ok {
-		return nil, fmt.Errorf("authserver: a client of type %T has no policy", found)
+		return nil, fmt.Errorf("authserver: a client of type %T has no policy", c)
 	}
 	return client, nil
 }
@@ -42,5 +47,5 @@ func checkScopeAndAudience(client fosite.Client, req fosite.AccessRequester) err
 			return fosite.ErrInvalidScope
 		}
 	}
-	return fosite.ExactAudienceMatchingStrategy(client.GetAudience(), req.GetRequestedAudience())
+	return checkTargets(client, req.GetRequestedAudience())
 }

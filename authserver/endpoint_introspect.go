@@ -1,7 +1,9 @@
 package authserver
 
 import (
+	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -30,7 +32,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (map[string]
 	if token == "" {
 		return nil, errTokenMissing
 	}
-	t, err := s.Inspect(r.Context(), token)
+	t, err := s.inspectNow(r.Context(), token)
 	switch {
 	case errors.Is(err, ErrTokenInvalid), errors.Is(err, ErrTokenExpired):
 		return map[string]any{"active": false}, nil
@@ -41,6 +43,46 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (map[string]
 		return map[string]any{"active": false}, nil
 	}
 	return s.introspectionResponse(t), nil
+}
+
+// inspectNow is Inspect with the user's rights of this moment. A token of the legacy profile repeats those of when it was
+// issued, and is good for as long as its login asked for. They are read in the same round trip.
+func (s *Server) inspectNow(ctx context.Context, token string) (*Token, error) {
+	if !tokenCharacters(token) {
+		return nil, ErrTokenInvalid
+	}
+	parsed, err := s.parseToken(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if !parsed.legacy || s.config.Users == nil {
+		return s.inspect(ctx, parsed)
+	}
+	ctx, err = s.config.Storage.BeginTX(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.inspect(ctx, parsed)
+	if err == nil {
+		err = s.presentRights(ctx, t)
+	}
+	return t, errors.Join(err, s.config.Storage.Rollback(ctx))
+}
+
+// presentRights replaces what the claims of a token say about the user's rights.
+func (s *Server) presentRights(ctx context.Context, t *Token) error {
+	now, err := s.config.Users.Claims(ctx, t.Subject)
+	switch {
+	case isNotFound(err):
+		return ErrTokenInvalid
+	case err != nil:
+		return err
+	case t.Role != "" && t.Role != now["role"]:
+		return ErrTokenInvalid // it is good for a role alone, and the user does not have that
+	}
+	t.Claims = maps.Clone(t.Claims)
+	t.Claims["super_user"] = now["super_user"] == true
+	return nil
 }
 
 // errTokenMissing is the error of introspection and revocation without a token.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/ory/fosite"
 )
@@ -28,20 +29,50 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) revoke(ctx context.Context, client fosite.Client, token string) error {
-	t, err := s.Inspect(ctx, token)
+	if !tokenCharacters(token) {
+		return nil
+	}
+	t, err := s.parseToken(ctx, token)
+	if errors.Is(err, ErrTokenInvalid) || errors.Is(err, ErrTokenExpired) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// Not by Inspect: a disabled user's tokens are not valid now, and would be again once the user is enabled.
+	session, owner, err := s.config.Storage.TokenOwner(ctx, t.signature, t.kind == KindRefresh)
 	switch {
-	case errors.Is(err, ErrTokenInvalid), errors.Is(err, ErrTokenExpired):
+	case isNotFound(err) && t.imported():
+		return s.revokeImported(ctx, client, t)
+	case isNotFound(err):
 		return nil
 	case err != nil:
 		return err
 	}
-	if t.Client != client.GetID() {
+	if owner != client.GetID() {
 		// RFC 7009 section 2.1 refuses this. An error would tell the client that the token is valid.
-		s.config.Log.WarnContext(ctx, "a client tried to revoke another client's token", "client", client.GetID(), "owner", t.Client)
+		s.config.Log.WarnContext(ctx, "a client tried to revoke another client's token", "client", client.GetID(), "owner", owner)
 		return nil
 	}
-	if t.Kind == KindRefresh {
-		return s.config.Storage.RevokeSession(ctx, t.Session)
+	if t.kind == KindRefresh {
+		return s.config.Storage.RevokeSession(ctx, session)
 	}
 	return s.config.Storage.DeleteAccessTokenSession(ctx, t.signature)
+}
+
+// revokeImported revokes a token that another server issued and that has no session here: a refresh token cannot open one any
+// more. An access token cannot be revoked by itself (RFC 7009 section 2.2.1); all tokens of its user can. Such tokens do not
+// name their client, so that any client which could use one may revoke it.
+func (s *Server) revokeImported(ctx context.Context, client fosite.Client, t *parsedToken) error {
+	if !policyOf(client).Legacy() {
+		return nil
+	}
+	if t.kind == KindAccess {
+		return &oauthError{Status: http.StatusBadRequest, Code: "unsupported_token_type", Description: "The token has no session here, so that it cannot be revoked by itself."}
+	}
+	err := s.config.Storage.SetClientAssertionJWT(ctx, importedID(t), t.expires.Add(time.Minute))
+	if errors.Is(err, fosite.ErrJTIKnown) {
+		return nil
+	}
+	return err
 }

@@ -51,7 +51,7 @@ func (s *Server) checkTokenForm(form url.Values) error {
 	if !scopeCharacters(form.Get("scope")) {
 		return invalidScope("The scope is malformed.")
 	}
-	return nil
+	return readTargets(form)
 }
 
 // scopeCharacters checks the characters of RFC 6749 section 3.3.

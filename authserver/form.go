@@ -52,13 +52,16 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, invalidRequest("The body has too many parameters.")
 	}
 	for name, values := range r.PostForm {
-		if len(values) > 1 {
+		if len(values) > 1 && !slices.Contains(repeatable, name) || len(values) > maxParameters {
 			return nil, invalidRequest("A parameter is included more than once.")
 		}
-		if len(values[0]) > maxParameter || !utf8.ValidString(values[0]) || !utf8.ValidString(name) {
-			return nil, invalidRequest("A parameter is malformed or too long.")
+		for _, value := range values {
+			if len(value) > maxParameter || !utf8.ValidString(value) || !utf8.ValidString(name) {
+				return nil, invalidRequest("A parameter is malformed or too long.")
+			}
 		}
-		if values[0] == "" {
+		values = slices.DeleteFunc(values, func(value string) bool { return value == "" })
+		if r.PostForm[name] = values; len(values) == 0 {
 			delete(r.PostForm, name)
 		}
 	}

@@ -24,6 +24,7 @@ func newRefreshGrant(s *Server, config *fosite.Config) *refreshGrant {
 
 // check implements RFC 6749 section 6 up to the new tokens.
 func (g *refreshGrant) check(ctx context.Context, req fosite.AccessRequester) error {
+	targets := req.GetRequestedAudience() // before fosite replaces them
 	token, err := g.server.parseToken(ctx, req.GetRequestForm().Get("refresh_token"))
 	if err == nil && token.kind != KindRefresh {
 		err = ErrTokenInvalid
@@ -41,10 +42,16 @@ func (g *refreshGrant) check(ctx context.Context, req fosite.AccessRequester) er
 	if err != nil {
 		return err
 	}
+	if err := g.server.checkKeys(ctx, session); err != nil {
+		return refreshError(err)
+	}
 	if session.Role != "" {
 		return invalidGrant("The session was opened for a role and gets no further tokens.")
 	}
 	if err := narrowScope(session, req); err != nil {
+		return err
+	}
+	if err := g.server.narrowTargets(session, req, targets); err != nil {
 		return err
 	}
 	session.refreshToken = token

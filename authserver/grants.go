@@ -86,6 +86,11 @@ func (h *grantHandler) CanHandleTokenEndpointRequest(_ context.Context, req fosi
 
 // HandleTokenEndpointRequest implements fosite.TokenEndpointHandler. fosite calls it for the grant type of the request.
 func (h *grantHandler) HandleTokenEndpointRequest(ctx context.Context, req fosite.AccessRequester) error {
+	if !h.policy.AuthenticatesClient {
+		if err := checkTargets(req.GetClient(), req.GetRequestedAudience()); err != nil {
+			return err
+		}
+	}
 	return h.check(ctx, req)
 }
 

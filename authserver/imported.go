@@ -60,7 +60,9 @@ func (s *Server) inspectImported(ctx context.Context, t *parsedToken) (*Token, e
 	} else if err := s.checkImported(ctx, t); err != nil {
 		return nil, err
 	}
-	found := &Token{Kind: t.kind, Legacy: true, Subject: t.subject, Issued: t.issued, Expires: t.expires, Claims: t.claims, signature: t.signature}
+	found := &Token{
+		parsed: t, unlimited: true, loggedIn: t.issued.Unix(), madeFrom: appendMissing(nil, t.keyID), Kind: t.kind, Legacy: true, Subject: t.subject, Issued: t.issued, Expires: t.expires, Claims: t.claims, signature: t.signature,
+	}
 	found.Role, _ = t.claims["role"].(string)
 	return found, nil
 }
@@ -80,6 +82,7 @@ func (s *Server) openImported(ctx context.Context, req fosite.AccessRequester, t
 		return err
 	}
 	session := &Session{Subject: t.subject, RefreshExpires: t.expires.Unix(), AccessExpires: s.config.Now().Unix()}
+	session.Ends, session.MadeFrom = t.expires.Unix(), appendMissing(nil, t.keyID)
 	session.Role, _ = t.claims["role"].(string)
 	if current, ok := req.GetSession().(*Session); ok {
 		session.address, session.userAgent = current.address, current.userAgent

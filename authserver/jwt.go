@@ -23,31 +23,31 @@ const (
 // clockSkew is how far the clocks of two servers may be apart.
 const clockSkew = time.Minute
 
-// sign makes a JWT with the key that signs now, and lets the key set note how long the token is valid.
-func (s *Server) sign(ctx context.Context, algorithm, typ string, claims jwt.MapClaims) (string, error) {
+// sign makes a JWT with the key that signs now and returns the key's ID, and lets the key set note how long the token is valid.
+func (s *Server) sign(ctx context.Context, algorithm, typ string, claims jwt.MapClaims) (token, keyID string, err error) {
 	key, err := s.config.Keys.Signer(algorithm)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if exp, ok := claims["exp"].(int64); ok {
 		if err := s.config.Keys.Note(ctx, key, time.Unix(exp, 0)); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
 	t := jwt.NewWithClaims(jwt.GetSigningMethod(algorithm), claims)
 	t.Header["kid"], t.Header["typ"] = key.ID, typ
 	input, err := t.SigningString()
 	if err != nil {
-		return "", fmt.Errorf("authserver: sign: %w", err)
+		return "", "", fmt.Errorf("authserver: sign: %w", err)
 	}
 	signature, err := t.Method.Sign(input, key.Private)
 	if err != nil {
-		return "", fmt.Errorf("authserver: sign: %w", err)
+		return "", "", fmt.Errorf("authserver: sign: %w", err)
 	}
 	if algorithm == policy.ES256 {
 		makeLow(signature)
 	}
-	return input + "." + t.EncodeSegment(signature), nil
+	return input + "." + t.EncodeSegment(signature), key.ID, nil
 }
 
 // verifyJWT checks shape, algorithm, key, signature, type and times of a JWT, in this order.
@@ -120,6 +120,7 @@ func (s *Server) readClaims(parsed *jwt.Token) (*parsedToken, error) {
 		return nil, ErrTokenInvalid
 	}
 	t := &parsedToken{raw: parsed.Raw, claims: claims}
+	t.keyID, _ = parsed.Header["kid"].(string)
 	if err := s.readTimes(t); err != nil {
 		return nil, err
 	}

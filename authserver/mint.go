@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +66,7 @@ func (s *Server) mintAccessToken(ctx context.Context, req fosite.Requester, sess
 	}
 	claims := jwt.MapClaims{
 		"iss": s.config.Issuer, "sub": subject, "client_id": req.GetClient().GetID(), "jti": random(16), "sid": req.GetID(),
-		"iat": session.issued, "exp": session.AccessExpires, "aud": s.audience(req),
+		"iat": session.issued, "exp": session.AccessExpires, "aud": s.audience(session, req),
 	}
 	if scopes := session.accessScopes(req); len(scopes) > 0 {
 		claims["scope"] = strings.Join(scopes, " ")
@@ -75,7 +74,8 @@ func (s *Server) mintAccessToken(ctx context.Context, req fosite.Requester, sess
 	if session.LoggedIn > 0 {
 		claims["auth_time"] = session.LoggedIn
 	}
-	return s.signed(ctx, req, client.SigningAlgorithm(), typAccess, claims)
+	token, signature, _, err = s.signed(ctx, req, client.SigningAlgorithm(), typAccess, claims)
+	return token, signature, err
 }
 
 // mintRefreshToken makes a refresh token: a JWT for the legacy profile, otherwise the session's ID and 256 random bits.
@@ -98,27 +98,19 @@ func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *
 	if session.Role != "" {
 		claims["role"] = session.Role
 	}
-	return s.signed(ctx, req, policy.RS256, typLegacy, claims)
+	token, signature, keyID, err := s.signed(ctx, req, policy.RS256, typLegacy, claims)
+	if kind == subRefresh {
+		session.Key = keyID
+	}
+	return token, signature, err
 }
 
-// signed returns a signed JWT and its name in the store.
-func (s *Server) signed(ctx context.Context, req fosite.Requester, algorithm, typ string, claims jwt.MapClaims) (token, signature string, err error) {
-	if token, err = s.sign(ctx, algorithm, typ, claims); err != nil {
-		return "", "", err
+// signed returns a signed JWT, its name in the store, and the ID of the key.
+func (s *Server) signed(ctx context.Context, req fosite.Requester, algorithm, typ string, claims jwt.MapClaims) (token, signature, keyID string, err error) {
+	if token, keyID, err = s.sign(ctx, algorithm, typ, claims); err != nil {
+		return "", "", "", err
 	}
-	return token, s.config.Storage.TokenSignature(req.GetID(), token), nil
-}
-
-// audience returns the claim aud: a string for one audience, otherwise a list (RFC 7519 section 4.1.3).
-func (s *Server) audience(req fosite.Requester) any {
-	switch granted := req.GetGrantedAudience(); len(granted) {
-	case 0:
-		return s.config.Audience
-	case 1:
-		return granted[0]
-	default:
-		return slices.Clone(granted)
-	}
+	return token, s.config.Storage.TokenSignature(req.GetID(), token), keyID, nil
 }
 
 // random returns n random bytes as base64url.

@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -60,8 +61,13 @@ func (s *Server) Register(router *mux.Router) {
 	router.HandleFunc(pathJWKS, s.readOnly(s.serveJWKS))
 }
 
-// Token returns the token endpoint only, for a handler that calls it in the same process.
-func (s *Server) Token() http.Handler { return http.HandlerFunc(s.serveToken) }
+// Token returns the token endpoint for a handler that calls it in the same process. Do not serve it to clients: a request by
+// this way may exchange tokens as a public client, which ServeHTTP refuses.
+func (s *Server) Token() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.serveToken(w, r.WithContext(context.WithValue(r.Context(), inProcessKey{}, true)))
+	})
+}
 
 // readOnly answers 405 to methods other than GET and HEAD.
 func (s *Server) readOnly(h http.HandlerFunc) http.HandlerFunc {

@@ -28,11 +28,19 @@ type Session struct {
 	Key      string   `json:"k,omitempty"`
 	MadeFrom []string `json:"mf,omitempty"`
 
+	// Ends is when the session ends whatever is refreshed, in Unix seconds, because what it was made from does. Zero: its
+	// tokens alone say.
+	Ends int64 `json:"x,omitempty"`
+
 	// The rest belongs to one request and is not stored.
 	claims             map[string]any // about the subject, for new tokens
 	scopes             []string       // of the access token, if a refresh asked for less than the session has
 	issued             int64          // iat of new tokens, in Unix seconds
 	refreshToken       *parsedToken   // of a refresh request
+	audience           []string       // of the access token, if a refresh asked for less than the session has
+	madeFrom           *Token         // the subject token of a token exchange
+	subjectSignature   string         // of an access token that the session is made from
+	exchangedFor       string         // issued_token_type of the response
 	address, userAgent string
 }
 
@@ -100,6 +108,10 @@ func (s *Session) GetSubject() string { return s.Subject }
 
 // Origin returns the client's address and user agent, for lists of sessions. A Storage may look for this method.
 func (s *Session) Origin() (address, userAgent string) { return s.address, s.userAgent }
+
+// MadeFromAccessToken tells a Storage the signature of the access token that a new session is made from, which ends with
+// that token. A Storage may look for this method.
+func (s *Session) MadeFromAccessToken() (signature string) { return s.subjectSignature }
 
 // SelfContainedAccess tells a Storage that access tokens are JWTs, which the server verifies before it asks, so that no
 // record of each is needed. A Storage may look for this method.

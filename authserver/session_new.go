@@ -19,14 +19,20 @@ func (s *Server) newSession(ctx context.Context, req fosite.AccessRequester) err
 		return err
 	}
 	client := policyOf(req.GetClient())
-	req.SetID(s.config.Storage.SessionID(session.Subject))
 	access, refresh := s.ttl(client)
 	now := s.config.Now()
 	session.issued = now.Unix()
 	session.AccessExpires = now.Add(access).Unix()
 	session.RefreshExpires = now.Add(refresh).Unix()
-	if session.Subject != "" {
-		session.LoggedIn = now.Unix()
+	if from := session.madeFrom; from != nil {
+		if err := s.limitTo(from, session, req); err != nil {
+			return err
+		}
+	} else {
+		req.SetID(s.config.Storage.SessionID(session.Subject))
+		if session.Subject != "" {
+			session.LoggedIn = now.Unix()
+		}
 	}
 	if client.Legacy() {
 		if err := readLegacyParameters(session, req, now); err != nil {
@@ -34,8 +40,11 @@ func (s *Server) newSession(ctx context.Context, req fosite.AccessRequester) err
 		}
 	}
 	capToSession(session, client)
+	if session.madeFrom != nil && session.AccessExpires <= now.Unix() {
+		return invalidRequest("The session of the subject_token is over for this client.")
+	}
 	scopes := []string(req.GetRequestedScopes())
-	if len(scopes) == 0 {
+	if len(scopes) == 0 && (session.madeFrom == nil || session.madeFrom.unlimited) {
 		scopes = client.DefaultScopes
 	}
 	for _, scope := range scopes {
@@ -44,7 +53,13 @@ func (s *Server) newSession(ctx context.Context, req fosite.AccessRequester) err
 	for _, audience := range req.GetRequestedAudience() {
 		req.GrantAudience(audience)
 	}
-	return s.loadClaims(ctx, session)
+	if err := s.loadClaims(ctx, session); err != nil {
+		return err
+	}
+	if session.Role != "" && session.Role != session.claims["role"] {
+		return invalidRequest("The role is not the user's.")
+	}
+	return nil
 }
 
 // ttl returns how long new tokens of the client are valid.
@@ -61,6 +76,10 @@ func (s *Server) ttl(client policy.Client) (access, refresh time.Duration) {
 
 // capToSession lets no token outlive its session, because resource servers may verify tokens without asking.
 func capToSession(session *Session, client policy.Client) {
+	if session.Ends > 0 {
+		session.AccessExpires = min(session.AccessExpires, session.Ends)
+		session.RefreshExpires = min(session.RefreshExpires, session.Ends)
+	}
 	if client.MaxSessionTTL <= 0 || session.LoggedIn == 0 {
 		return
 	}

@@ -24,6 +24,9 @@ type Storage interface {
 
 	// SessionID returns an ID for a new session of the subject, which is empty for a client's own session.
 	SessionID(subject string) string
+	// DerivedSessionID returns an ID for a new session of the same subject that is made from the session of the given ID. It
+	// ends when that one does, and when one of those does that that one was made from. ok is false if there are too many.
+	DerivedSessionID(from string) (id string, ok bool)
 	// ImportedSessionID returns the ID of the session that continues from an imported refresh token: the same ID each time.
 	ImportedSessionID(subject, token string) string
 	// TokenSignature returns the signature of a token of the session. It must not reveal the token.
@@ -35,6 +38,9 @@ type Storage interface {
 	//
 	// fosite.ErrInactiveToken: the token was used before its grace; the session has been ended.
 	RefreshSession(ctx context.Context, token, access, refresh string, response []byte, req fosite.Requester) ([]byte, error)
+	// TokenOwner returns the session and the client of a valid token. It also finds what a disabled user's tokens and used
+	// refresh tokens belong to, because revoking them has an effect.
+	TokenOwner(ctx context.Context, signature string, refresh bool) (requestID, clientID string, err error)
 	// RevokeSession ends a session with all its tokens. A session that does not exist is not an error.
 	RevokeSession(ctx context.Context, requestID string) error
 }

@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,13 @@ type Token struct {
 	Claims map[string]any
 
 	signature string // the token's name in the store
+	parsed    *parsedToken
+
+	// For a session that is made from the token.
+	audience  []string // what it is for; nothing of the legacy profile says
+	unlimited bool     // by scopes
+	loggedIn  int64
+	madeFrom  []string // keys that signed the token, and those before it
 }
 
 // parsedToken is a token that came with a request. It is verified once and named once, here; all later steps of the request
@@ -54,6 +62,7 @@ type parsedToken struct {
 	signature string // the token's name in the store; empty if it cannot be a token of this server
 	kind      TokenKind
 	session   string // empty for an imported token
+	keyID     string // of the key that signed a JWT
 
 	// The rest is empty for an opaque refresh token, about which only the store knows more.
 	legacy          bool
@@ -92,6 +101,10 @@ func (s *Server) Inspect(ctx context.Context, token string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.inspect(ctx, t)
+}
+
+func (s *Server) inspect(ctx context.Context, t *parsedToken) (*Token, error) {
 	if t.imported() {
 		return s.inspectImported(ctx, t)
 	}
@@ -114,8 +127,17 @@ func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, err
 	case err != nil:
 		return nil, err
 	}
+	if err := s.checkKeys(ctx, session); err != nil {
+		return nil, err
+	}
+	client, err := withPolicy(req.GetClient())
+	if err != nil {
+		return nil, err
+	}
 	found := &Token{
-		Kind: t.kind, Subject: session.Subject, Client: req.GetClient().GetID(), Scopes: req.GetGrantedScopes(), Role: session.Role,
+		parsed: t, audience: s.sessionTargets(req), loggedIn: session.LoggedIn, madeFrom: session.MadeFrom,
+		unlimited: client.Policy().Legacy() && len(req.GetGrantedScopes()) == 0,
+		Kind:      t.kind, Subject: session.Subject, Client: req.GetClient().GetID(), Scopes: req.GetGrantedScopes(), Role: session.Role,
 		Session: req.GetID(), Issued: req.GetRequestedAt(), Expires: session.GetExpiresAt(fosite.RefreshToken), signature: t.signature,
 	}
 	if t.claims == nil {
@@ -124,12 +146,43 @@ func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, err
 		}
 		return found, nil
 	}
+	found.madeFrom = appendMissing(session.MadeFrom, t.keyID)
 	found.Legacy, found.Claims, found.Expires = t.legacy, t.claims, t.expires
 	if !t.issued.IsZero() {
 		found.Issued = t.issued
 	}
+	if found.loggedIn == 0 {
+		found.loggedIn = found.Issued.Unix() // another server issued the token; the login was not later
+	}
 	if scope, ok := t.claims["scope"].(string); ok {
-		found.Scopes = strings.Fields(scope) // a refresh may have narrowed the scope of the session
+		// A refresh may have narrowed the scope of the session. It cannot have widened it.
+		found.Scopes = slices.DeleteFunc(strings.Fields(scope), func(scope string) bool {
+			return !slices.Contains(req.GetGrantedScopes(), scope)
+		})
 	}
 	return found, nil
+}
+
+// checkKeys returns ErrTokenInvalid if a key was withdrawn that signed a token which the session was made from. A key leaves
+// the set for other reasons only after its last token has expired.
+func (s *Server) checkKeys(ctx context.Context, session *Session) error {
+	withdrawn := func(kid string) bool { return len(s.config.Keys.Verifiers(kid)) == 0 }
+	if !slices.ContainsFunc(session.MadeFrom, withdrawn) {
+		return nil
+	}
+	// The key may be the newest one of another replica.
+	if err := s.config.Keys.Refresh(ctx); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(session.MadeFrom, withdrawn) {
+		return ErrTokenInvalid
+	}
+	return nil
+}
+
+func appendMissing(list []string, value string) []string {
+	if value == "" || slices.Contains(list, value) {
+		return list
+	}
+	return append(slices.Clone(list), value)
 }

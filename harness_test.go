@@ -49,7 +49,7 @@ func start(t *testing.T, change func(*opgrant.Config)) (*opgrant.Server, *httpte
 					Grants: []string{policy.GrantPassword, policy.GrantRefreshToken, policy.GrantTokenExchange},
 				}),
 				s.Store.PutClient(ctx, &storage.Client{
-					ID: "demo", Secrets: []string{string(secret)}, Introspect: true,
+					ID: "demo", Secrets: []string{string(secret)}, Introspect: true, ExchangeFrom: []string{"operations"},
 					Grants: []string{policy.GrantPassword, policy.GrantRefreshToken, policy.GrantTokenExchange},
 				}))
 		},

@@ -171,7 +171,7 @@ func (ts *testServer) seed() {
 	public := []string{"password", "refresh_token", exchangeGrant}
 	every := append(public, "client_credentials")
 	for _, c := range []*storage.Client{
-		{ID: "web", Grants: every, Scopes: []string{"read", "write"}, Audience: []string{"https://api.example.com"}},
+		{ID: "web", Grants: every, Scopes: []string{"read", "write"}, Audience: []string{"https://api.example.com"}, ExchangeFrom: []string{"old", "web"}},
 		{ID: "strict", Grants: every, Grace: &strict},
 		{ID: "other", Grants: every},
 		{ID: "rs", Introspect: true},

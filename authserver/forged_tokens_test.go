@@ -17,7 +17,7 @@ import (
 // What Redis is asked for a token: if its signature is not valid, the client's record and sometimes the keys; otherwise also
 // its session, by a key of one form.
 var (
-	withoutSession = regexp.MustCompile(`^(get opgrant:c:[\w-]{22}|get opgrant:keys|get opgrant:epoch)$`)
+	withoutSession = regexp.MustCompile(`^(get opgrant:c:[\w-]{22}|get opgrant:keys|get opgrant:epoch|time|smembers opgrant:\{roles\}:supers)$`)
 	withSession    = regexp.MustCompile(`^get opgrant:(s:\{[\w-]{22}\}:[\w-]{22}|u:\{[\w-]{22}\}|p:[\w-]{43})$`)
 )
 

@@ -157,6 +157,7 @@ type Client struct {
 	Grace           *time.Duration `koanf:"grace"`             // how long a rotated refresh token gets the same answer again; not set: 10s
 	SessionsPerUser int            `koanf:"sessions_per_user"` // 0: any number
 	Introspect      bool           `koanf:"introspect"`        // may introspect tokens of other clients
+	ExchangeFrom    []string       `koanf:"exchange_from"`     // clients whose tokens it may exchange (RFC 8693)
 }
 
 // User is one entry of the list of users to create.

@@ -26,6 +26,8 @@ func Dev() *Config {
 			Scopes:     []string{"things:read"},
 			Refresh:    policy.RefreshRotate,
 			Introspect: true,
+
+			ExchangeFrom: []string{"operations"},
 		},
 	}
 	return cfg

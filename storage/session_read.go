@@ -20,8 +20,8 @@ type sessionRead struct {
 	user    *account
 	now     int64 // Redis's clock in milliseconds: the one that the expiry of records was reckoned by
 
-	evicted bool // by another login of the user
-	inGrace bool // there is an earlier answer for the refresh token
+	evicted []bool // by another login of the user: the session, and those that it was made from
+	inGrace bool   // there is an earlier answer for the refresh token
 }
 
 // readSession reads a session. refreshToken is the hash of a refresh token to look for an earlier answer, or empty. Within a
@@ -34,42 +34,47 @@ func (t *Tokens) readSession(ctx context.Context, key sessionKey, refreshToken s
 		raw     = make([]*redis.StringCmd, len(names))
 		user    = &accountRead{keys: k, tags: []string{key.tag()}, noRoles: b == nil}
 		clock   *redisdb.Clock
-		evicted *redis.FloatCmd
+		evicted = make([]*redis.FloatCmd, len(names))
 		answer  *redis.IntCmd
 	)
 	err := t.db.Do(ctx, opReadSession, func(ctx context.Context) error {
 		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, name := range names {
 				raw[i] = p.Get(ctx, k.Session(key.tag(), name))
+				if i > 0 || refreshToken != "" {
+					evicted[i] = p.ZScore(ctx, k.Evicted(key.tag()), name)
+				}
 			}
 			user.queue(ctx, p)
 			clock = t.db.QueueClock(ctx, p, k.Session(key.tag(), key.name()))
 			if refreshToken != "" {
-				evicted = p.ZScore(ctx, k.Evicted(key.tag()), key.name())
 				answer = p.Exists(ctx, k.Answer(key.tag(), key.name(), refreshToken[:usedLength]))
 			}
 			return nil
 		})
 		commands := []redis.Cmder{clock.Cmder}
-		for _, c := range raw {
-			commands = append(commands, c)
+		for i, c := range raw {
+			if commands = append(commands, c); evicted[i] != nil {
+				commands = append(commands, evicted[i])
+			}
 		}
 		if refreshToken != "" {
-			commands = append(commands, evicted, answer)
+			commands = append(commands, answer)
 		}
 		return redisdb.FirstError(user.err(err), commands...)
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &sessionRead{key: key, user: user.account(0), parents: make([]*session, len(names)-1)}
+	r := &sessionRead{key: key, user: user.account(0), parents: make([]*session, len(names)-1), evicted: make([]bool, len(names))}
 	if r.now, err = clock.Milliseconds(); err != nil {
 		return nil, unavailable.Error(opReadSession, err)
 	}
 	if refreshToken != "" {
-		r.evicted, r.inGrace = evicted.Err() == nil, answer.Val() == 1
+		r.inGrace = answer.Val() == 1
 	}
 	for i, c := range raw {
+		r.evicted[i] = evicted[i] != nil && evicted[i].Err() == nil
 		if c.Err() != nil {
 			continue
 		}
@@ -111,7 +116,7 @@ func (t *Tokens) checkLive(ctx context.Context, r *sessionRead) error {
 		if s == nil {
 			return t.db.Missing(ctx, opReadSession)
 		}
-		if i > 0 && !s.liveParent(r.child(i).Parent, r.now) {
+		if i > 0 && !r.liveParent(i) {
 			return fosite.ErrNotFound
 		}
 		switch {
@@ -129,21 +134,17 @@ func (t *Tokens) checkLive(ctx context.Context, r *sessionRead) error {
 	return nil
 }
 
-// child returns the session that was made from the parent of that number.
-func (r *sessionRead) child(i int) *session {
-	if i == 1 {
-		return r.session
+// liveParent tells whether the token is still good that a session was made from: an access token of the parent of that number,
+// counted from 1, or its refresh token, which may have been rotated since.
+func (r *sessionRead) liveParent(number int) bool {
+	parent, child := r.parents[number-1], r.session
+	if number > 1 {
+		child = r.parents[number-2]
 	}
-	return r.parents[i-2]
-}
-
-// liveParent tells whether the token is still good that another session was made from: the access token with this hash, or
-// with an empty one any refresh token of the session.
-func (s *session) liveParent(accessHash string, now int64) bool {
-	if accessHash == "" {
-		return s.Current != ""
+	if child.Parent == "" {
+		return parent.Current != "" && !r.evicted[number]
 	}
-	return s.access(accessHash, now)
+	return parent.access(child.Parent, r.now)
 }
 
 // clientOf returns the stored request of a session and its client. fosite.ErrNotFound: the client was removed, or its sessions

@@ -58,7 +58,7 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 func (t *Tokens) decodeRefresh(ctx context.Context, r *sessionRead, hash string, into fosite.Session) (fosite.Requester, error) {
 	s := r.session
 	switch {
-	case r.evicted:
+	case r.evicted[0]:
 		return nil, fosite.ErrNotFound
 	case s.Current == hash && s.CurrentExpires > r.now:
 		return t.decodeRequest(ctx, r, into)

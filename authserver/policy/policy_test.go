@@ -31,16 +31,20 @@ func TestProblemsOfAClient(t *testing.T) {
 		"a grant for confidential clients": {func(c *policy.Client) {
 			c.Public, c.Secrets, c.Grants = true, 0, []string{policy.GrantClientCredentials}
 		}, "grants"},
-		"a scope with a space":     {func(c *policy.Client) { c.Scopes = []string{"a b"} }, "scopes"},
-		"an empty default scope":   {func(c *policy.Client) { c.DefaultScopes = []string{""} }, "default_scopes"},
-		"an unknown profile":       {func(c *policy.Client) { c.Profile = "old" }, "profile"},
-		"an unknown algorithm":     {func(c *policy.Client) { c.Algorithm = "HS256" }, "algorithm"},
-		"legacy with ES256":        {func(c *policy.Client) { c.Profile, c.Algorithm = policy.ProfileLegacy, policy.ES256 }, "algorithm"},
-		"a negative TTL":           {func(c *policy.Client) { c.AccessTTL = -1 }, "access_ttl"},
-		"an unknown refresh mode":  {func(c *policy.Client) { c.Refresh = "never" }, "refresh"},
-		"a grace too long":         {func(c *policy.Client) { c.Grace = policy.MaxGrace + time.Second }, "grace"},
-		"a negative session limit": {func(c *policy.Client) { c.SessionsPerUser = -1 }, "sessions_per_user"},
-		"public introspection":     {func(c *policy.Client) { c.Public, c.Secrets, c.Introspect = true, 0, true }, "introspect"},
+		"a scope with a space":       {func(c *policy.Client) { c.Scopes = []string{"a b"} }, "scopes"},
+		"an empty default scope":     {func(c *policy.Client) { c.DefaultScopes = []string{""} }, "default_scopes"},
+		"an unknown profile":         {func(c *policy.Client) { c.Profile = "old" }, "profile"},
+		"an unknown algorithm":       {func(c *policy.Client) { c.Algorithm = "HS256" }, "algorithm"},
+		"legacy with ES256":          {func(c *policy.Client) { c.Profile, c.Algorithm = policy.ProfileLegacy, policy.ES256 }, "algorithm"},
+		"a negative TTL":             {func(c *policy.Client) { c.AccessTTL = -1 }, "access_ttl"},
+		"an unknown refresh mode":    {func(c *policy.Client) { c.Refresh = "never" }, "refresh"},
+		"a grace too long":           {func(c *policy.Client) { c.Grace = policy.MaxGrace + time.Second }, "grace"},
+		"a negative session limit":   {func(c *policy.Client) { c.SessionsPerUser = -1 }, "sessions_per_user"},
+		"exchange without the grant": {func(c *policy.Client) { c.ExchangeFrom = []string{"old"} }, "exchange_from"},
+		"exchange from nobody": {func(c *policy.Client) {
+			c.Grants, c.ExchangeFrom = []string{policy.GrantTokenExchange}, []string{""}
+		}, "exchange_from"},
+		"public introspection": {func(c *policy.Client) { c.Public, c.Secrets, c.Introspect = true, 0, true }, "introspect"},
 	} {
 		c := policy.Client{ID: "app", Secrets: 1, Grants: []string{policy.GrantPassword}, Scopes: []string{"read"}}
 		row.change(&c)

@@ -77,6 +77,10 @@ func (c Client) Problems() Problems {
 	}
 	p.check("grace", c.Grace >= 0 && c.Grace <= MaxGrace, "%s is not between 0s and %s", c.Grace, MaxGrace)
 	p.check("sessions_per_user", c.SessionsPerUser >= 0, "is negative")
+	p.check("exchange_from", len(c.ExchangeFrom) == 0 || slices.Contains(c.Grants, GrantTokenExchange), "needs the grant %s", GrantTokenExchange)
+	for _, id := range c.ExchangeFrom {
+		p.check("exchange_from", id != "" && len(id) <= 200 && !strings.ContainsFunc(id, notPrintable), "%q is not the ID of a client", id)
+	}
 	p.check("introspect", !c.Introspect || !c.Public, "a public client may not introspect: anyone can be it")
 	return p
 }

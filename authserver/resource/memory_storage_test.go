@@ -104,6 +104,16 @@ func (m *memoryStorage) SessionID(string) string {
 	return strconv.Itoa(m.counter)
 }
 
+func (m *memoryStorage) DerivedSessionID(string) (string, bool) { return "", false }
+
+func (m *memoryStorage) TokenOwner(_ context.Context, signature string, _ bool) (requestID, clientID string, err error) {
+	req, err := m.get(signature, nil)
+	if err != nil {
+		return "", "", err
+	}
+	return req.GetID(), req.GetClient().GetID(), nil
+}
+
 func (m *memoryStorage) ImportedSessionID(_, token string) string { return m.TokenSignature("", token) }
 
 func (m *memoryStorage) TokenSignature(session, token string) string {

@@ -20,6 +20,7 @@ type clientFlags struct {
 	access, refreshTTL, session, grace time.Duration
 	sessions                           int
 	introspect                         bool
+	from                               []string
 	jwksFile                           string
 }
 
@@ -39,6 +40,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.DurationVar(&f.grace, "grace", 0, "how long a rotated refresh token gets the same answer again, up to 60s (default 10s)")
 	flags.IntVar(&f.sessions, "sessions-per-user", 0, "end the oldest session when a login exceeds this number (default: any number)")
 	flags.BoolVar(&f.introspect, "introspect", false, "allow it to introspect tokens of other clients")
+	flags.StringSliceVar(&f.from, "exchange-from", nil, "`clients` whose tokens it may exchange for its own (default: nobody's)")
 	flags.StringVar(&f.jwksFile, "jwks-file", "", "JWKS `file` with public keys for private_key_jwt and assertions")
 }
 
@@ -60,6 +62,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 		"grace":             func() { c.Grace = new(storage.Duration(f.grace)) },
 		"sessions-per-user": func() { c.SessionsPerUser = f.sessions },
 		"introspect":        func() { c.Introspect = f.introspect },
+		"exchange-from":     func() { c.ExchangeFrom = f.from },
 	}
 	for name, write := range set {
 		if cmd.Flags().Changed(name) {

@@ -48,13 +48,14 @@ func TestEverySettingOfAClientIsTranslated(t *testing.T) {
 		ID: "id", Name: "name", Secret: "a secret", JWKS: `{"keys":[]}`, Grants: []string{"password"},
 		Scopes: []string{"a", "b"}, DefaultScopes: []string{"a"}, Audience: []string{"aud"}, Profile: "standard", Algorithm: "ES256",
 		AccessTTL: time.Minute, RefreshTTL: time.Hour, MaxSessionTTL: 2 * time.Hour, Refresh: "rotate", Grace: new(time.Second),
-		SessionsPerUser: 3, Introspect: true,
+		SessionsPerUser: 3, Introspect: true, ExchangeFrom: []string{"old"},
 	}
 	for _, missing := range zeroFields(full) {
 		t.Errorf("the test sets no %s", missing)
 	}
 	record := clientRecord(full, "hash")
-	if missing := zeroFields(*record); !slices.Equal(missing, []string{"Public"}) {
+	// A client with a secret is not public, and the store sets the generation.
+	if missing := zeroFields(*record); !slices.Equal(missing, []string{"Public", "Generation"}) {
 		t.Errorf("not translated: %q", missing)
 	}
 }

@@ -144,13 +144,16 @@ func (s *Server) limitTo(t *Token, session *Session, req fosite.AccessRequester)
 	session.MadeFrom = t.madeFrom
 	session.LoggedIn = t.loggedIn
 	session.Ends = t.Expires.Unix()
-	if !t.unlimited {
-		if err := limitScopes(t.Scopes, req); err != nil {
+	if policyOf(req.GetClient()).Legacy() && (!t.limit.AnyScope || len(t.limit.Targets) > 0) {
+		session.Limit = &t.limit
+	}
+	if !t.limit.AnyScope {
+		if err := limitScopes(t.limit.Scopes, req); err != nil {
 			return err
 		}
 	}
-	if !t.Legacy {
-		return s.limitTargets(t.audience, req)
+	if len(t.limit.Targets) > 0 {
+		return s.limitTargets(t.limit.Targets, req)
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ type Session struct {
 	// Ends is when the session ends whatever is refreshed, in Unix seconds, because what it was made from does. Zero: its
 	// tokens alone say.
 	Ends int64 `json:"x,omitempty"`
+	// Limit is what a session of the legacy profile passes on at most to sessions that are made from it, because it was made
+	// from a limited token itself: its own tokens need not say. Nil: see Token.limit.
+	Limit *limit `json:"l,omitempty"`
 
 	// The rest belongs to one request and is not stored.
 	claims             map[string]any // about the subject, for new tokens
@@ -42,6 +45,15 @@ type Session struct {
 	subjectSignature   string         // of an access token that the session is made from
 	exchangedFor       string         // issued_token_type of the response
 	address, userAgent string
+}
+
+// limit is the most that a session may have which is made from a token.
+type limit struct {
+	// Scopes limit unless AnyScope is true.
+	Scopes   []string `json:"s,omitempty"`
+	AnyScope bool     `json:"as,omitempty"`
+	// Targets limit unless there are none.
+	Targets []string `json:"t,omitempty"`
 }
 
 var _ fosite.Session = (*Session)(nil)

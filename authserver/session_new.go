@@ -44,7 +44,7 @@ func (s *Server) newSession(ctx context.Context, req fosite.AccessRequester) err
 		return invalidRequest("The session of the subject_token is over for this client.")
 	}
 	scopes := []string(req.GetRequestedScopes())
-	if len(scopes) == 0 && (session.madeFrom == nil || session.madeFrom.unlimited) {
+	if len(scopes) == 0 && (session.madeFrom == nil || session.madeFrom.limit.AnyScope) {
 		scopes = client.DefaultScopes
 	}
 	for _, scope := range scopes {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // TokenKind tells access tokens from refresh tokens.
@@ -49,10 +51,9 @@ type Token struct {
 	parsed    *parsedToken
 
 	// For a session that is made from the token.
-	audience  []string // what it is for; nothing of the legacy profile says
-	unlimited bool     // by scopes
-	loggedIn  int64
-	madeFrom  []string // keys that signed the token, and those before it
+	limit    limit
+	loggedIn int64
+	madeFrom []string // keys that signed the token, and those before it
 }
 
 // parsedToken is a token that came with a request. It is verified once and named once, here; all later steps of the request
@@ -135,15 +136,15 @@ func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, err
 		return nil, err
 	}
 	found := &Token{
-		parsed: t, audience: s.sessionTargets(req), loggedIn: session.LoggedIn, madeFrom: session.MadeFrom,
-		unlimited: client.Policy().Legacy() && len(req.GetGrantedScopes()) == 0,
-		Kind:      t.kind, Subject: session.Subject, Client: req.GetClient().GetID(), Scopes: req.GetGrantedScopes(), Role: session.Role,
+		parsed: t, loggedIn: session.LoggedIn, madeFrom: session.MadeFrom,
+		Kind: t.kind, Subject: session.Subject, Client: req.GetClient().GetID(), Scopes: req.GetGrantedScopes(), Role: session.Role,
 		Session: req.GetID(), Issued: req.GetRequestedAt(), Expires: session.GetExpiresAt(fosite.RefreshToken), signature: t.signature,
 	}
 	if t.claims == nil {
 		if !s.config.Now().Before(found.Expires) {
 			return nil, ErrTokenExpired
 		}
+		found.limit = s.limitOf(found, client.Policy(), req)
 		return found, nil
 	}
 	found.madeFrom = appendMissing(session.MadeFrom, t.keyID)
@@ -160,7 +161,29 @@ func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, err
 			return !slices.Contains(req.GetGrantedScopes(), scope)
 		})
 	}
+	found.limit = s.limitOf(found, client.Policy(), req)
 	return found, nil
+}
+
+// limitOf returns what a session may have that is made from the token. Scopes and audience limit a token of the standard
+// profile. One of the legacy profile does all that its user may do, unless its client has scopes, or the session was made
+// from a limited token.
+func (s *Server) limitOf(t *Token, client policy.Client, req fosite.Requester) limit {
+	if !client.Legacy() {
+		return limit{Scopes: t.Scopes, Targets: s.sessionTargets(req)}
+	}
+	l := limit{Scopes: t.Scopes, AnyScope: len(client.Scopes) == 0 && len(req.GetGrantedScopes()) == 0, Targets: req.GetGrantedAudience()}
+	session, ok := req.GetSession().(*Session)
+	if !ok || session.Limit == nil {
+		return l
+	}
+	if l.AnyScope {
+		l.Scopes, l.AnyScope = session.Limit.Scopes, session.Limit.AnyScope
+	}
+	if len(l.Targets) == 0 {
+		l.Targets = session.Limit.Targets
+	}
+	return l
 }
 
 // checkKeys returns ErrTokenInvalid if a key was withdrawn that signed a token which the session was made from. A key leaves

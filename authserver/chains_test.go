@@ -391,6 +391,8 @@ func (c *chain) exchange() {
 	live := token.live()
 	body := c.request("exchange of a token of "+source, client, form)
 	switch {
+	case body == nil && live && takes && len(asked.scopes) == 0 && len(asked.targets) == 0 && depth(token) < 4 && within([]string{"https://as.example"}, token.audience):
+		c.fail("an exchange that asks for nothing was refused")
 	case body == nil:
 		c.counts["refused exchange"]++
 	case !live || !takes:
@@ -415,6 +417,14 @@ func (c *chain) exchange() {
 		}
 		c.issued(&modelSession{client: client, user: token.session.user, madeOf: token}, limits, asked, body)
 	}
+}
+
+// depth is the number of exchanges that a token was made by.
+func depth(t *modelToken) int {
+	if t.session.madeOf == nil {
+		return 0
+	}
+	return 1 + depth(t.session.madeOf)
 }
 
 func (c *chain) changeRole() {

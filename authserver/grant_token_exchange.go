@@ -98,8 +98,12 @@ func (g tokenExchangeGrant) subject(ctx context.Context, client fosite.Client, t
 // source returns the client whose token it is, if the client takes its tokens. A client of the legacy profile takes its own.
 // A token that another server issued is one of any client of the legacy profile: no token of those names its client.
 func (g tokenExchangeGrant) source(ctx context.Context, client policy.Client, t *Token) (Client, error) {
-	for _, id := range append(slices.Clone(client.ExchangeFrom), client.ID) {
-		if t.Client != "" && t.Client != id || id == client.ID && !client.Legacy() {
+	from := client.ExchangeFrom
+	if client.Legacy() {
+		from = append(slices.Clone(from), client.ID)
+	}
+	for _, id := range from {
+		if t.Client != "" && t.Client != id {
 			continue
 		}
 		source, err := g.server.client(ctx, id)

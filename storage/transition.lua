@@ -11,13 +11,13 @@ local raw = redis.call('GET', KEYS[1])
 local s = raw and cjson.decode(raw) or nil
 local evicted = s and redis.call('ZSCORE', KEYS[3], step.name)
 
-if s and s.v ~= 1 then return {'bad'} end
+if raw and (type(s) ~= 'table' or s.v ~= 1) then return {'bad'} end
 
 -- The user must be as it was when the credentials or the session were read. Nothing is issued if since then the password was
 -- changed or the user was disabled or dropped.
 local record = redis.call('GET', KEYS[5])
 local user = record and cjson.decode(record) or nil
-if user and user.v ~= 1 then return {'bad'} end
+if record and (type(user) ~= 'table' or user.v ~= 1) then return {'bad'} end
 if step.user and (not user or user.rev ~= step.user) then return {'user'} end
 
 -- A session has the generation that its user had when it was opened. It has ended once the user's is another one.

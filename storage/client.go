@@ -61,7 +61,7 @@ type Client struct {
 	ExchangeFrom []string `json:"exchange_from,omitempty" yaml:"exchange_from,omitempty"`
 
 	// Generation is set by the store, whatever it is here. See policy.Client.
-	Generation string `json:"generation,omitempty" yaml:"-"`
+	Generation string `json:"-" yaml:"-"`
 }
 
 // Duration is a time.Duration that is written as text, such as "720h" or "10s".

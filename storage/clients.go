@@ -98,6 +98,7 @@ func decodeClient(raw string) (*Client, error) {
 	if stored.MaxSessionTTL == 0 {
 		stored.MaxSessionTTL = stored.OldMaxSessionTTL
 	}
+	stored.Generation = stored.StoredGeneration
 	return stored.Client, nil
 }
 
@@ -108,6 +109,18 @@ type storedClient struct {
 	// OldMaxSessionTTL is the name under which the first build stores MaxSessionTTL. It is written too, so that servers of both
 	// builds on one Redis agree.
 	OldMaxSessionTTL Duration `json:"max_session_life,omitzero"`
+	// StoredGeneration is Client.Generation, which is nobody's setting.
+	StoredGeneration string `json:"generation,omitempty"`
+}
+
+func encodeClient(c *Client) ([]byte, error) {
+	raw, err := json.Marshal(storedClient{
+		Version: recordVersion, Client: c, OldMaxSessionTTL: c.MaxSessionTTL, StoredGeneration: c.Generation,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("storage: encode client: %w", err)
+	}
+	return raw, nil
 }
 
 func (c *Clients) remember(client *Client, now time.Time) {
@@ -190,9 +203,9 @@ func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *C
 		if err != nil {
 			return err
 		}
-		after, err := json.Marshal(storedClient{Version: recordVersion, Client: changed, OldMaxSessionTTL: changed.MaxSessionTTL})
+		after, err := encodeClient(changed)
 		if err != nil {
-			return fmt.Errorf("storage: encode client: %w", err)
+			return err
 		}
 		swap := redisdb.Call{Script: swapScript, Keys: []string{c.db.Keys.Client(id)}, Args: []any{raw, after}}
 		if done, err := c.db.Eval(ctx, op, swap); err != nil || done == int64(1) {

@@ -20,7 +20,7 @@ func TestClientRecordsOfTheFirstBuild(t *testing.T) {
 	if client.ID != "app" || client.MaxSessionTTL != tenMinutes {
 		t.Errorf("%+v", client)
 	}
-	raw, err := json.Marshal(storedClient{Version: recordVersion, Client: client, OldMaxSessionTTL: client.MaxSessionTTL})
+	raw, err := encodeClient(client)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,8 @@ func (p *program) sessionRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke (SESSION… | --user NAME | --client ID)",
 		Short: "End sessions and revoke their tokens",
+		Long: `End sessions and revoke their tokens. With --user all tokens of the user end that were issued so far: also of sessions
+that no list shows, and those of an imported server. With --client all sessions at the client end.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) == (user == "" && client == "") {
 				return errors.New("name sessions, a user or a client")
@@ -83,6 +85,9 @@ func (p *program) sessionRevokeCommand() *cobra.Command {
 					return err
 				}
 				p.printf("%d sessions ended\n", ended)
+				if user != "" && client == "" {
+					p.printf("No token that %s has so far is valid, those of another server included\n", user)
+				}
 				return nil
 			})
 		},

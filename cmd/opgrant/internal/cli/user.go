@@ -17,8 +17,8 @@ func (p *program) userCommand() *cobra.Command {
 		p.userAddCommand(),
 		p.userListCommand(),
 		p.userPasswdCommand(),
-		p.userActiveCommand("enable", "Allow a user to log in again", true),
-		p.userActiveCommand("disable", "Refuse a user's logins and tokens until the user is enabled again", false),
+		p.userEnableCommand(),
+		p.userDisableCommand(),
 		p.userRemoveCommand(),
 		p.userImportCommand(),
 	)
@@ -74,15 +74,33 @@ func (p *program) userPasswdCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) userActiveCommand(use, short string, active bool) *cobra.Command {
+func (p *program) userEnableCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   use + " NAME",
-		Short: short,
-		Args:  cobra.ExactArgs(1),
+		Use:   "enable NAME",
+		Short: "Allow a user to log in again",
+		Long: `Allow a user to log in again. The sessions that the user had when it was disabled go on, unless they were ended
+meanwhile.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.changeUser(cmd.Context(), args[0], storage.UserChange{Active: &active})
+			return p.changeUser(cmd.Context(), args[0], storage.UserChange{Active: new(true)})
 		},
 	}
+}
+
+func (p *program) userDisableCommand() *cobra.Command {
+	var end bool
+	cmd := &cobra.Command{
+		Use:   "disable NAME",
+		Short: "Refuse a user's logins and tokens until the user is enabled again",
+		Long: `Refuse a user's logins and tokens until the user is enabled again. With --end-sessions all sessions end for good: after
+"user enable" the user has to log in anew.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.changeUser(cmd.Context(), args[0], storage.UserChange{Active: new(false), EndSessions: end})
+		},
+	}
+	cmd.Flags().BoolVar(&end, "end-sessions", false, "also end all sessions of the user")
+	return cmd
 }
 
 func (p *program) changeUser(ctx context.Context, name string, change storage.UserChange) error {

@@ -173,7 +173,7 @@ func TestWhatWasMadeFromATokenEndsWithIt(t *testing.T) {
 			row.end(login)
 			for client, r := range map[string]reply{"second": second, "third": third} {
 				if ts.active(r.text("access_token")) {
-					t.Errorf("%s: the access token of the %s client lives on", row.name, client)
+					t.Errorf("%s: the access token of the %s client is still active", row.name, client)
 				}
 				ts.want(row.name+": refresh at the "+client, ts.refresh(client, r.text("refresh_token")), 400, "invalid_grant")
 			}
@@ -232,7 +232,7 @@ func TestParametersOfExchange(t *testing.T) {
 		{"an unknown resource", []string{"resource", "https://unknown.example.com"}, 400, "invalid_target", ""},
 		{"an unknown audience", []string{"audience", "unknown"}, 400, "invalid_target", ""},
 		{"a known and an unknown audience", []string{"audience", "https://api.example.com", "audience", "unknown"}, 400, "invalid_target", ""},
-		{"a resource that is no URI", []string{"resource", "api"}, 400, "invalid_target", ""},
+		{"a resource that is not a URI", []string{"resource", "api"}, 400, "invalid_target", ""},
 		{"a resource with a fragment", []string{"resource", "https://api.example.com#x"}, 400, "invalid_target", ""},
 		{"an unknown scope", []string{"scope", "admin"}, 400, "invalid_scope", ""},
 	} {
@@ -299,7 +299,7 @@ func TestTheRoleOfALoginIsTheUsers(t *testing.T) {
 		with := func(user, password, role string) reply {
 			return ts.post("/oauth2/token", "old", "grant_type", "password", "username", user, "password", password, "role", role)
 		}
-		ts.want("a role of somebody else", with("alice", "wonder land", "super_user"), 400, "invalid_request")
+		ts.want("another role", with("alice", "wonder land", "super_user"), 400, "invalid_request")
 		ts.want("a role that is not there", with("root", "toor", "unknown"), 400, "invalid_request")
 		ts.want("the user's role", with("root", "toor", "super_user"), 200, "")
 		ts.want("another role by a token", ts.exchangeInProcess("old", ts.login("old").text("access_token"), "role", "super_user"), 400, "invalid_request")

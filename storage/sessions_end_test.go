@@ -207,7 +207,7 @@ func TestOneClockForTheExpiryOfTokens(t *testing.T) {
 		r.Mini.SetTime(time.Now().Add(offset))
 		l := logIn(t, r)
 		l.want("at "+offset.String(), l.store, string(l.key), nil)
-		r.Mini.SetTime(time.Now().Add(offset + 6*time.Minute)) // without removing the key, which lives an hour
+		r.Mini.SetTime(time.Now().Add(offset + 6*time.Minute)) // without removing the key, whose TTL is an hour
 		if _, err := l.store.GetAccessTokenSession(t.Context(), Signature(string(l.key), "access"), nil); !errors.Is(err, fosite.ErrNotFound) {
 			t.Errorf("at %s: an expired access token: %v", offset, err)
 		}

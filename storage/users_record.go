@@ -46,7 +46,7 @@ type userRecord struct {
 	Updated int64 `json:"updated"`
 }
 
-// newGeneration returns a value that differs from the ones before it. It is no secret, and each session keeps one.
+// newGeneration returns a value that differs from the ones before it. It is not secret, and each session keeps one.
 func newGeneration() string { return redisdb.RandomID()[:8] }
 
 // endSessions ends all sessions of the user, and refuses the tokens that another server has issued to the name so far.

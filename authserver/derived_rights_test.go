@@ -11,6 +11,7 @@ import (
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/policy"
+	"github.com/opgrant/opgrant/authserver/resource"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -344,4 +345,60 @@ func TestRevokingAUsedRefreshTokenEndsTheSession(t *testing.T) {
 			t.Error("the session goes on")
 		}
 	})
+}
+
+// Finding A4: a resource server that asks sees the rights of this moment; one that verifies locally sees those of the login,
+// until the token expires.
+func TestGuardAndTheRightsOfThisMoment(t *testing.T) {
+	ts := onFake(t)
+	token := ts.try("old", "root", "toor").text("access_token")
+	super := func(introspection *resource.Introspection) bool {
+		t.Helper()
+		guard, err := resource.New(resource.Config{Issuer: ts.url, LegacyScopes: []string{"x"}, Legacy: true, Introspection: introspection})
+		check(t, err)
+		claims, err := guard.Verify(t.Context(), token)
+		check(t, err)
+		return claims.SuperUser
+	}
+	asks := &resource.Introspection{ClientID: "rs", ClientSecret: "rs-secret", Cache: -1}
+	if !super(asks) || !super(nil) {
+		t.Fatal("not a super user before")
+	}
+	role := "reader"
+	check(t, ts.store.Users.ChangeUser(t.Context(), "root", storage.UserChange{Role: &role}))
+	if super(asks) {
+		t.Error("a guard that asks grants a right that was taken away")
+	}
+	if !super(nil) {
+		t.Error("the documentation says that a token verified locally keeps its rights")
+	}
+}
+
+// Finding A1: a token that becomes one of the legacy profile, whose tokens usually say nothing of scope and audience, keeps
+// its limits there: for introspection, for a resource server, and for what is made from it in turn.
+func TestLimitsPassThroughTheLegacyProfile(t *testing.T) {
+	ts := onFake(t)
+	api := "https://api.example.com"
+	ts.putClients(
+		&storage.Client{ID: "legacy", Profile: policy.ProfileLegacy, Refresh: policy.RefreshStatic, ExchangeFrom: []string{"web"}, Audience: []string{api}},
+		&storage.Client{ID: "wide", Scopes: []string{"read", "write"}, Audience: []string{api, "https://other.example.com"}, ExchangeFrom: []string{"legacy"}},
+	)
+	made := ts.exchange("legacy", ts.login("web", "scope", "read", "audience", api).text("access_token"), typeAccess)
+	for name, token := range map[string]string{"the first": made.text("access_token"), "a refreshed one": ts.refresh("legacy", made.text("refresh_token")).text("access_token")} {
+		if body := ts.introspect(token, "rs"); body["scope"] != "read" {
+			t.Errorf("%s: %v", name, body)
+		}
+		for audience, want := range map[string]bool{api: true, "https://other.example.com": false} {
+			guard, err := resource.New(resource.Config{Issuer: ts.url, Audience: audience, Legacy: true, LegacyScopes: []string{"read", "write"}})
+			check(t, err)
+			claims, err := guard.Verify(t.Context(), token)
+			if (err == nil) != want || want && (!claims.HasScope("read") || claims.HasScope("write")) {
+				t.Errorf("%s at %s: %+v %v", name, audience, claims, err)
+			}
+		}
+		if r := ts.exchange("wide", token, typeAccess); r.text("scope") != "read" || ts.introspect(r.text("access_token"), "wide")["aud"] != api {
+			t.Errorf("%s, exchanged again: %s", name, r.raw)
+		}
+		ts.want("a wider scope", ts.exchange("wide", token, typeAccess, "scope", "write"), 400, "invalid_scope")
+	}
 }

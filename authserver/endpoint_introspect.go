@@ -114,7 +114,7 @@ func (s *Server) introspectionResponse(t *Token) map[string]any {
 	if t.Kind == KindAccess {
 		body["token_type"] = "Bearer"
 	}
-	if len(t.Scopes) > 0 {
+	if _, limited := t.Claims["scope"]; limited || len(t.Scopes) > 0 {
 		body["scope"] = strings.Join(t.Scopes, " ")
 	}
 	if t.Subject != "" {

@@ -25,7 +25,7 @@ func fuzzed(f *testing.F) (server *authserver.Server, token string) {
 	set := openKeys(f, store.Keys, time.Nanosecond)
 	ctx := f.Context()
 	check(f, store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
-	check(f, store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token", exchangeGrant}}))
+	check(f, store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token"}}))
 	hash, err := authserver.Secrets{}.Hash(ctx, []byte("secret"))
 	check(f, err)
 	check(f, store.PutClient(ctx, &storage.Client{ID: "rs", Secrets: []string{string(hash)}, Introspect: true}))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,7 +89,8 @@ func (s *Server) mintRefreshToken(ctx context.Context, req fosite.Requester, ses
 }
 
 // mintLegacy makes a token of the legacy profile. Old resource servers read its claims except jti and sid: jti makes two
-// tokens of one second different, and sid lets a session be revoked. A client that has scopes gets scope too.
+// tokens of one second different, and sid lets a session be revoked. A client
+// that has scopes, and a session that was made from a limited token, get scope and aud too, which old servers ignore.
 func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *Session, kind string, expires int64) (token, signature string, err error) {
 	super, _ := session.claims["super_user"].(bool)
 	claims := jwt.MapClaims{
@@ -98,8 +100,13 @@ func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *
 	if session.Role != "" {
 		claims["role"] = session.Role
 	}
-	if scopes := session.accessScopes(req); len(scopes) > 0 && kind == subAccess {
-		claims["scope"] = strings.Join(scopes, " ") // old resource servers ignore it; introspection must not
+	if scopes, targets := session.legacyLimits(req); kind == subAccess {
+		if scopes != nil {
+			claims["scope"] = strings.Join(scopes, " ")
+		}
+		if len(targets) > 0 {
+			claims["aud"] = slices.Clone(targets)
+		}
 	}
 	token, signature, keyID, err := s.signed(ctx, req, policy.RS256, typLegacy, claims)
 	if kind == subRefresh {

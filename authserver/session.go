@@ -87,6 +87,21 @@ func (s *Session) accessScopes(req fosite.Requester) []string {
 	return req.GetGrantedScopes()
 }
 
+// legacyLimits returns the scopes and the targets of an access token of the legacy profile. Nil scopes: nothing limits it.
+func (s *Session) legacyLimits(req fosite.Requester) (scopes, targets []string) {
+	scopes, targets = s.accessScopes(req), req.GetGrantedAudience()
+	if len(scopes) == 0 {
+		scopes = nil
+		if s.Limit != nil && !s.Limit.AnyScope {
+			scopes = append([]string{}, s.Limit.Scopes...)
+		}
+	}
+	if len(targets) == 0 && s.Limit != nil {
+		targets = s.Limit.Targets
+	}
+	return scopes, targets
+}
+
 // SetSubject sets the subject. fosite's password handler calls it.
 func (s *Session) SetSubject(subject string) { s.Subject = subject }
 

@@ -157,9 +157,11 @@ func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, err
 	}
 	if scope, ok := t.claims["scope"].(string); ok {
 		// A refresh may have narrowed the scope of the session. It cannot have widened it.
-		found.Scopes = slices.DeleteFunc(strings.Fields(scope), func(scope string) bool {
-			return !slices.Contains(req.GetGrantedScopes(), scope)
-		})
+		most := req.GetGrantedScopes()
+		if len(most) == 0 && session.Limit != nil {
+			most = session.Limit.Scopes
+		}
+		found.Scopes = slices.DeleteFunc(strings.Fields(scope), func(scope string) bool { return !slices.Contains(most, scope) })
 	}
 	found.limit = s.limitOf(found, client.Policy(), req)
 	return found, nil

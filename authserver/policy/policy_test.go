@@ -31,15 +31,21 @@ func TestProblemsOfAClient(t *testing.T) {
 		"a grant for confidential clients": {func(c *policy.Client) {
 			c.Public, c.Secrets, c.Grants = true, 0, []string{policy.GrantClientCredentials}
 		}, "grants"},
-		"a scope with a space":       {func(c *policy.Client) { c.Scopes = []string{"a b"} }, "scopes"},
-		"an empty default scope":     {func(c *policy.Client) { c.DefaultScopes = []string{""} }, "default_scopes"},
-		"an unknown profile":         {func(c *policy.Client) { c.Profile = "old" }, "profile"},
-		"an unknown algorithm":       {func(c *policy.Client) { c.Algorithm = "HS256" }, "algorithm"},
-		"legacy with ES256":          {func(c *policy.Client) { c.Profile, c.Algorithm = policy.ProfileLegacy, policy.ES256 }, "algorithm"},
-		"a negative TTL":             {func(c *policy.Client) { c.AccessTTL = -1 }, "access_ttl"},
-		"an unknown refresh mode":    {func(c *policy.Client) { c.Refresh = "never" }, "refresh"},
-		"a grace too long":           {func(c *policy.Client) { c.Grace = policy.MaxGrace + time.Second }, "grace"},
-		"a negative session limit":   {func(c *policy.Client) { c.SessionsPerUser = -1 }, "sessions_per_user"},
+		"a scope with a space":     {func(c *policy.Client) { c.Scopes = []string{"a b"} }, "scopes"},
+		"an empty default scope":   {func(c *policy.Client) { c.DefaultScopes = []string{""} }, "default_scopes"},
+		"an unknown profile":       {func(c *policy.Client) { c.Profile = "old" }, "profile"},
+		"an unknown algorithm":     {func(c *policy.Client) { c.Algorithm = "HS256" }, "algorithm"},
+		"legacy with ES256":        {func(c *policy.Client) { c.Profile, c.Algorithm = policy.ProfileLegacy, policy.ES256 }, "algorithm"},
+		"a negative TTL":           {func(c *policy.Client) { c.AccessTTL = -1 }, "access_ttl"},
+		"an unknown refresh mode":  {func(c *policy.Client) { c.Refresh = "never" }, "refresh"},
+		"a grace too long":         {func(c *policy.Client) { c.Grace = policy.MaxGrace + time.Second }, "grace"},
+		"a negative session limit": {func(c *policy.Client) { c.SessionsPerUser = -1 }, "sessions_per_user"},
+		"exchange by a public client": {func(c *policy.Client) {
+			c.Public, c.Secrets, c.Grants = true, 0, []string{policy.GrantTokenExchange}
+		}, "grants"},
+		"exchange by the client of the operations API": {func(c *policy.Client) {
+			c.Public, c.Secrets, c.Grants, c.Profile = true, 0, []string{policy.GrantTokenExchange}, policy.ProfileLegacy
+		}, ""},
 		"exchange without the grant": {func(c *policy.Client) { c.ExchangeFrom = []string{"old"} }, "exchange_from"},
 		"exchange from nobody": {func(c *policy.Client) {
 			c.Grants, c.ExchangeFrom = []string{policy.GrantTokenExchange}, []string{""}

@@ -50,6 +50,7 @@ func (c Client) Problems() Problems {
 	for _, grant := range c.Grants {
 		p.oneOf("grants", grant, GrantTypes()...)
 		known, _ := FindGrant(grant)
+		p.check("grants", grant != GrantTokenExchange || !c.Public || c.Legacy(), "%s is not for public clients: anyone can be it", grant)
 		p.check("grants", !known.Confidential || !c.Public, "%s is not for public clients: it needs a secret or keys (RFC 6749, section 4.4)", grant)
 	}
 	for _, scope := range c.Scopes {

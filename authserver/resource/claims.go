@@ -16,7 +16,9 @@ type Claims struct {
 	Issued, Expires time.Time
 	// Session is the ID of the session that the token belongs to, ID the one of the token itself. Either may be empty.
 	Session, ID string
-	// Legacy is true for a token of the legacy profile. SuperUser and Role are what such a token says about its user.
+	// Legacy is true for a token of the legacy profile. SuperUser and Role are the rights of its user: with introspection those
+	// of this moment, within Introspection.Cache; verified locally those of when the token was issued, so that a user who was
+	// demoted keeps them until it expires.
 	Legacy    bool
 	SuperUser bool
 	Role      string

@@ -18,7 +18,7 @@ type Config struct {
 	// audience of tokens whose request named none.
 	Audience string
 
-	// Legacy accepts tokens of the legacy profile. They get LegacyScopes.
+	// Legacy accepts tokens of the legacy profile. They get LegacyScopes, unless they name fewer scopes themselves.
 	Legacy       bool
 	LegacyScopes []string
 

@@ -75,7 +75,7 @@ func (g *Guard) readResponse(body map[string]any) (*Claims, error) {
 		if !g.config.Legacy || c.Subject == "" {
 			return nil, ErrInvalid
 		}
-		c.Legacy, c.Scopes = true, g.config.LegacyScopes
+		g.limitLegacy(c, body)
 		return c, nil
 	}
 	if !slices.Contains(audience, g.config.Audience) || body["iss"] != nil && body["iss"] != g.config.Issuer {

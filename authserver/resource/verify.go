@@ -161,9 +161,23 @@ func (g *Guard) readLegacy(c *Claims, claims map[string]any) error {
 	if c.Subject == "" {
 		return ErrInvalid
 	}
+	// Few have an audience: those that were made from a token which had one.
+	if audience := stringList(claims["aud"]); claims["aud"] != nil && !slices.Contains(audience, g.config.Audience) {
+		return ErrInvalid
+	}
 	c.readOptional(claims)
-	c.Legacy, c.Scopes = true, g.config.LegacyScopes
+	g.limitLegacy(c, claims)
 	return nil
+}
+
+// limitLegacy gives a token of the legacy profile LegacyScopes, or those of them that the token names, if it names any.
+func (g *Guard) limitLegacy(c *Claims, claims map[string]any) {
+	c.Legacy = true
+	if _, limited := claims["scope"]; !limited {
+		c.Scopes = g.config.LegacyScopes
+		return
+	}
+	c.Scopes = slices.DeleteFunc(c.Scopes, func(scope string) bool { return !slices.Contains(g.config.LegacyScopes, scope) })
 }
 
 // readOptional reads the claims that may be missing.

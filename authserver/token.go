@@ -59,6 +59,7 @@ type parsedToken struct {
 	legacy          bool
 	subject         string
 	claims          jwt.MapClaims
+	keyID           string // of the key that verified the signature
 	issued, expires time.Time
 }
 

@@ -55,8 +55,8 @@ func signer(t *testing.T, set *keys.Set) *keys.Key {
 	return k
 }
 
-// gone fails the test unless the set neither signs nor verifies with the key, nor publishes it.
-func gone(t *testing.T, when string, set *keys.Set, id string) {
+// wantRevoked fails the test unless the set neither signs nor verifies with the key, nor publishes it.
+func wantRevoked(t *testing.T, when string, set *keys.Set, id string) {
 	t.Helper()
 	check(t, set.Load(t.Context()))
 	body, _, err := set.Document()
@@ -81,14 +81,14 @@ func TestTheSuccessorOfARevokedKeySignsAtOnce(t *testing.T) {
 	if err != nil || got != staged || signer(t, set).ID != staged {
 		t.Errorf("%v: %q signs, want the one that was waiting, %q", err, got, staged)
 	}
-	gone(t, "with a successor", set, first)
+	wantRevoked(t, "with a successor", set, first)
 
 	now = now.Add(time.Hour)
 	fresh, err := set.Revoke(t.Context(), staged)
 	if err != nil || fresh == "" || fresh == staged || fresh == first || signer(t, set).ID != fresh {
 		t.Errorf("%v: %q signs, want a new key", err, fresh)
 	}
-	gone(t, "without a successor", set, staged)
+	wantRevoked(t, "without a successor", set, staged)
 
 	again, err := set.Revoke(t.Context(), staged)
 	if err != nil || again != fresh {
@@ -117,7 +117,7 @@ func TestRevokingAKeyThatDoesNotSignLeavesTheSigner(t *testing.T) {
 		if got, err := set.Revoke(t.Context(), id); err != nil || got != active || signer(t, set).ID != active {
 			t.Errorf("%s: %q signs, %v", id, got, err)
 		}
-		gone(t, "one that does not sign", set, id)
+		wantRevoked(t, "one that does not sign", set, id)
 	}
 }
 
@@ -145,22 +145,22 @@ func TestARevokedKeyNeverComesBack(t *testing.T) {
 			}
 		}
 	}
-	gone(t, "after an import", set, imported)
+	wantRevoked(t, "after an import", set, imported)
 
 	replica, err = keys.New(keys.Config{Store: store})
 	check(t, err)
 	check(t, replica.Note(t.Context(), held, time.Now().Add(1000*24*time.Hour)))
-	gone(t, "after a note", replica, imported)
+	wantRevoked(t, "after a note", replica, imported)
 	for _, immediately := range []bool{false, true} {
 		_, err = replica.Rotate(t.Context(), policy.ES256, immediately)
 		check(t, err)
 	}
-	gone(t, "after a rotation", set, imported)
+	wantRevoked(t, "after a rotation", set, imported)
 
 	store.mutex.Lock()
 	store.document, store.revision = older, store.revision+1
 	store.mutex.Unlock()
-	gone(t, "after a fail-over", set, imported)
+	wantRevoked(t, "after a fail-over", set, imported)
 	fresh := open(t, keys.Config{Store: store})
 	if len(fresh.Verifiers(imported)) == 0 {
 		t.Fatal("the older document is not the older one")
@@ -174,7 +174,7 @@ func TestARevokedKeyNeverComesBack(t *testing.T) {
 	}
 	stop()
 	running.Wait()
-	gone(t, "after a fail-over, on a server that did not know", fresh, imported)
+	wantRevoked(t, "after a fail-over, on a server that did not know", fresh, imported)
 }
 
 // Replicas that rotate, import, note and revoke at the same time agree in the end, and no revoked key is left.
@@ -217,7 +217,7 @@ func TestRevocationsRaceWithEverything(t *testing.T) {
 	all.Wait()
 	for _, set := range sets {
 		for _, victim := range victims {
-			gone(t, "after the race", set, victim)
+			wantRevoked(t, "after the race", set, victim)
 		}
 	}
 }
@@ -262,7 +262,7 @@ func TestServersOfTheFirstBuildBearARevocation(t *testing.T) {
 	check(t, err)
 	check(t, store.SaveKeys(t.Context(), written, mustRevision(t, store)))
 	for _, s := range []*keys.Set{set, open(t, keys.Config{Store: store})} {
-		gone(t, "after the first build has written", s, old.ID)
+		wantRevoked(t, "after the first build has written", s, old.ID)
 	}
 }
 

@@ -103,7 +103,7 @@ const DefaultImportTTL = 31 * 24 * time.Hour
 // verifies what it signed here.
 //
 // added is false if the set has the key already. Then an until that is not zero replaces its own. ErrRevoked: the key was revoked
-// and does not come back.
+// and does not come back. ErrPast: until has passed.
 func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.PublicKey, verifyOnly bool, until time.Time) (id string, added bool, err error) {
 	if private != nil {
 		public = private.Public()
@@ -121,7 +121,7 @@ func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.P
 			return fmt.Errorf("%w: %s", ErrRevoked, id)
 		}
 		if !until.IsZero() && !until.After(now) {
-			return errors.New("keys: the last day of an imported key is in the past")
+			return ErrPast
 		}
 		if k := d.find(id); k != nil {
 			if k.Imported && !until.IsZero() {

@@ -10,6 +10,9 @@ import (
 // ErrUnknownKey is returned by Revoke for a key that is not in the set.
 var ErrUnknownKey = errors.New("keys: no such key")
 
+// ErrPast is returned by Import for a last day in the past.
+var ErrPast = errors.New("keys: the last day of an imported key is in the past")
+
 // ErrRevoked is returned by Import for a key that was revoked.
 var ErrRevoked = errors.New("keys: the key was revoked and cannot be imported again")
 

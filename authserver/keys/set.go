@@ -2,12 +2,14 @@ package keys
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,13 +134,16 @@ func (s *Set) Open(ctx context.Context) error {
 }
 
 func (s *Set) generate(algorithm string, now, activates time.Time) (*Key, error) {
-	private, err := generate(algorithm, s.config.RSABits)
-	if err != nil {
-		return nil, err
-	}
-	id, err := IDOf(private.Public())
-	if err != nil {
-		return nil, err
+	var private crypto.Signer
+	id := "-"
+	for strings.HasPrefix(id, "-") { // on a command line it would be taken for a flag
+		var err error
+		if private, err = generate(algorithm, s.config.RSABits); err != nil {
+			return nil, err
+		}
+		if id, err = IDOf(private.Public()); err != nil {
+			return nil, err
+		}
 	}
 	return &Key{
 		ID: id, Algorithm: algorithm, Created: now.UTC(), Activates: activates.UTC(),

@@ -199,9 +199,19 @@ func TestRevocationsRaceWithEverything(t *testing.T) {
 			func() { _ = set.Note(t.Context(), signer(t, set), time.Now().Add(1000*24*time.Hour)) },
 			func() { _, _, _ = set.Import(t.Context(), private, nil, false, time.Time{}) },
 			func() { _ = set.Open(t.Context()) },
+			func() { // what requests do
+				for _, kid := range append(victims, "", "unknown") {
+					set.Verifiers(kid)
+				}
+				_ = set.Refresh(t.Context())
+				set.AcceptsImported(signer(t, set))
+				if _, _, err := set.Document(); err != nil {
+					t.Error(err)
+				}
+			},
 		} {
 			all.Go(func() {
-				for range 10 {
+				for range 4 {
 					do()
 				}
 			})

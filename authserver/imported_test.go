@@ -17,7 +17,7 @@ func importKey(t *testing.T, ts *testServer) func(user, kind string, issued time
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	check(t, err)
-	_, _, err = ts.keys.Import(t.Context(), private, nil, true)
+	_, _, err = ts.keys.Import(t.Context(), private, nil, true, time.Time{})
 	check(t, err)
 	return func(user, kind string, issued time.Time) string {
 		signed, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -58,18 +59,18 @@ func (s *Server) verifyJWT(ctx context.Context, raw string) (*parsedToken, error
 	if !s.config.Keys.Loaded() {
 		return nil, keys.ErrNoKey
 	}
-	parsed, err := s.parseJWT(raw)
+	parsed, key, err := s.parseJWT(raw)
 	if errors.Is(err, errNoKey) {
 		// The key may be the newest one of another replica. Only the store can say that there is no such key.
 		if err := s.config.Keys.Refresh(ctx); err != nil {
 			return nil, err
 		}
-		parsed, err = s.parseJWT(raw)
+		parsed, key, err = s.parseJWT(raw)
 	}
 	if err != nil || parsed.Method.Alg() == policy.ES256 && !isLow(parsed.Signature) {
 		return nil, ErrTokenInvalid
 	}
-	t, err := s.readClaims(parsed)
+	t, err := s.readClaims(parsed, key)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +87,10 @@ var parser = jwt.NewParser(
 	jwt.WithValidMethods(policy.Algorithms()),
 	jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
 
-func (s *Server) parseJWT(raw string) (*jwt.Token, error) {
-	return parser.Parse(raw, func(t *jwt.Token) (any, error) {
+// parseJWT verifies the signature of a JWT, and returns the key that did.
+func (s *Server) parseJWT(raw string) (*jwt.Token, *keys.Key, error) {
+	var candidates []*keys.Key
+	parsed, err := parser.Parse(raw, func(t *jwt.Token) (any, error) {
 		// RFC 7515 section 4.1.11: an unknown critical header makes a token invalid, and this server knows none.
 		for _, header := range []string{"crit", "b64"} {
 			if _, ok := t.Header[header]; ok {
@@ -102,7 +105,7 @@ func (s *Server) parseJWT(raw string) (*jwt.Token, error) {
 		var set jwt.VerificationKeySet
 		for _, k := range s.config.Keys.Verifiers(kid) {
 			if k.Algorithm == t.Method.Alg() {
-				set.Keys = append(set.Keys, k.Public)
+				candidates, set.Keys = append(candidates, k), append(set.Keys, k.Public)
 			}
 		}
 		if len(set.Keys) == 0 {
@@ -110,17 +113,33 @@ func (s *Server) parseJWT(raw string) (*jwt.Token, error) {
 		}
 		return set, nil
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return parsed, verifiedBy(parsed, candidates), nil
+}
+
+// verifiedBy returns the one of the keys that verifies a token. One of them does. The parser has tried them in order and does not
+// say which it was.
+func verifiedBy(parsed *jwt.Token, candidates []*keys.Key) *keys.Key {
+	last := len(candidates) - 1
+	input := parsed.Raw[:strings.LastIndexByte(parsed.Raw, '.')]
+	for _, k := range candidates[:last] {
+		if parsed.Method.Verify(input, parsed.Signature, k.Public) == nil {
+			return k
+		}
+	}
+	return candidates[last]
 }
 
 // readClaims reads type, session, subject and times of a JWT whose signature is good. The header says which profile a token
 // has, so that a token of one profile is never taken for the other.
-func (s *Server) readClaims(parsed *jwt.Token) (*parsedToken, error) {
+func (s *Server) readClaims(parsed *jwt.Token, key *keys.Key) (*parsedToken, error) {
 	claims, ok := parsed.Claims.(jwt.MapClaims)
 	if !ok {
 		return nil, ErrTokenInvalid
 	}
-	t := &parsedToken{raw: parsed.Raw, claims: claims}
-	t.keyID, _ = parsed.Header["kid"].(string)
+	t := &parsedToken{raw: parsed.Raw, claims: claims, keyID: key.ID}
 	if err := s.readTimes(t); err != nil {
 		return nil, err
 	}
@@ -147,10 +166,20 @@ func (s *Server) readClaims(parsed *jwt.Token) (*parsedToken, error) {
 	default:
 		return nil, ErrTokenInvalid
 	}
-	if t.legacy && t.subject == "" || !t.legacy && t.session == "" {
+	if t.legacy && t.subject == "" || !t.legacy && t.session == "" || !s.mayHaveSigned(key, t) {
 		return nil, ErrTokenInvalid
 	}
 	return t, nil
+}
+
+// mayHaveSigned tells whether tokens of this kind are signed by the key. This server puts the session into each token, and the
+// old server into none: a token without a session is from the old server, whose keys were imported, and a key that never signs
+// here has signed none with a session. Anything else was forged by someone who has the key.
+func (s *Server) mayHaveSigned(key *keys.Key, t *parsedToken) bool {
+	if t.session == "" {
+		return s.config.Keys.AcceptsImported(key)
+	}
+	return !key.VerifyOnly
 }
 
 // readTimes reads iat, nbf and exp. A token without iat has a zero time; one without exp is invalid.

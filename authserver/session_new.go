@@ -3,6 +3,7 @@ package authserver
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -88,18 +89,17 @@ func capToSession(session *Session, client policy.Client) {
 	session.RefreshExpires = min(session.RefreshExpires, end)
 }
 
-// maxLegacyTTL bounds expires_in, in seconds, so that sums of times stay integers for every JSON reader.
-const maxLegacyTTL = 1 << 50
-
 // readLegacyParameters reads what a login of the legacy profile may ask for besides scopes: expires_in, the TTL of its
-// access token in seconds (negative for one that has expired), and role, which its tokens name.
+// access token in seconds, and role, which its tokens name. The TTL is at least a second, so that no token has expired when it is
+// issued, and at most that of the refresh token beside it: the client's policy decides how long a login lasts, not its caller, and
+// a key that has signed a token must be kept until the token expires.
 func readLegacyParameters(session *Session, req fosite.AccessRequester, now time.Time) error {
 	if text := req.GetRequestForm().Get("expires_in"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || seconds > maxLegacyTTL || seconds < -maxLegacyTTL {
+		if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range it is the nearest number
 			return invalidRequest("The parameter expires_in is not a number of seconds.")
 		}
-		session.AccessExpires = now.Unix() + seconds
+		session.AccessExpires = now.Unix() + max(1, min(seconds, session.RefreshExpires-now.Unix()))
 	}
 	session.Role = req.GetRequestForm().Get("role")
 	return nil

@@ -63,12 +63,12 @@ type parsedToken struct {
 	signature string // the token's name in the store; empty if it cannot be a token of this server
 	kind      TokenKind
 	session   string // empty for an imported token
-	keyID     string // of the key that signed a JWT
 
 	// The rest is empty for an opaque refresh token, about which only the store knows more.
 	legacy          bool
 	subject         string
 	claims          jwt.MapClaims
+	keyID           string // of the key that verified the signature
 	issued, expires time.Time
 }
 

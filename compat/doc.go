@@ -41,9 +41,9 @@
 // unknown scheme, a scheme in lower case, and Basic credentials with an empty name and password count as no header.
 //
 // create_authentication_tokens forwards two more members as form parameters of the same names: expires_in, the TTL of the
-// operation token, as an integer number of seconds, and role, a claim for both tokens. In the operation, expires_in is a number
-// of seconds, or a string such as "1h", "2 days" or "90m"; a string without a unit is in milliseconds. An endpoint that does
-// not know the two parameters ignores them.
+// operation token, as an integer number of seconds, which may be zero, negative or too long, and role, a claim for both tokens.
+// In the operation, expires_in is a number of seconds, or a string such as "1h", "2 days" or "90m"; a string without a unit is in
+// milliseconds. An endpoint that does not know the two parameters ignores them.
 //
 // # Answers
 //
@@ -96,6 +96,10 @@
 //	refresh token
 //	storage failures are 401            503 with Retry-After                    clients discard their tokens on 401
 //	500 for invalid members             400 for an error of the caller          it is not an error of the server
+//	expires_in of zero or less issues   valid for a second at least             no token is issued that nobody could
+//	an expired token                                                            use
+//	expires_in of any length            valid for no longer than the refresh    the server decides how long a login
+//	                                    token beside it                         lasts, not the caller
 //	an unknown HTTP method is 400       404, as for every other method          no client sends one
 //	no Cache-Control,                   no-store with tokens and with 401,      RFC 6749 §5.1 and RFC 9110 §15.5.2; old
 //	no WWW-Authenticate                 WWW-Authenticate with 401               clients ignore both

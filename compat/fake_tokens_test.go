@@ -31,12 +31,13 @@ func (d *directory) sign(c compat.Caller, role, sub, session string, ttl time.Du
 	return d.signFor(c, role, sub, session, ttl, "")
 }
 
-// signFor makes a token. seconds is the TTL as text, in case it is too long for a Duration.
+// signFor makes a token. seconds is the TTL that the caller asked for, as text; it gets a second at least, and the TTL of a
+// refresh token at most.
 func (d *directory) signFor(c compat.Caller, role, sub, session string, ttl time.Duration, seconds string) string {
 	now := d.now().Unix()
 	exp := now + int64(ttl/time.Second)
 	if n, err := strconv.ParseInt(seconds, 10, 64); err == nil {
-		exp = now + n
+		exp = now + max(1, min(n, int64(d.refreshTTL/time.Second)))
 	}
 	d.mu.Lock()
 	d.count++

@@ -12,7 +12,9 @@ type Config struct {
 	AdminListen string `koanf:"admin_listen"` // metrics and profiles, host:port, or "off"
 	Issuer      string `koanf:"issuer"`       // URL that names this server in tokens; empty: http:// and the address listened on
 	Secret      Secret `koanf:"secret"`       // encrypts the signing keys in Redis; empty: they are stored unencrypted
-	Strict      bool   `koanf:"strict"`       // refuse to start on what is otherwise a warning
+	// OtherSecrets decrypt the signing keys too, and encrypt nothing: for the time in which the secret changes.
+	OtherSecrets []Secret `koanf:"other_secrets"`
+	Strict       bool     `koanf:"strict"` // refuse to start on what is otherwise a warning
 
 	TrustedProxies []string `koanf:"trusted_proxies"` // networks whose X-Forwarded-For is trusted
 

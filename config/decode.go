@@ -34,12 +34,15 @@ func decode(raw map[string]any, cfg *Config) []error {
 	return decodeProblems(decoder.Decode(raw))
 }
 
-// fromString reads numbers and booleans from the strings of the environment and the flags. Numbers are not converted to text:
+// fromString reads numbers, booleans and lists of secrets from the strings of the environment and the flags. Numbers are not converted to text:
 // an unquoted password 0123 is the number 83 in YAML.
 func fromString(_, to reflect.Type, data any) (any, error) {
 	text, ok := data.(string)
 	if !ok || to == durationType {
 		return data, nil
+	}
+	if to == secretsType {
+		return strings.Split(text, ","), nil
 	}
 	switch to.Kind() {
 	case reflect.Int, reflect.Int64:

@@ -20,7 +20,7 @@
 //     of plain values are separated by commas; clients and users are set in the
 //     file only. An empty variable counts as not set.
 //   - Each secret can be in a file of its own: secret_file for secret, OPGRANT_SECRET_FILE for OPGRANT_SECRET. One trailing
-//     line break is removed. Both at once, in one layer, is an error.
+//     line break is removed. Both at once, in one layer, is an error. For a list of secrets it is a list of files.
 //   - All problems are reported at once, each beginning with its key.
 //   - Names keep their case: HDB_ADMIN stays HDB_ADMIN.
 //

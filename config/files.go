@@ -25,7 +25,7 @@ func resolveStruct(raw map[string]any, t reflect.Type, prefix string) []error {
 		known[name] = true
 		switch {
 		case isFileBacked(f.Type):
-			if err := resolveSecret(raw, name, prefix); err != nil {
+			if err := resolveFile(raw, f.Type, name, prefix); err != nil {
 				problems = append(problems, err)
 			}
 		case f.Type.Kind() == reflect.Struct:
@@ -49,9 +49,9 @@ func resolveStruct(raw map[string]any, t reflect.Type, prefix string) []error {
 	return problems
 }
 
-func resolveSecret(raw map[string]any, name, prefix string) error {
+func resolveFile(raw map[string]any, t reflect.Type, name, prefix string) error {
 	fileKey := name + "_file"
-	path, given := raw[fileKey]
+	value, given := raw[fileKey]
 	if !given {
 		return nil
 	}
@@ -59,22 +59,64 @@ func resolveSecret(raw map[string]any, name, prefix string) error {
 	if _, both := raw[name]; both {
 		return fmt.Errorf("%s%s: set beside %s%s; set one of them", prefix, fileKey, prefix, name)
 	}
-	text, ok := path.(string)
+	if t == secretsType {
+		paths, ok := fileNames(value)
+		if !ok {
+			return fmt.Errorf("%s%s: not a list of names of files", prefix, fileKey)
+		}
+		var list []any
+		for _, path := range paths {
+			secret, err := readSecretFile(path)
+			if err != nil {
+				return fmt.Errorf("%s%s: %w", prefix, fileKey, err)
+			}
+			list = append(list, secret)
+		}
+		raw[name] = list
+		return nil
+	}
+	path, ok := value.(string)
 	if !ok {
 		return fmt.Errorf("%s%s: not the name of a file", prefix, fileKey)
 	}
-	content, err := os.ReadFile(text) //nolint:gosec // the operator names the file
+	secret, err := readSecretFile(path)
+	if err != nil {
+		return fmt.Errorf("%s%s: %w", prefix, fileKey, err)
+	}
+	raw[name] = secret
+	return nil
+}
+
+// fileNames reads a list of names: one of YAML, or one with commas, as lists are in the environment.
+func fileNames(value any) (names []string, ok bool) {
+	switch v := value.(type) {
+	case string:
+		return strings.Split(v, ","), true
+	case []any:
+		for _, entry := range v {
+			name, ok := entry.(string)
+			if !ok {
+				return nil, false
+			}
+			names = append(names, name)
+		}
+		return names, true
+	}
+	return nil, false
+}
+
+func readSecretFile(path string) (string, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		var pathError *fs.PathError
 		if errors.As(err, &pathError) {
 			err = pathError.Err
 		}
-		return fmt.Errorf("%s%s: %s: %w", prefix, fileKey, text, err)
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	if secret == "" {
-		return fmt.Errorf("%s%s: %s is empty", prefix, fileKey, text)
+		return "", fmt.Errorf("%s is empty", path)
 	}
-	raw[name] = secret
-	return nil
+	return secret, nil
 }

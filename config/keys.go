@@ -19,7 +19,8 @@ const envPrefix = "OPGRANT_"
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	fileBacked   = []reflect.Type{reflect.TypeFor[Secret](), reflect.TypeFor[RedisURL](), reflect.TypeFor[Content]()}
+	secretsType  = reflect.TypeFor[[]Secret]()
+	fileBacked   = []reflect.Type{reflect.TypeFor[Secret](), reflect.TypeFor[RedisURL](), reflect.TypeFor[Content](), secretsType}
 )
 
 // fileBacked tells whether the key can also be given as a file, with the suffix _file.

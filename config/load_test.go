@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,28 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	}
 }
 
+func TestAListOfSecretsComesFromFiles(t *testing.T) {
+	one, two := write(t, "one", "the first of two secrets\n"), write(t, "two", "the second of two secrets\n")
+	want := []config.Secret{"the first of two secrets", "the second of two secrets"}
+	const secret = "secret: a secret of some length\n"
+	for name, source := range map[string]config.Source{
+		"file":     {Path: write(t, "a.yaml", secret+"other_secrets: ["+string(want[0])+", "+string(want[1])+"]\n")},
+		"files":    {Path: write(t, "b.yaml", secret+"other_secrets_file: ["+one+", "+two+"]\n")},
+		"variable": {Path: write(t, "c.yaml", secret), Environ: []string{"OPGRANT_OTHER_SECRETS=" + string(want[0]) + "," + string(want[1])}},
+		"files by a variable": {Path: write(t, "d.yaml", secret+"other_secrets: [this one is overridden]\n"), Environ: []string{
+			"OPGRANT_OTHER_SECRETS_FILE=" + one + "," + two,
+		}},
+	} {
+		if got := load(t, source).OtherSecrets; !slices.Equal(got, want) {
+			t.Errorf("%s: %d secrets", name, len(got))
+		}
+	}
+	_, err := config.Load(config.Source{Path: write(t, "e.yaml", secret+"other_secrets_file: ["+one+", /nowhere]\n")})
+	if err == nil || !strings.Contains(err.Error(), "other_secrets_file: /nowhere: ") {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
 func TestProblemsAreReportedAllAtOnce(t *testing.T) {
 	empty := write(t, "empty", "\n")
 	file := write(t, "c.yaml", `
@@ -247,7 +270,7 @@ func TestUnreadableFile(t *testing.T) {
 
 func TestSecretsAreNeverShown(t *testing.T) {
 	cfg := config.Default()
-	cfg.Secret = "canary-1"
+	cfg.Secret, cfg.OtherSecrets = "canary-1", []config.Secret{"canary-7"}
 	cfg.Redis.URL = "redis://user:canary-2@host:1/0"
 	cfg.Redis.Password = "canary-3"
 	cfg.Clients = []config.Client{{ID: "c", Secret: "canary-4"}}

@@ -28,6 +28,10 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	if s := string(c.Secret); s != "" && len(s) < 16 {
 		v.add("secret", "shorter than 16 characters")
 	}
+	v.check("other_secrets", len(c.OtherSecrets) == 0 || c.Secret != "", "set without secret, which encrypts")
+	for i, s := range c.OtherSecrets {
+		v.check("other_secrets", len(s) >= 16, "number %d is shorter than 16 characters", i+1)
+	}
 	for _, proxy := range c.TrustedProxies {
 		_, err := netip.ParsePrefix(proxy)
 		v.check("trusted_proxies", err == nil, "%q is not a network like 10.0.0.0/8", proxy)

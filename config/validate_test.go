@@ -24,6 +24,8 @@ func TestValidate(t *testing.T) {
 		"one port for both listeners":         {func(c *config.Config) { c.AdminListen = c.Listen }, "admin_listen: the same"},
 		"port out of range":                   {func(c *config.Config) { c.Listen = "127.0.0.1:65536" }, "listen: "},
 		"short secret":                        {func(c *config.Config) { c.Secret = "short" }, "secret: shorter"},
+		"other secrets without one":           {func(c *config.Config) { c.OtherSecrets = []config.Secret{"a secret of some length"} }, "other_secrets: set without"},
+		"short other secret":                  {func(c *config.Config) { c.Secret, c.OtherSecrets = "a secret of some length", []config.Secret{"short"} }, "other_secrets: number 1"},
 		"proxy without a mask":                {func(c *config.Config) { c.TrustedProxies = []string{"10.0.0.1"} }, "trusted_proxies: "},
 		"weak RSA":                            {func(c *config.Config) { c.Keys.Bits = 1024 }, "keys.bits: "},
 		"replicated without replicas":         {func(c *config.Config) { c.Durability.Mode = "replicated" }, "durability.replicas: "},

@@ -39,8 +39,12 @@ type Options struct {
 	// ClientCache is how long a client may be served from memory. Default 3 s; negative turns the cache off.
 	ClientCache time.Duration
 
-	// Secret encrypts the signing keys in Redis. Empty: they are stored in plain text, and Redis must be guarded like them.
+	// Secret encrypts the signing keys in Redis, and keys that are not encrypted are refused (ErrUnsealed). Empty: they are stored
+	// in plain text, and Redis must be guarded like them.
 	Secret []byte
+
+	// OtherSecrets decrypt the signing keys too, and encrypt nothing: for the time in which the secret changes (see Keys.Reseal).
+	OtherSecrets [][]byte
 
 	// CredentialCache is how long a verified password is accepted without hashing it again, for clients that send it with
 	// every request. The user record is read each time all the same. Default 0: not at all.
@@ -97,7 +101,7 @@ func New(rdb redis.UniversalClient, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := newKeys(db, options.Secret)
+	keys, err := newKeys(db, options)
 	if err != nil {
 		return nil, err
 	}

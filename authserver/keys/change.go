@@ -3,7 +3,6 @@ package keys
 import (
 	"context"
 	"crypto"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,15 +15,18 @@ import (
 type Info struct {
 	ID        string    `json:"kid"`
 	Algorithm string    `json:"alg"`
-	Stage     string    `json:"stage"` // next, active or retired
-	Created   time.Time `json:"created"`
-	Activates time.Time `json:"activates"`
-	// Ends is when the key leaves the JWKS. Zero until a newer key of its algorithm exists.
-	Ends     time.Time `json:"ends,omitzero"`
+	Stage     string    `json:"stage"` // next, active, retired or revoked
+	Created   time.Time `json:"created,omitzero"`
+	Activates time.Time `json:"activates,omitzero"`
+	// Ends is when the key leaves the JWKS. Zero until a newer key of its algorithm exists. For a revoked key it is when it was
+	// revoked.
+	Ends time.Time `json:"ends,omitzero"`
+	// Imported is true for a key of another server. Until is when tokens of that server are no longer accepted.
 	Imported bool      `json:"imported,omitempty"`
+	Until    time.Time `json:"until,omitzero"`
 }
 
-// List loads and returns all keys, the one with the latest activation first.
+// List loads and returns all keys, the one with the latest activation first, and then the revoked ones.
 func (s *Set) List(ctx context.Context) ([]Info, error) {
 	if err := s.Load(ctx); err != nil {
 		return nil, err
@@ -39,6 +41,9 @@ func (s *Set) List(ctx context.Context) ([]Info, error) {
 			ID: k.ID, Algorithm: k.Algorithm, Created: k.Created, Activates: k.Activates,
 			Imported: k.Imported, Ends: s.end(c.keys, k), Stage: "retired",
 		}
+		if k.Imported {
+			info.Until = s.lastDay(k)
+		}
 		switch {
 		case k.Activates.After(now):
 			info.Stage = "next"
@@ -47,39 +52,59 @@ func (s *Set) List(ctx context.Context) ([]Info, error) {
 		}
 		list = append(list, info)
 	}
+	for _, r := range slices.Backward(c.revoked) {
+		list = append(list, Info{ID: r.ID, Algorithm: r.Algorithm[len(revokedPrefix):], Stage: "revoked", Ends: r.Created})
+	}
 	return list, nil
 }
 
 // Rotate publishes a new key of the algorithm, which signs after Config.Lead. If one is waiting already, Rotate changes nothing
-// and returns its ID. immediately skips the lead, for a key that has leaked.
+// and returns its ID. immediately skips the lead. The key that signed before goes on to verify: after a leak use Revoke.
 func (s *Set) Rotate(ctx context.Context, algorithm string, immediately bool) (id string, err error) {
-	err = s.change(ctx, func(keys []*Key, now time.Time) ([]*Key, error) {
+	if err := s.Load(ctx); err != nil {
+		return "", err
+	}
+	if c := s.current.Load(); c != nil && !immediately {
+		if k := staged(c.keys, algorithm, s.config.Now()); k != nil {
+			return k.ID, nil
+		}
+	}
+	// Before the lock: it can take seconds to make an RSA key, and meanwhile the set must notice what other replicas revoke.
+	fresh, err := s.generate(algorithm, time.Time{}, time.Time{})
+	if err != nil {
+		return "", err
+	}
+	err = s.change(ctx, func(d *document, now time.Time) error {
 		if !immediately {
-			for _, k := range keys {
-				if k.Algorithm == algorithm && k.Activates.After(now) {
-					id = k.ID
-					return keys, nil
-				}
+			if k := staged(d.keys, algorithm, now); k != nil {
+				id = k.ID
+				return nil
 			}
 		}
-		k, err := s.generate(algorithm, now, now)
-		if err != nil {
-			return nil, err
-		}
+		k := *fresh
+		k.Created, k.Activates = now.UTC(), now.UTC()
 		if !immediately {
-			// From now, not from the call: on a busy machine it takes seconds to make an RSA key.
-			k.Activates = s.config.Now().Add(s.config.Lead).UTC()
+			k.Activates = now.Add(s.config.Lead).UTC()
 		}
 		id = k.ID
-		return append(keys, k), nil
+		d.keys = append(d.keys, &k)
+		return nil
 	})
 	return id, err
 }
 
+// DefaultImportTTL is how long tokens of an imported key are accepted by default. The longest tokens of a HarperDB server are
+// valid for 30 days by default.
+const DefaultImportTTL = 31 * 24 * time.Hour
+
 // Import adds a key of another server: private, or public if private is nil. A private key signs from now on unless verifyOnly
-// is true; a public key only verifies. Tokens without a kid are accepted if an imported key signed them. added is false if
-// the set has the key already.
-func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.PublicKey, verifyOnly bool) (id string, added bool, err error) {
+// is true; a public key only verifies. Tokens without a kid and without a session are accepted if an imported key signed them,
+// until the given time; zero: DefaultImportTTL from now. A key that signs is replaced by a new one by then (see Run); it still
+// verifies what it signed here.
+//
+// added is false if the set has the key already. Then an until that is not zero replaces its own. ErrRevoked: the key was revoked
+// and does not come back. ErrPast: until has passed.
+func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.PublicKey, verifyOnly bool, until time.Time) (id string, added bool, err error) {
 	if private != nil {
 		public = private.Public()
 	}
@@ -90,16 +115,32 @@ func (s *Set) Import(ctx context.Context, private crypto.Signer, public crypto.P
 	if id, err = IDOf(public); err != nil {
 		return "", false, err
 	}
-	err = s.change(ctx, func(keys []*Key, now time.Time) ([]*Key, error) {
+	err = s.change(ctx, func(d *document, now time.Time) error {
 		added = false
-		if slices.ContainsFunc(keys, func(k *Key) bool { return k.ID == id }) {
-			return keys, nil
+		if _, revoked := d.revocationOf(id); revoked {
+			return fmt.Errorf("%w: %s", ErrRevoked, id)
+		}
+		if !until.IsZero() && !until.After(now) {
+			return ErrPast
+		}
+		if k := d.find(id); k != nil {
+			if k.Imported && !until.IsZero() {
+				changed := *k
+				changed.Until = until.UTC()
+				d.replace(changed)
+			}
+			return nil
 		}
 		added = true
-		return append(keys, &Key{
-			ID: id, Algorithm: algorithm, Created: now.UTC(), Activates: now.UTC(), Imported: true,
+		last := until
+		if last.IsZero() {
+			last = now.Add(DefaultImportTTL)
+		}
+		d.keys = append(d.keys, &Key{
+			ID: id, Algorithm: algorithm, Created: now.UTC(), Activates: now.UTC(), Imported: true, Until: last.UTC(),
 			VerifyOnly: verifyOnly || private == nil, Private: private, Public: public,
-		}), nil
+		})
+		return nil
 	})
 	return id, added, err
 }
@@ -114,20 +155,15 @@ func (s *Set) Note(ctx context.Context, k *Key, expires time.Time) error {
 	if !expires.After(s.config.Now().Add(s.config.MaxTokenTTL)) || !expires.After(k.LastExpiry) {
 		return nil
 	}
-	return s.change(ctx, func(keys []*Key, _ time.Time) ([]*Key, error) {
-		for i, found := range keys {
-			if found.ID == k.ID && expires.After(found.LastExpiry) {
-				noted := *found
-				noted.LastExpiry = monthAfter(expires)
-				keys[i] = &noted
-			}
+	return s.change(ctx, func(d *document, _ time.Time) error {
+		if found := d.find(k.ID); found != nil && expires.After(found.LastExpiry) {
+			noted := *found
+			noted.LastExpiry = monthAfter(expires)
+			d.replace(noted)
 		}
-		return keys, nil
+		return nil
 	})
 }
-
-// endOfTime is the last month that can be written as JSON (RFC 3339 has four digits for the year).
-var endOfTime = time.Date(9999, time.December, 1, 0, 0, 0, 0, time.UTC)
 
 func monthAfter(t time.Time) time.Time {
 	t = t.UTC()
@@ -155,19 +191,19 @@ func (s *Set) load(ctx context.Context) error {
 	if document == nil && s.current.Load() != nil {
 		return fmt.Errorf("keys: the store has lost its keys: %w", fosite.ErrTemporarilyUnavailable)
 	}
-	keys, err := decode(document)
+	d, err := s.read(document)
 	if err != nil {
 		return err
 	}
-	if len(keys) > 0 {
-		s.current.Store(newSnapshot(keys, revision))
+	if len(d.keys) > 0 || len(d.revoked) > 0 {
+		s.current.Store(newSnapshot(d, revision))
 	}
 	return nil
 }
 
 // change applies a change to the stored document, and again if another replica changed it at the same time. It also removes
 // expired keys.
-func (s *Set) change(ctx context.Context, apply func(keys []*Key, now time.Time) ([]*Key, error)) error {
+func (s *Set) change(ctx context.Context, apply func(d *document, now time.Time) error) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
 	for {
@@ -175,23 +211,22 @@ func (s *Set) change(ctx context.Context, apply func(keys []*Key, now time.Time)
 		if err != nil {
 			return err
 		}
-		keys, err := decode(document)
+		d, err := s.read(document)
 		if err != nil {
 			return err
 		}
-		all := slices.Clone(keys)
-		keys = slices.DeleteFunc(keys, func(k *Key) bool { return s.expired(all, k) })
-		keys, err = apply(keys, s.config.Now())
-		if err != nil {
+		all := slices.Clone(d.keys)
+		d.keys = slices.DeleteFunc(d.keys, func(k *Key) bool { return s.expired(all, k) })
+		if err := apply(&d, s.config.Now()); err != nil {
 			return err
 		}
-		sortKeys(keys)
-		changed, err := encode(keys)
+		sortKeys(d.keys)
+		changed, err := d.encode()
 		if err != nil {
 			return err
 		}
 		if string(changed) == string(document) {
-			s.current.Store(newSnapshot(keys, revision))
+			s.current.Store(newSnapshot(d, revision))
 			return nil
 		}
 		switch err := s.config.Store.SaveKeys(ctx, changed, revision); {
@@ -203,46 +238,10 @@ func (s *Set) change(ctx context.Context, apply func(keys []*Key, now time.Time)
 	}
 }
 
-func newSnapshot(keys []*Key, revision string) *snapshot {
-	c := &snapshot{keys: keys, byID: make(map[string]*Key, len(keys)), revision: revision}
-	for _, k := range keys {
+func newSnapshot(d document, revision string) *snapshot {
+	c := &snapshot{document: d, byID: make(map[string]*Key, len(d.keys)), revision: revision}
+	for _, k := range d.keys {
 		c.byID[k.ID] = k
 	}
 	return c
-}
-
-func sortKeys(keys []*Key) {
-	slices.SortStableFunc(keys, func(a, b *Key) int { return a.Activates.Compare(b.Activates) })
-}
-
-func encode(keys []*Key) ([]byte, error) {
-	records := make([]record, 0, len(keys))
-	for _, k := range keys {
-		r, err := k.record()
-		if err != nil {
-			return nil, fmt.Errorf("keys: encode %s: %w", k.ID, err)
-		}
-		records = append(records, r)
-	}
-	return json.Marshal(records)
-}
-
-func decode(document []byte) ([]*Key, error) {
-	if document == nil {
-		return nil, nil
-	}
-	var records []record
-	if err := json.Unmarshal(document, &records); err != nil {
-		return nil, fmt.Errorf("keys: decode: %w", err)
-	}
-	keys := make([]*Key, 0, len(records))
-	for _, r := range records {
-		k, err := r.key()
-		if err != nil {
-			return nil, fmt.Errorf("keys: decode %s: %w", r.ID, err)
-		}
-		keys = append(keys, k)
-	}
-	sortKeys(keys)
-	return keys, nil
 }

@@ -26,14 +26,19 @@ type Key struct {
 	Activates time.Time
 	// LastExpiry is when the last token expires that was noted because its TTL exceeds Config.MaxTokenTTL (see Set.Note).
 	LastExpiry time.Time
-	// Imported is true for a key of another server. It also verifies tokens without a kid.
+	// Imported is true for a key of another server. Until its last day, Until, it also verifies tokens that name no key and no
+	// session. Zero: the first build stored no last day, and the set decides (see Set.AcceptsImported).
 	Imported bool
+	Until    time.Time
 	// VerifyOnly is true for a key that never signs.
 	VerifyOnly bool
 
 	Private crypto.Signer // nil if only the public key is known
 	Public  crypto.PublicKey
 }
+
+// canSign tells whether the key may sign at all.
+func (k *Key) canSign() bool { return !k.VerifyOnly && k.Private != nil }
 
 // record is the stored form of a Key.
 type record struct {
@@ -43,6 +48,7 @@ type record struct {
 	Activates  time.Time `json:"activates"`
 	LastExpiry time.Time `json:"last_expiry,omitzero"`
 	Imported   bool      `json:"imported,omitempty"`
+	Until      time.Time `json:"until,omitzero"`
 	VerifyOnly bool      `json:"verify_only,omitempty"`
 	Private    []byte    `json:"private,omitempty"` // PKCS #8
 	Public     []byte    `json:"public,omitempty"`  // SPKI, only without a private key
@@ -51,7 +57,7 @@ type record struct {
 func (k *Key) record() (record, error) {
 	r := record{
 		ID: k.ID, Algorithm: k.Algorithm, Created: k.Created, Activates: k.Activates,
-		LastExpiry: k.LastExpiry, Imported: k.Imported, VerifyOnly: k.VerifyOnly,
+		LastExpiry: k.LastExpiry, Imported: k.Imported, Until: k.Until, VerifyOnly: k.VerifyOnly,
 	}
 	var err error
 	if k.Private != nil {
@@ -65,7 +71,7 @@ func (k *Key) record() (record, error) {
 func (r record) key() (*Key, error) {
 	k := &Key{
 		ID: r.ID, Algorithm: r.Algorithm, Created: r.Created, Activates: r.Activates,
-		LastExpiry: r.LastExpiry, Imported: r.Imported, VerifyOnly: r.VerifyOnly,
+		LastExpiry: r.LastExpiry, Imported: r.Imported, Until: r.Until, VerifyOnly: r.VerifyOnly,
 	}
 	if len(r.Private) == 0 {
 		public, err := x509.ParsePKIXPublicKey(r.Public)

@@ -3,49 +3,86 @@ package keys
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 )
 
+// loadTimeout bounds one load by Run, however long the store waits: what another replica has revoked must be noticed soon.
+const loadTimeout = 1500 * time.Millisecond
+
+// complainEvery is how often Run logs an error that lasts.
+const complainEvery = 30 * time.Second
+
 // Run keeps the set up to date until the context ends: it opens the set as soon as the store can be reached, loads changes by
-// other replicas every Config.Reload, and begins rotations that are due. Errors are logged, and the loaded keys stay in use.
+// other replicas every Config.Reload, and begins rotations that are due: every Config.RotateEvery, and before the last day of an
+// imported key that signs. Errors are logged, and the loaded keys stay in use.
 func (s *Set) Run(ctx context.Context, log *slog.Logger) {
+	var both sync.WaitGroup
+	// Apart, because it can take seconds to make an RSA key.
+	both.Go(func() { s.every(ctx, log, "signing keys not loaded", s.follow) })
+	both.Go(func() { s.every(ctx, log, "signing keys not rotated", s.rotateDue) })
+	both.Wait()
+}
+
+func (s *Set) every(ctx context.Context, log *slog.Logger, failure string, do func(context.Context) error) {
 	ticker := time.NewTicker(s.config.Reload)
 	defer ticker.Stop()
+	var complained time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if err := s.maintain(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("signing keys not refreshed", "error", err)
+		switch err := do(ctx); {
+		case err == nil:
+			complained = time.Time{}
+		case ctx.Err() == nil && time.Since(complained) >= complainEvery:
+			complained = time.Now()
+			log.Warn(failure, "error", err)
 		}
 	}
 }
 
-func (s *Set) maintain(ctx context.Context) error {
+// follow loads the keys. It opens the set where that has not been done, and where the store has lost revocations that this
+// process knows: Open writes them again.
+func (s *Set) follow(ctx context.Context) error {
 	if !s.Loaded() {
 		return s.Open(ctx)
 	}
-	if err := s.Load(ctx); err != nil {
+	loading, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	if err := s.Load(loading); err != nil {
 		return err
 	}
-	if s.config.RotateEvery == 0 {
+	if s.current.Load().incomplete {
+		return s.Open(ctx)
+	}
+	return nil
+}
+
+func (s *Set) rotateDue(ctx context.Context) error {
+	c := s.current.Load()
+	if c == nil {
 		return nil
 	}
+	now := s.config.Now()
 	for _, algorithm := range policy.Algorithms() {
-		k, err := s.Signer(algorithm)
-		if err != nil {
-			return err
+		k := s.signer(c.keys, algorithm, now)
+		if k == nil {
+			return s.Open(ctx)
 		}
 		// Without the subtraction keys would change every RotateEvery plus Lead.
-		if s.config.Now().Sub(k.Activates) >= s.config.RotateEvery-s.config.Lead {
-			if _, err := s.Rotate(ctx, algorithm, false); err != nil {
-				return err
-			}
+		due := s.config.RotateEvery > 0 && now.Sub(k.Activates) >= s.config.RotateEvery-s.config.Lead ||
+			k.Imported && !now.Before(s.lastDay(k).Add(-s.config.Lead))
+		if !due || staged(c.keys, algorithm, now) != nil {
+			continue
+		}
+		if _, err := s.Rotate(ctx, algorithm, false); err != nil {
+			return err
 		}
 	}
 	return nil

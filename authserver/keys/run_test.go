@@ -15,7 +15,7 @@ import (
 func TestRunRotatesAndFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memory{}
-		config := keys.Config{Store: store, Lead: time.Hour, RotateEvery: 24 * time.Hour}
+		config := keys.Config{Store: store, Lead: time.Hour, RotateEvery: 24 * time.Hour, Reload: time.Minute}
 		first := open(t, config)
 		old, err := first.Signer(policy.ES256)
 		if err != nil {

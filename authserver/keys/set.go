@@ -2,12 +2,14 @@ package keys
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +45,8 @@ type Config struct {
 	// RotateEvery is how often Run replaces the signing keys. Zero: never; keys are replaced by Rotate only.
 	RotateEvery time.Duration
 
-	// Reload is how often Run loads the keys. Default: 10 seconds.
+	// Reload is how often Run loads the keys. Default: 1 second. A load takes a second and a half at most: with the default, a key
+	// that another replica revokes is refused here at most five seconds later, also if one load fails.
 	Reload time.Duration
 
 	// RefreshEvery is the shortest time between two loads for unknown kids, for which requests wait. Default: 100 ms, so that
@@ -65,7 +68,7 @@ func (c Config) withDefaults() Config {
 		c.MaxTokenTTL = 31 * 24 * time.Hour
 	}
 	if c.Reload == 0 {
-		c.Reload = 10 * time.Second
+		c.Reload = time.Second
 	}
 	if c.RefreshEvery == 0 {
 		c.RefreshEvery = 100 * time.Millisecond
@@ -82,7 +85,8 @@ type Set struct {
 	config  Config
 	current atomic.Pointer[snapshot]
 
-	reload sync.Mutex // one load or change at a time
+	reload  sync.Mutex        // one load or change at a time
+	revoked map[string]record // :: kid → its record, for all that were seen revoked; guarded by reload
 
 	refreshing sync.Mutex
 	refresh    *refresh  // the load that begins next
@@ -90,7 +94,7 @@ type Set struct {
 }
 
 type snapshot struct {
-	keys     []*Key // ordered by Activates, oldest first
+	document // its keys are ordered by Activates, oldest first
 	byID     map[string]*Key
 	revision string
 }
@@ -108,35 +112,38 @@ func New(config Config) (*Set, error) {
 	if err := policy.RSABitsProblems(config.RSABits).Err(); err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	return &Set{config: config}, nil
+	return &Set{config: config, revoked: map[string]record{}}, nil
 }
 
 // Open loads the keys and makes the first key of each algorithm that has none. Two servers that open an empty store at the
 // same time end up with the same keys.
 func (s *Set) Open(ctx context.Context) error {
-	return s.change(ctx, func(keys []*Key, now time.Time) ([]*Key, error) {
+	return s.change(ctx, func(d *document, now time.Time) error {
 		for _, algorithm := range policy.Algorithms() {
-			if s.signer(keys, algorithm, now) != nil {
+			if s.signer(d.keys, algorithm, now) != nil {
 				continue
 			}
 			k, err := s.generate(algorithm, now, now)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			keys = append(keys, k)
+			d.keys = append(d.keys, k)
 		}
-		return keys, nil
+		return nil
 	})
 }
 
 func (s *Set) generate(algorithm string, now, activates time.Time) (*Key, error) {
-	private, err := generate(algorithm, s.config.RSABits)
-	if err != nil {
-		return nil, err
-	}
-	id, err := IDOf(private.Public())
-	if err != nil {
-		return nil, err
+	var private crypto.Signer
+	id := "-"
+	for strings.HasPrefix(id, "-") { // on a command line it would be taken for a flag
+		var err error
+		if private, err = generate(algorithm, s.config.RSABits); err != nil {
+			return nil, err
+		}
+		if id, err = IDOf(private.Public()); err != nil {
+			return nil, err
+		}
 	}
 	return &Key{
 		ID: id, Algorithm: algorithm, Created: now.UTC(), Activates: activates.UTC(),
@@ -154,18 +161,19 @@ func (s *Set) Signer(algorithm string) (*Key, error) {
 	return nil, ErrNoKey
 }
 
-// signer picks the youngest key of the algorithm that has activated.
+// signer picks the youngest key of the algorithm that has activated. If none has, it is the one that activates next: another
+// replica has just replaced a revoked key, and its clock is ahead of this one.
 func (s *Set) signer(keys []*Key, algorithm string, now time.Time) *Key {
 	for _, k := range slices.Backward(keys) {
-		if k.Algorithm == algorithm && !k.VerifyOnly && k.Private != nil && !k.Activates.After(now) {
+		if k.Algorithm == algorithm && k.canSign() && !k.Activates.After(now) {
 			return k
 		}
 	}
-	return nil
+	return staged(keys, algorithm, now)
 }
 
 // Verifiers returns the keys that may have signed a token with this kid: one or none. For an empty kid these are all imported
-// keys.
+// keys whose tokens are still accepted (see AcceptsImported).
 func (s *Set) Verifiers(kid string) []*Key {
 	c := s.current.Load()
 	if c == nil {
@@ -179,7 +187,7 @@ func (s *Set) Verifiers(kid string) []*Key {
 	}
 	var imported []*Key
 	for _, k := range c.keys {
-		if k.Imported && !s.expired(c.keys, k) {
+		if s.AcceptsImported(k) && !s.expired(c.keys, k) {
 			imported = append(imported, k)
 		}
 	}
@@ -189,10 +197,24 @@ func (s *Set) Verifiers(kid string) []*Key {
 // Loaded tells whether keys have been loaded. Before, no signature can be verified.
 func (s *Set) Loaded() bool { return s.current.Load() != nil }
 
-// end returns when a key is no longer needed: MaxTokenTTL after the next key of its algorithm activates. Zero: not known yet.
+// AcceptsImported tells whether tokens that another server signed with the key are accepted: the key was imported, and its last
+// day has not passed.
+func (s *Set) AcceptsImported(k *Key) bool { return k.Imported && !s.config.Now().After(s.lastDay(k)) }
+
+// lastDay returns when tokens that another server signed with the key are no longer accepted. The first build stored no such
+// time.
+func (s *Set) lastDay(k *Key) time.Time {
+	if k.Until.IsZero() {
+		return later(k.Created.Add(s.config.MaxTokenTTL), k.LastExpiry)
+	}
+	return k.Until
+}
+
+// end returns when a key is no longer needed: MaxTokenTTL after the next key of its algorithm activates. Zero: not known yet. A
+// key that never signs here ends on its last day.
 func (s *Set) end(keys []*Key, k *Key) time.Time {
 	if k.VerifyOnly {
-		return later(k.Created.Add(s.config.MaxTokenTTL), k.LastExpiry)
+		return s.lastDay(k)
 	}
 	for _, next := range keys {
 		if next.Algorithm == k.Algorithm && !next.VerifyOnly && next.Activates.After(k.Activates) {

@@ -27,10 +27,11 @@ type Config struct {
 
 	// KeysURL is the URL of the key set (RFC 7517). Default: /.well-known/jwks.json below the issuer.
 	KeysURL string
-	// KeysFresh is the age at which the key set is fetched again in the background. Default: 5 minutes.
+	// KeysFresh is how long a key set is used, and so how long tokens of a key that was revoked may still be accepted. From half
+	// that age on it is fetched again in the background. Default: 5 minutes.
 	KeysFresh time.Duration
-	// KeysStale is the age at which the key set is no longer used, if it cannot be fetched. Default: 1 hour. By then the
-	// authorization server may have withdrawn a key.
+	// KeysStale is the age until which the key set is used while it cannot be fetched. Default: 1 hour. By then the authorization
+	// server may have revoked a key. As long as KeysFresh or shorter: such a key set is never used, and tokens cannot be checked.
 	KeysStale time.Duration
 	// KeysEvery is the shortest time between two fetches. Default: 1 second.
 	KeysEvery time.Duration

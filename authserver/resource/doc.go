@@ -17,8 +17,12 @@
 //
 // # Keys
 //
-// The key set is cached. It is fetched again in the background when it is no longer fresh, and at once for a token whose key
-// is not in it. Concurrent requests share one fetch, and fetches are at least Config.KeysEvery apart, so that made-up key IDs
+// The key set is cached for Config.KeysFresh, five minutes by default. It is fetched again in the background from half that age
+// on, and at once for a token whose key is not in it. So a token of a key that the authorization server has revoked (opgrant key
+// revoke) is refused at most KeysFresh later. Only if the key set cannot be fetched, an older one is used, until
+// Config.KeysStale, one hour by default. After a leak, restart the resource servers, or use introspection: then such a token is
+// accepted for Introspection.Cache at most. Other verifiers than this package cache key sets too, some without an end: look up
+// how long. Concurrent requests share one fetch, and fetches are at least Config.KeysEvery apart, so that made-up key IDs
 // cost the authorization server one request a second at most. A token with an unknown key is refused only after a fetch that
 // began after the token came in.
 //

@@ -47,24 +47,34 @@ type fetch struct {
 
 func newKeySet(config Config) *keySet { return &keySet{config: config} }
 
-// recent returns the cached keys, and begins to fetch new ones if they are no longer fresh. It waits for the fetch only if
-// there are no keys or they are stale.
+// recent returns the keys to verify with. They are at most KeysFresh old, and are fetched again in the background from half that
+// age on: a key that the authorization server has withdrawn is not used for longer. Only while keys cannot be fetched, older ones
+// are used, until KeysStale.
 func (s *keySet) recent(ctx context.Context) (*keys, error) {
 	s.mutex.Lock()
 	current := s.current
-	if current != nil {
-		age := s.config.Now().Sub(current.requested)
-		if age < s.config.KeysFresh {
-			s.mutex.Unlock()
-			return current, nil
-		}
-		if age < s.config.KeysStale {
-			s.next()
-			s.mutex.Unlock()
-			return current, nil
-		}
+	if current == nil {
+		return s.fetched(ctx)
 	}
-	return s.fetched(ctx)
+	switch age := s.config.Now().Sub(current.requested); {
+	case age >= s.config.KeysStale:
+		return s.fetched(ctx)
+	case age >= s.config.KeysFresh && !s.failing():
+		if found, err := s.fetched(ctx); err == nil || ctx.Err() != nil {
+			return found, err
+		}
+		return current, nil
+	case age >= s.config.KeysFresh/2:
+		s.next()
+	}
+	s.mutex.Unlock()
+	return current, nil
+}
+
+// failing tells whether the last fetch has failed, just now: then requests do not wait for the next one. The caller holds the
+// mutex.
+func (s *keySet) failing() bool {
+	return s.failed != nil && s.config.Now().Sub(s.last) < s.config.KeysEvery+requestTimeout
 }
 
 // newer returns a key set that was requested after the one that was tried.

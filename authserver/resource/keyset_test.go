@@ -96,3 +96,39 @@ func TestDefaultClientFollowsNoRedirect(t *testing.T) {
 		}
 	}
 }
+
+// A key that was revoked is not used for longer than KeysFresh, however rarely requests come in. Without the authorization
+// server it is used until KeysStale, and requests do not wait for it.
+func TestRevokedKeysAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, row := range map[string]struct {
+			idle   time.Duration // until the next request
+			down   bool
+			status int
+		}{
+			"requests all the time":                  {time.Second, false, 401},
+			"a request now and then":                 {4 * time.Minute, false, 401},
+			"none for long":                          {40 * time.Minute, false, 401},
+			"no authorization server":                {10 * time.Second, true, 200},
+			"no authorization server, none for long": {40 * time.Minute, true, 200},
+		} {
+			i := newIssuer(t, keys.Config{}, false)
+			guard := newGuard(t, i, nil)
+			token := "Bearer " + i.login("es").Access
+			ask(guard, nil, token)
+			k, err := i.keys.Signer(policy.ES256)
+			check(t, err)
+			_, err = i.keys.Revoke(t.Context(), k.ID)
+			check(t, err)
+			i.down.Store(row.down)
+			var w *httptest.ResponseRecorder
+			for revoked := time.Now(); time.Since(revoked) <= 5*time.Minute; {
+				time.Sleep(row.idle)
+				w = ask(guard, nil, token)
+			}
+			if w.Code != row.status {
+				t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, row.status)
+			}
+		}
+	})
+}

@@ -97,6 +97,9 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 		"await":     await,
 		"remember":  remember,
 		"terminate": terminate,
+		"capture": func(ts *testscript.TestScript, _ bool, args []string) { // the line that was printed last: capture NAME
+			ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+		},
 		"save": func(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
 		},

@@ -158,8 +158,9 @@ func (r *replay) compare(t *testing.T, c Case, got answer) {
 	case listed && len(diffs) == 0:
 		n.equal++
 		t.Errorf("%s: equal, but listed as a difference: %s", c.Name, difference.Row)
-	case listed && difference.matches(got):
+	case listed && difference.matches(c, got):
 		n.intended++
+		r.server.Clock.Sleep(difference.Wait)
 	case listed:
 		n.different++
 		t.Errorf("%s: differs, but not as listed (%s): %d %.200s", c.Name, difference.Row, got.status, scrub(got.body))

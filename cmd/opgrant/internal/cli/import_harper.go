@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,8 @@ type harperImport struct {
 	keys, url, user, passwordFile string
 	files                         []string
 	verifyOnly, dryRun            bool
+	last                          string    // --until
+	until                         time.Time // the same as a time, zero for the default
 }
 
 func (p *program) importHarperCommand() *cobra.Command {
@@ -28,7 +31,7 @@ func (p *program) importHarperCommand() *cobra.Command {
 		Long: `Import keys, roles and users of a HarperDB server. Users stay logged in: tokens that the old server signed are accepted
 until they expire, it accepts tokens signed here, and passwords stay valid.
 
-  --keys DIR          its key pair: .jwtPrivate.key, .jwtPass and .jwtPublic.key of its keys folder
+  --keys DIR          its key pair: .jwtPrivate.key, .jwtPass and .jwtPublic.key of its keys folder; --until names its last day
   --file FILE         rows of system.hdb_user and system.hdb_role as JSON, exported by search_by_value or sql
   --url URL --user U  the same rows, read from the running server by one of its super users
 
@@ -39,6 +42,7 @@ run changes nothing.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&from.keys, "keys", "", "folder with the server's key pair")
+	f.StringVar(&from.last, "until", "", untilUsage)
 	f.BoolVar(&from.verifyOnly, "verify-only", false, "accept its tokens, but sign with keys of this server")
 	f.StringArrayVar(&from.files, "file", nil, "file of rows (- is standard input); may be given more than once")
 	f.StringVar(&from.url, "url", "", "operations URL of the running server")
@@ -53,6 +57,10 @@ func (p *program) importHarper(ctx context.Context, from harperImport) error {
 	if from.keys == "" && from.url == "" && len(from.files) == 0 {
 		return errors.New("nothing to import: give --keys, --file or --url")
 	}
+	var err error
+	if from.until, err = parseUntil(from.last, time.Now()); err != nil {
+		return err
+	}
 	export, err := p.readHarper(ctx, from)
 	if err != nil {
 		return err
@@ -66,7 +74,7 @@ func (p *program) importHarper(ctx context.Context, from harperImport) error {
 	return p.withServer(ctx, func(ctx context.Context, s *opgrant.Server) error {
 		i := importer{server: s, dryRun: from.dryRun, report: importReport{Outcomes: map[string]map[string]int{}, DryRun: from.dryRun}}
 		if pair != nil {
-			if err := i.importKey(ctx, pair, from.verifyOnly); err != nil {
+			if err := i.importKey(ctx, pair, from.verifyOnly, from.until); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/authserver/keys"
@@ -20,7 +21,7 @@ type importer struct {
 	report importReport
 }
 
-func (i *importer) importKey(ctx context.Context, pair *keyPair, verifyOnly bool) error {
+func (i *importer) importKey(ctx context.Context, pair *keyPair, verifyOnly bool, until time.Time) error {
 	id, err := keys.IDOf(pair.public)
 	if err != nil {
 		return err
@@ -29,18 +30,28 @@ func (i *importer) importKey(ctx context.Context, pair *keyPair, verifyOnly bool
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(list, func(k keys.Info) bool { return k.ID == id }) {
-		i.report.count("keys", storage.ImportUnchanged)
-		return nil
+	outcome := storage.ImportAdded
+	if at := slices.IndexFunc(list, func(k keys.Info) bool { return k.ID == id }); at >= 0 {
+		found := list[at]
+		if found.Stage == "revoked" {
+			return fmt.Errorf("%w: %s", keys.ErrRevoked, id) // in a dry run too
+		}
+		outcome = storage.ImportUnchanged
+		if found.Imported && !until.IsZero() && !until.Equal(found.Until) {
+			outcome = storage.ImportUpdated
+		}
 	}
-	i.report.count("keys", storage.ImportAdded)
-	if i.dryRun {
+	if !until.IsZero() && !until.After(time.Now()) {
+		return keys.ErrPast
+	}
+	i.report.count("keys", outcome)
+	if i.dryRun || outcome == storage.ImportUnchanged {
 		return nil
 	}
 	if err := i.server.Keys.Open(ctx); err != nil {
 		return err
 	}
-	_, _, err = i.server.Keys.Import(ctx, pair.private, pair.public, verifyOnly)
+	_, _, err = i.server.Keys.Import(ctx, pair.private, pair.public, verifyOnly, until)
 	return err
 }
 

@@ -12,7 +12,14 @@ import (
 )
 
 func (p *program) keyCommand() *cobra.Command {
-	return group("key", "Manage signing keys", p.keyListCommand(), p.keyRotateCommand(), p.keyImportCommand(), p.keyExportCommand())
+	return group("key", "Manage signing keys",
+		p.keyListCommand(),
+		p.keyRotateCommand(),
+		p.keyRevokeCommand(),
+		p.keyImportCommand(),
+		p.keyExportCommand(),
+		p.keyResealCommand(),
+	)
 }
 
 // withKeys is withServer with the keys loaded, and created where there are none.
@@ -28,7 +35,7 @@ func (p *program) withKeys(ctx context.Context, run func(context.Context, *keys.
 func (p *program) keyListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the signing keys, newest first",
+		Short: "List the signing keys, newest first, and the revoked ones",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withKeys(cmd.Context(), func(ctx context.Context, set *keys.Set) error {
@@ -36,10 +43,10 @@ func (p *program) keyListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t := table{head: []string{"KEY", "ALGORITHM", "STAGE", "CREATED", "SIGNS FROM", "PUBLISHED UNTIL", "IMPORTED"}, json: list}
+				t := table{head: []string{"KEY", "ALGORITHM", "STAGE", "CREATED", "SIGNS FROM", "PUBLISHED UNTIL", "IMPORTED", "LAST DAY"}, json: list}
 				for _, k := range list {
 					t.rows = append(t.rows, []string{
-						k.ID, k.Algorithm, k.Stage, stamp(k.Created), stamp(k.Activates), stamp(k.Ends), yesNo(k.Imported),
+						k.ID, k.Algorithm, k.Stage, stamp(k.Created), stamp(k.Activates), stamp(k.Ends), yesNo(k.Imported), stamp(k.Until),
 					})
 				}
 				return p.print(t)
@@ -69,7 +76,7 @@ func (p *program) keyRotateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(newChoice(&algorithm, policy.RS256, policy.ES256, policy.EdDSA), "algorithm", "of the new key")
-	cmd.Flags().BoolVar(&immediately, "now", false, "sign with it immediately, for example after a leak; verifiers with a cached key set may refuse its first tokens")
+	cmd.Flags().BoolVar(&immediately, "now", false, "sign with it immediately; verifiers with a cached key set may refuse its first tokens. After a leak use key revoke")
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,22 +20,27 @@ type keyPair struct {
 }
 
 func (p *program) keyImportCommand() *cobra.Command {
-	var passphraseFile string
+	var passphraseFile, last string
 	var verifyOnly bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Import a key from a PEM file and sign with it from now on",
 		Long: `Import a key from a PEM file: PKCS #8, encrypted or not, PKCS #1, SEC 1, or a public key (SPKI), which only
-verifies. Its tokens are accepted even without a kid. The previous signing key stays published until its last token has
-expired. Importing a key again changes nothing.`,
+verifies. Its tokens are accepted even without a kid and without a session, until the day that --until names. A key that signs is
+replaced by a new one by then. The previous signing key stays published until its last token has expired. Importing a key again
+changes nothing, except with --until its last day. A revoked key is refused.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			until, err := parseUntil(last, time.Now())
+			if err != nil {
+				return err
+			}
 			pair, err := p.readPEM(args[0], passphraseFile)
 			if err != nil {
 				return err
 			}
 			return p.withKeys(cmd.Context(), func(ctx context.Context, set *keys.Set) error {
-				id, added, err := set.Import(ctx, pair.private, pair.public, verifyOnly)
+				id, added, err := set.Import(ctx, pair.private, pair.public, verifyOnly, until)
 				if err != nil {
 					return err
 				}
@@ -47,6 +53,7 @@ expired. Importing a key again changes nothing.`,
 		},
 	}
 	cmd.Flags().StringVar(&passphraseFile, "passphrase-file", "", "file with the passphrase of an encrypted key (- is standard input)")
+	cmd.Flags().StringVar(&last, "until", "", untilUsage)
 	cmd.Flags().BoolVar(&verifyOnly, "verify-only", false, "accept its tokens, but keep signing with the present key")
 	return cmd
 }

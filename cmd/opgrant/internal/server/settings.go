@@ -15,11 +15,20 @@ func storageOptions(cfg *config.Config) storage.Options {
 	return storage.Options{
 		Prefix:          cfg.Redis.Prefix,
 		Secret:          []byte(cfg.Secret),
+		OtherSecrets:    otherSecrets(cfg.OtherSecrets),
 		Replicas:        cfg.Durability.Replicas,
 		ReplicaTimeout:  cfg.Durability.Timeout,
 		CredentialCache: cfg.Compat.BasicCacheTTL,
 		Password:        cfg.Passwords.Costs(),
 	}
+}
+
+func otherSecrets(list []config.Secret) [][]byte {
+	var secrets [][]byte
+	for _, s := range list {
+		secrets = append(secrets, []byte(s))
+	}
+	return secrets
 }
 
 func keysConfig(c config.Keys) keys.Config {

@@ -249,7 +249,10 @@ func TestParametersOfExchange(t *testing.T) {
 func TestResourcesOfARefresh(t *testing.T) {
 	ts := onFake(t)
 	one, two := "https://one.example.com", "https://two.example.com"
-	ts.putClients(&storage.Client{ID: "many", Audience: []string{one, two, "https://three.example.com"}})
+	ts.putClients(
+		&storage.Client{ID: "many", Audience: []string{one, two, "https://three.example.com"}},
+		&storage.Client{ID: "taker", Audience: []string{one, two}, ExchangeFrom: []string{"many"}},
+	)
 	login := ts.login("many", "resource", one, "resource", two)
 	if aud := ts.introspect(login.text("access_token"), "many")["aud"]; len(aud.([]any)) != 2 {
 		t.Fatalf("aud %v", aud)
@@ -259,6 +262,10 @@ func TestResourcesOfARefresh(t *testing.T) {
 		t.Errorf("aud %v", aud)
 	}
 	ts.want("another one", ts.refresh("many", narrow.text("refresh_token"), "resource", "https://three.example.com"), 400, "invalid_target")
+	made := ts.exchange("taker", narrow.text("access_token"), typeAccess)
+	if aud := ts.introspect(made.text("access_token"), "taker")["aud"]; aud != two {
+		t.Errorf("made from a narrowed token: %v", aud)
+	}
 	all := ts.refresh("many", narrow.text("refresh_token"))
 	if aud := ts.introspect(all.text("access_token"), "many")["aud"]; len(aud.([]any)) != 2 {
 		t.Errorf("the session was narrowed: %v", aud)

@@ -148,60 +148,46 @@ func (s *Server) limitTo(t *Token, session *Session, req fosite.AccessRequester)
 	session.MadeFrom = t.madeFrom
 	session.LoggedIn = t.loggedIn
 	session.Ends = t.Expires.Unix()
-	if policyOf(req.GetClient()).Legacy() && (!t.limit.AnyScope || len(t.limit.Targets) > 0) {
+	if policyOf(req.GetClient()).Legacy() && !(t.limit.Scopes.All && t.limit.Targets.All) {
 		session.Limit = &t.limit
 	}
-	if !t.limit.AnyScope {
-		if err := limitScopes(t.limit.Scopes, req); err != nil {
-			return err
-		}
+	if err := limitScopes(t.limit.Scopes, req); err != nil {
+		return err
 	}
-	if len(t.limit.Targets) > 0 {
-		return s.limitTargets(t.limit.Targets, req)
-	}
-	return nil
+	return s.limitTargets(t.limit.Targets, req)
 }
 
 // limitScopes refuses a scope that the token does not have. A request without a scope gets what the client has by default
 // and the token has too.
-func limitScopes(has []string, req fosite.AccessRequester) error {
+func limitScopes(has most, req fosite.AccessRequester) error {
 	asked := []string(req.GetRequestedScopes())
-	for _, scope := range asked {
-		if !slices.Contains(has, scope) {
-			return invalidScope("The scope is more than the subject_token has.")
-		}
+	if len(has.and(asked)) < len(asked) {
+		return invalidScope("The scope is more than the subject_token has.")
 	}
 	if len(asked) == 0 {
-		for _, scope := range policyOf(req.GetClient()).DefaultScopes {
-			if slices.Contains(has, scope) {
-				req.GrantScope(scope)
-			}
-		}
+		asked = has.and(policyOf(req.GetClient()).DefaultScopes)
+	}
+	for _, scope := range asked {
+		req.GrantScope(scope)
 	}
 	return nil
 }
 
 // limitTargets refuses a target that the token is not for. A request without one gets those of the token that the client may
 // ask for.
-func (s *Server) limitTargets(has []string, req fosite.AccessRequester) error {
-	asked := req.GetRequestedAudience()
+func (s *Server) limitTargets(has most, req fosite.AccessRequester) error {
+	asked := []string(req.GetRequestedAudience())
+	if len(has.and(asked)) < len(asked) {
+		return invalidTarget("The subject_token is not for this audience or resource.")
+	}
+	if len(asked) == 0 && !has.All {
+		asked = has.and(req.GetClient().GetAudience())
+		if len(asked) == 0 && !has.has(s.config.Audience) { // what a token is for that names nothing
+			return invalidTarget("The subject_token is for no audience that the client may ask for.")
+		}
+	}
 	for _, target := range asked {
-		if !slices.Contains(has, target) {
-			return invalidTarget("The subject_token is not for this audience or resource.")
-		}
-	}
-	if len(asked) > 0 {
-		return nil
-	}
-	found := false
-	for _, target := range has {
-		if slices.Contains(req.GetClient().GetAudience(), target) {
-			req.GrantAudience(target)
-			found = true
-		}
-	}
-	if !found && !slices.Contains(has, s.config.Audience) {
-		return invalidTarget("The subject_token is for no audience that the client may ask for.")
+		req.GrantAudience(target)
 	}
 	return nil
 }

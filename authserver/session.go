@@ -32,7 +32,7 @@ type Session struct {
 	// tokens alone say.
 	Ends int64 `json:"x,omitempty"`
 	// Limit is what a session of the legacy profile passes on at most to sessions that are made from it, because it was made
-	// from a limited token itself: its own tokens need not say. Nil: see Token.limit.
+	// from a limited token itself: its own tokens need not say. Nil: nothing more than limitOf says.
 	Limit *limit `json:"l,omitempty"`
 
 	// The rest belongs to one request and is not stored.
@@ -49,11 +49,23 @@ type Session struct {
 
 // limit is the most that a session may have which is made from a token.
 type limit struct {
-	// Scopes limit unless AnyScope is true.
-	Scopes   []string `json:"s,omitempty"`
-	AnyScope bool     `json:"as,omitempty"`
-	// Targets limit unless there are none.
-	Targets []string `json:"t,omitempty"`
+	Scopes  most `json:"s,omitzero"`
+	Targets most `json:"t,omitzero"`
+}
+
+// most is a set of values, or all values. The zero value is none.
+type most struct {
+	All  bool     `json:"all,omitempty"`
+	List []string `json:"list,omitempty"`
+}
+
+var all = most{All: true}
+
+func (m most) has(value string) bool { return m.All || slices.Contains(m.List, value) }
+
+// and returns the values of a list that are in the set.
+func (m most) and(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(value string) bool { return !m.has(value) })
 }
 
 var _ fosite.Session = (*Session)(nil)
@@ -92,12 +104,15 @@ func (s *Session) legacyLimits(req fosite.Requester) (scopes, targets []string) 
 	scopes, targets = s.accessScopes(req), req.GetGrantedAudience()
 	if len(scopes) == 0 {
 		scopes = nil
-		if s.Limit != nil && !s.Limit.AnyScope {
-			scopes = append([]string{}, s.Limit.Scopes...)
+		if s.Limit != nil && !s.Limit.Scopes.All {
+			scopes = append([]string{}, s.Limit.Scopes.List...)
 		}
 	}
 	if len(targets) == 0 && s.Limit != nil {
-		targets = s.Limit.Targets
+		targets = s.Limit.Targets.List
+	}
+	if len(s.audience) > 0 {
+		targets = s.audience
 	}
 	return scopes, targets
 }

@@ -44,15 +44,8 @@ func (s *Server) newSession(ctx context.Context, req fosite.AccessRequester) err
 	if session.madeFrom != nil && session.AccessExpires <= now.Unix() {
 		return invalidRequest("The session of the subject_token is over for this client.")
 	}
-	scopes := []string(req.GetRequestedScopes())
-	if len(scopes) == 0 && (session.madeFrom == nil || session.madeFrom.limit.AnyScope) {
-		scopes = client.DefaultScopes
-	}
-	for _, scope := range scopes {
-		req.GrantScope(scope)
-	}
-	for _, audience := range req.GetRequestedAudience() {
-		req.GrantAudience(audience)
+	if session.madeFrom == nil {
+		grantRequested(req, client)
 	}
 	if err := s.loadClaims(ctx, session); err != nil {
 		return err
@@ -61,6 +54,20 @@ func (s *Server) newSession(ctx context.Context, req fosite.AccessRequester) err
 		return invalidRequest("The role is not the user's.")
 	}
 	return nil
+}
+
+// grantRequested grants the scopes and the targets of a request, which the client may ask for.
+func grantRequested(req fosite.AccessRequester, client policy.Client) {
+	scopes := []string(req.GetRequestedScopes())
+	if len(scopes) == 0 {
+		scopes = client.DefaultScopes
+	}
+	for _, scope := range scopes {
+		req.GrantScope(scope)
+	}
+	for _, target := range req.GetRequestedAudience() {
+		req.GrantAudience(target)
+	}
 }
 
 // ttl returns how long new tokens of the client are valid.

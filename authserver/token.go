@@ -157,35 +157,46 @@ func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, err
 	}
 	if scope, ok := t.claims["scope"].(string); ok {
 		// A refresh may have narrowed the scope of the session. It cannot have widened it.
-		most := req.GetGrantedScopes()
-		if len(most) == 0 && session.Limit != nil {
-			most = session.Limit.Scopes
+		granted := most{List: req.GetGrantedScopes()}
+		if len(granted.List) == 0 && session.Limit != nil {
+			granted = session.Limit.Scopes
 		}
-		found.Scopes = slices.DeleteFunc(strings.Fields(scope), func(scope string) bool { return !slices.Contains(most, scope) })
+		found.Scopes = granted.and(strings.Fields(scope))
 	}
 	found.limit = s.limitOf(found, client.Policy(), req)
 	return found, nil
 }
 
 // limitOf returns what a session may have that is made from the token. Scopes and audience limit a token of the standard
-// profile. One of the legacy profile does all that its user may do, unless its client has scopes, or the session was made
-// from a limited token.
+// profile. One of the legacy profile does all that its user may do, unless its client has scopes, its request named a target,
+// or its session was made from a limited token.
 func (s *Server) limitOf(t *Token, client policy.Client, req fosite.Requester) limit {
 	if !client.Legacy() {
-		return limit{Scopes: t.Scopes, Targets: s.sessionTargets(req)}
+		return limit{Scopes: most{List: t.Scopes}, Targets: most{List: narrowed(s.sessionTargets(req), t.parsed)}}
 	}
-	l := limit{Scopes: t.Scopes, AnyScope: len(client.Scopes) == 0 && len(req.GetGrantedScopes()) == 0, Targets: req.GetGrantedAudience()}
-	session, ok := req.GetSession().(*Session)
-	if !ok || session.Limit == nil {
-		return l
+	l := limit{Scopes: all, Targets: all}
+	if session, ok := req.GetSession().(*Session); ok && session.Limit != nil {
+		l = *session.Limit
 	}
-	if l.AnyScope {
-		l.Scopes, l.AnyScope = session.Limit.Scopes, session.Limit.AnyScope
+	if len(client.Scopes) > 0 || len(req.GetGrantedScopes()) > 0 {
+		l.Scopes = most{List: t.Scopes}
 	}
-	if len(l.Targets) == 0 {
-		l.Targets = session.Limit.Targets
+	if granted := req.GetGrantedAudience(); len(granted) > 0 {
+		l.Targets = most{List: granted}
+	}
+	if !l.Targets.All {
+		l.Targets.List = narrowed(l.Targets.List, t.parsed)
 	}
 	return l
+}
+
+// narrowed returns the targets of a session that a token of it is for: a refresh may have asked for fewer.
+func narrowed(targets []string, t *parsedToken) []string {
+	audience, err := t.claims.GetAudience()
+	if err != nil || len(audience) == 0 {
+		return targets
+	}
+	return most{List: targets}.and(audience)
 }
 
 // checkKeys returns ErrTokenInvalid if a key was withdrawn that signed a token which the session was made from. A key leaves

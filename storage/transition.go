@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
@@ -18,7 +17,7 @@ import (
 //go:embed transition.lua
 var transitionSource string
 
-var transitionScript = redis.NewScript(transitionSource)
+var transitionScript = redisdb.NewScript(transitionSource)
 
 // transition is one change of one session: a login, a refresh or a revocation. Its exported fields are the argument of
 // transition.lua; those that are zero change nothing. TTLs are relative and in milliseconds, so that Redis's clock alone
@@ -129,7 +128,7 @@ func parseResult(reply any) (result string, answer []byte, err error) {
 //	KEYS  1 pointer
 //	ARGV  1 session key   2 TTL in ms
 //	reply {'ok'}
-var pointerScript = redis.NewScript(`
+var pointerScript = redisdb.NewScript(`
 redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
 local ttl = redis.call('PTTL', KEYS[1])
 if ttl < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -152,7 +151,7 @@ func (t *Tokens) writePointers(ctx context.Context, s *transition) error {
 //	KEYS  1 index
 //	ARGV  1 session key   2 TTL in ms
 //	reply {'ok'}
-var indexScript = redis.NewScript(`
+var indexScript = redisdb.NewScript(`
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

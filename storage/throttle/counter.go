@@ -3,7 +3,6 @@ package throttle
 import (
 	_ "embed"
 
-	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
@@ -11,7 +10,7 @@ import (
 //go:embed counter.lua
 var counterSource string
 
-var counterScript = redis.NewScript(counterSource)
+var counterScript = redisdb.NewScript(counterSource)
 
 // counter counts the failures of one user or one address.
 type counter struct {

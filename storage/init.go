@@ -27,14 +27,17 @@ var (
 // and ErrRemains when there was one. After an error that is marked as unavailable it may be called again.
 func (s *Store) Init(ctx context.Context) error {
 	const op = "init store"
-	if found, err := s.db.Initialised(ctx, op); err != nil || found {
-		return errors.Join(err, ifTrue(found, ErrInitialised))
-	}
-	remains, err := s.count(ctx, op)
+	found, err := s.db.Initialised(ctx, op)
 	if err != nil {
 		return err
 	}
-	if remains != (counts{}) {
+	remains, err := s.count(ctx, op)
+	switch {
+	case err != nil:
+		return err
+	case found:
+		return ErrInitialised
+	case remains != (counts{}):
 		return ErrRemains
 	}
 	return s.db.Init(ctx, op)
@@ -44,13 +47,6 @@ func (s *Store) Init(ctx context.Context) error {
 // left is used. Servers that saw the old store stay unavailable until they are restarted. It returns ErrInitialised when there
 // is a store.
 func (s *Store) AcceptLoss(ctx context.Context) error { return s.db.Init(ctx, "accept loss") }
-
-func ifTrue(condition bool, err error) error {
-	if condition {
-		return err
-	}
-	return nil
-}
 
 // Status is what Redis holds.
 type Status struct {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 

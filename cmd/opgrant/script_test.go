@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -70,12 +71,22 @@ func runOnRedis(t *testing.T, folder string) {
 				Deadline: deadline(),
 				Cmds:     scriptCommands(t, server),
 				Setup: func(env *testscript.Env) error {
+					initStore(t, server.URL())
 					env.Setenv("OPGRANT_REDIS", server.URL())
 					cheapPasswords(env)
 					return nil
 				},
 			})
 		})
+	}
+}
+
+// initStore is `opgrant store init`, in this process.
+func initStore(t *testing.T, redis string) {
+	t.Helper()
+	var messages strings.Builder
+	if err := run(t.Context(), []string{"store", "init", "--redis", redis}, nil, strings.NewReader(""), io.Discard, &messages); err != nil {
+		t.Fatalf("store init: %v\n%s", err, &messages)
 	}
 }
 
@@ -109,6 +120,10 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 			switch args[0] {
 			case "kill":
 				server.Kill()
+			case "flush":
+				ts.Check(server.Client(t).FlushAll(t.Context()).Err())
+			case "forget":
+				ts.Check(server.Client(t).Del(t.Context(), args[1]).Err())
 			case "restart":
 				server.Restart(t)
 			case "freeze":

@@ -3,7 +3,6 @@ package throttle
 import (
 	_ "embed"
 
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 

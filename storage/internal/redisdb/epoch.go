@@ -18,7 +18,7 @@ var (
 	// ErrUninitialised is the cause when Redis holds no store, and Config.MustExist forbids to take that for a new one.
 	ErrUninitialised = errors.New("redis holds no store: it is new, or it has lost its data")
 	// ErrInitialised is returned by Init for a store that is there already.
-	ErrInitialised = errors.New("redis holds a store already")
+	ErrInitialised = errors.New("storage: redis holds a store already")
 )
 
 // Missing is the answer for a key that is not there: fosite.ErrNotFound while Redis still holds the epoch that this process
@@ -41,11 +41,15 @@ func (d *DB) CheckEpoch(ctx context.Context, op string) error {
 	case seen == nil && found == "" && d.mustExist:
 		return unavailable.Error(op, ErrUninitialised)
 	case seen == nil && found == "":
-		return d.writeEpoch(ctx, op)
-	case seen == nil:
+		if found, err = d.writeEpoch(ctx, op, RandomID()); err != nil {
+			return err
+		}
+	}
+	if seen == nil {
 		d.epoch.CompareAndSwap(nil, &found)
-		return nil
-	case *seen != found:
+		seen = d.epoch.Load()
+	}
+	if *seen != found {
 		return unavailable.Error(op, d.lost())
 	}
 	return nil
@@ -57,15 +61,19 @@ func (d *DB) Initialised(ctx context.Context, op string) (bool, error) {
 	return found != "", err
 }
 
-// Init gives an epoch to a Redis that has none, or returns ErrInitialised. It may be repeated after it was unavailable.
+// Init gives an epoch to a Redis that has none, or returns ErrInitialised. A process that knew another store remains
+// unavailable.
 func (d *DB) Init(ctx context.Context, op string) error {
-	switch found, err := d.Initialised(ctx, op); {
-	case err != nil:
+	own := RandomID()
+	found, err := d.writeEpoch(ctx, op, own)
+	if err != nil {
 		return err
-	case found:
+	}
+	if found != own {
 		return ErrInitialised
 	}
-	return d.writeEpoch(ctx, op)
+	d.epoch.CompareAndSwap(nil, &found)
+	return nil
 }
 
 // readEpoch returns the epoch in Redis, empty where there is none.
@@ -80,25 +88,17 @@ func (d *DB) readEpoch(ctx context.Context, op string) (found string, err error)
 	return found, err
 }
 
-// writeEpoch gives an epoch to a Redis that has none, and remembers it. Two servers that start at once agree on one.
-func (d *DB) writeEpoch(ctx context.Context, op string) error {
-	var found string
-	err := d.Do(ctx, op+": epoch", func(ctx context.Context) error {
-		if err := d.Client.SetNX(ctx, d.Keys.Epoch(), RandomID(), 0).Err(); err != nil {
+// writeEpoch gives an epoch to a Redis that has none, and returns the one that it has then. Two servers that start at once
+// agree on one.
+func (d *DB) writeEpoch(ctx context.Context, op, epoch string) (found string, err error) {
+	err = d.Do(ctx, op+": epoch", func(ctx context.Context) error {
+		if err := d.Client.SetNX(ctx, d.Keys.Epoch(), epoch, 0).Err(); err != nil {
 			return err
 		}
-		var err error
 		found, err = d.Client.Get(ctx, d.Keys.Epoch()).Result()
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	d.epoch.CompareAndSwap(nil, &found)
-	if *d.epoch.Load() != found {
-		return unavailable.Error(op, d.lost())
-	}
-	return nil
+	return found, err
 }
 
 // ownEpoch returns the epoch of this process. It asks Redis once in the life of the process.

@@ -14,6 +14,7 @@ import (
 func storageOptions(cfg *config.Config) storage.Options {
 	return storage.Options{
 		Prefix:          cfg.Redis.Prefix,
+		MustExist:       true,
 		Secret:          []byte(cfg.Secret),
 		Replicas:        cfg.Durability.Replicas,
 		ReplicaTimeout:  cfg.Durability.Timeout,

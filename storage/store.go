@@ -44,7 +44,7 @@ type Options struct {
 	// Redis has lost its data. Default: an empty Redis becomes a new store at the first contact.
 	MustExist bool
 
-	// OnLost is called once in the life of the store, when it first finds that Redis no longer holds the data that this process
+	// OnLost is called once, when the store first finds that Redis no longer holds the data that this process
 	// saw in it (ErrLost). It must not block. Default: nothing.
 	OnLost func()
 

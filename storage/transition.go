@@ -26,7 +26,7 @@ type transition struct {
 	key      sessionKey
 	clientID string
 	used     string                   // hash that names the answer: of the presented token
-	sealed   []byte                   // the answer to keep for the grace period
+	sealed   []byte                   // the answer to keep
 	pointers map[string]time.Duration // :: Redis key → TTL, for foreign signatures and request IDs
 
 	Name   string `json:"name"`             // the session's name within its subject
@@ -46,7 +46,9 @@ type transition struct {
 	Retire     bool   `json:"retire,omitempty"`       // it becomes a used one
 	EndOnReuse bool   `json:"end_on_reuse,omitempty"` // the session ends when it is a used one already
 	Grace      int64  `json:"grace,omitempty"`
-	Refresh    string `json:"refresh,omitempty"` // hash of a new refresh token
+	Doubt      int64  `json:"doubt,omitempty"`     // TTL of the answer, in place of the grace, until it is confirmed
+	Undecided  int64  `json:"undecided,omitempty"` // an answer with a longer TTL is not given out yet
+	Refresh    string `json:"refresh,omitempty"`   // hash of a new refresh token
 	RefreshTTL int64  `json:"refresh_ttl"`
 
 	Access        string `json:"access,omitempty"` // hash of a new access token
@@ -62,8 +64,8 @@ type transition struct {
 // The results of transition.lua.
 const (
 	resultOK     = "ok"
-	resultReplay = "replay" // used within the grace period: the earlier answer follows
-	resultBusy   = "busy"   // used within the grace period, and no answer was kept
+	resultReplay = "replay" // used within the grace period or in doubt: the earlier answer follows
+	resultBusy   = "busy"   // used within the grace period, and no answer was kept or it is not given out yet
 	resultUsed   = "used"   // used, and the grace period is over
 	resultNone   = "none"   // there is no such session or token
 	resultUser   = "user"   // the user has changed since it was read
@@ -98,6 +100,9 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	case resultReplay:
 		return answer, nil
 	case resultBusy:
+		if s.Undecided > 0 {
+			return nil, unavailable.Error(op, errUndecided)
+		}
 		return nil, fosite.ErrSerializationFailure
 	case resultUsed:
 		return nil, fosite.ErrInactiveToken

@@ -73,6 +73,9 @@ func (t *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 		return err
 	}
 	return t.change(ctx, key, func(s *transition) error {
+		if err := s.of(requestID); err != nil {
+			return err
+		}
 		s.Present, s.Retire = hash, true
 		s.used = hash[:usedLength]
 		s.Grace = t.grace.Milliseconds()

@@ -24,6 +24,7 @@ var transitionScript = redisdb.NewScript(transitionSource)
 // decides what has expired.
 type transition struct {
 	key      sessionKey
+	request  string // the request ID, where a call has named it
 	clientID string
 	used     string                   // hash that names the answer: of the presented token
 	sealed   []byte                   // the answer to keep

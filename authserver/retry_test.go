@@ -80,7 +80,7 @@ func TestARetryAfterTheGraceIsNotReuse(t *testing.T) {
 							t.Errorf("%s, %s: a second retry gets another token: %d %s", client, name, twice.status, twice.raw)
 						}
 					}
-					awaitConfirmed(t, r)
+					awaitConfirmed(t, r, briefGrace)
 					r.Advance(2 * briefGrace)
 				}
 				next := retried(b, r, client, again.text("refresh_token"))
@@ -111,7 +111,7 @@ func TestReuseAfterTheGraceEndsTheSession(t *testing.T) {
 						t.Errorf("within the grace: %d %s", again.status, again.raw)
 					}
 				}
-				awaitConfirmed(t, r)
+				awaitConfirmed(t, r, briefGrace)
 				r.Advance(2 * briefGrace)
 			}
 			b.want(client+": reuse", b.refresh(client, first), 400, "invalid_grant")
@@ -156,14 +156,14 @@ func TestARetryWithAnExpiredAccessToken(t *testing.T) {
 	}
 }
 
-// awaitConfirmed waits until no answer is in doubt.
-func awaitConfirmed(t *testing.T, r *storagetest.Instance) {
+// awaitConfirmed waits until no answer is in doubt: each is kept for the grace at most.
+func awaitConfirmed(t *testing.T, r *storagetest.Instance, grace time.Duration) {
 	t.Helper()
 	rdb := r.Client(t)
 	for end := time.Now().Add(hang); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		confirmed := true
 		for _, key := range r.Keys(t) {
-			if strings.HasPrefix(key, "opgrant:a:") && rdb.PTTL(t.Context(), key).Val() > briefGrace {
+			if strings.HasPrefix(key, "opgrant:a:") && rdb.PTTL(t.Context(), key).Val() > grace {
 				confirmed = false
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/opgrant/opgrant/authserver/policy"
@@ -102,6 +103,7 @@ func deadline() time.Time { return time.Now().Add(5 * time.Minute) }
 type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 
 func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptCommand {
+	var admin redis.UniversalClient // of "redis lock"
 	return map[string]scriptCommand{
 		"freeport":  freePorts,
 		"request":   request,
@@ -122,6 +124,12 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 				server.Kill()
 			case "flush":
 				ts.Check(server.Client(t).FlushAll(t.Context()).Err())
+			case "lock": // a new password, which closes what the old one has opened
+				admin = server.Client(t)
+				ts.Check(admin.ConfigSet(t.Context(), "requirepass", "another").Err())
+				ts.Check(admin.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err())
+			case "unlock":
+				ts.Check(admin.ConfigSet(t.Context(), "requirepass", "private").Err())
 			case "forget":
 				ts.Check(server.Client(t).Del(t.Context(), args[1]).Err())
 			case "restart":

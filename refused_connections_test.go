@@ -16,7 +16,7 @@ import (
 )
 
 // Redis refuses new connections with an error, when all connections of the server are new: every operation is answered 503 with
-// Retry-After, with the throttle and without, nothing is issued, and the process lives and recovers. What is in memory is served.
+// Retry-After, with the throttle and without, nothing is issued, and the process goes on and recovers. What is in memory is served.
 func TestOperationsWhileRedisRefusesConnections(t *testing.T) {
 	for name, fault := range storagetest.Refusals() {
 		for _, throttled := range []string{"throttled", "not throttled"} {

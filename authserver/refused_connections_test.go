@@ -14,7 +14,7 @@ import (
 )
 
 // Redis refuses new connections with an error, when all connections of the server are new: whatever the error is, with the
-// throttle and without, every request is answered 503, no token is issued, and the process lives and recovers.
+// throttle and without, every request is answered 503, no token is issued, and the process goes on and recovers.
 func TestRefusedConnectionsAre503(t *testing.T) {
 	for name, fault := range storagetest.Refusals() {
 		for _, throttled := range []string{"throttled", "not throttled"} {

@@ -19,9 +19,9 @@ import (
 // doubtTTL covers an outage with a restart of Redis. Later a retry is reuse.
 const doubtTTL = 15 * time.Minute
 
-// errUndecided is the cause when a token of a client without a grace is presented while the request that rotates it may still
+// errWithheld is the cause when a token of a client without a grace is presented while the request that rotates it may still
 // be running, or its reply was lost just now.
-var errUndecided = errors.New("another request with this refresh token is not decided yet")
+var errWithheld = errors.New("another request with this refresh token is not decided yet")
 
 // doubt makes a rotation keep its answer until it is confirmed. Without a grace the answer is not given out while the first
 // attempt may still be running: then of many requests with one token exactly one succeeds.
@@ -31,7 +31,7 @@ func (t *Tokens) doubt(s *transition) {
 	}
 	s.Doubt = doubtTTL.Milliseconds()
 	if s.Grace == 0 {
-		s.Undecided = (doubtTTL - t.timeout).Milliseconds()
+		s.Withheld = (doubtTTL - t.timeout).Milliseconds()
 	}
 }
 

@@ -47,9 +47,9 @@ type transition struct {
 	Retire     bool   `json:"retire,omitempty"`       // it becomes a used one
 	EndOnReuse bool   `json:"end_on_reuse,omitempty"` // the session ends when it is a used one already
 	Grace      int64  `json:"grace,omitempty"`
-	Doubt      int64  `json:"doubt,omitempty"`     // TTL of the answer, in place of the grace, until it is confirmed
-	Undecided  int64  `json:"undecided,omitempty"` // an answer with a longer TTL is not given out yet
-	Refresh    string `json:"refresh,omitempty"`   // hash of a new refresh token
+	Doubt      int64  `json:"doubt,omitempty"`    // TTL of the answer, in place of the grace, until it is confirmed
+	Withheld   int64  `json:"withheld,omitempty"` // an answer with a longer TTL is not given out yet
+	Refresh    string `json:"refresh,omitempty"`  // hash of a new refresh token
 	RefreshTTL int64  `json:"refresh_ttl"`
 
 	Access        string `json:"access,omitempty"` // hash of a new access token
@@ -101,8 +101,8 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	case resultReplay:
 		return answer, nil
 	case resultBusy:
-		if s.Undecided > 0 {
-			return nil, unavailable.Error(op, errUndecided)
+		if s.Withheld > 0 {
+			return nil, unavailable.Error(op, errWithheld)
 		}
 		return nil, fosite.ErrSerializationFailure
 	case resultUsed:

@@ -41,7 +41,7 @@ if step.present then
     local answer = redis.call('GET', KEYS[4])
     if answer then
       if #answer == 0 then return {'busy'} end
-      if step.undecided and redis.call('PTTL', KEYS[4]) > step.undecided then return {'busy'} end
+      if step.withheld and redis.call('PTTL', KEYS[4]) > step.withheld then return {'busy'} end
       return {'replay', answer}
     end
     if step.end_on_reuse then end_session() end

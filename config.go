@@ -23,7 +23,8 @@ type Config struct {
 	// after Run has returned.
 	Redis redis.UniversalClient
 
-	// Storage tunes the store: key prefix, secret, password costs, durability.
+	// Storage tunes the store: key prefix, secret, password costs, durability. Set its MustExist in a server that others rely
+	// on. Its OnLost logs an error by default.
 	Storage storage.Options
 
 	// Keys tunes the signing keys. Its Store is filled in. RotateEvery is zero by default: keys rotate by command only.
@@ -67,6 +68,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Operations.ClientID == "" {
 		c.Operations.ClientID = defaultOperationsClient
+	}
+	if log := c.Log; c.Storage.OnLost == nil {
+		c.Storage.OnLost = func() {
+			log.Error("Redis no longer holds the store that this server knows, and every request is answered 503: restore its data, " +
+				"or accept the loss (storage.Store.AcceptLoss) and restart every server")
+		}
 	}
 	if c.Operations.Log == nil {
 		c.Operations.Log = c.Log

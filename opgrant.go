@@ -3,6 +3,7 @@ package opgrant
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
@@ -24,7 +25,8 @@ type Server struct {
 
 	config  Config
 	handler http.Handler
-	started chan struct{} // closed when Run has prepared the store and opened the keys
+	started chan struct{}         // closed when Run has prepared the store and opened the keys
+	waiting atomic.Pointer[error] // why the last attempt of Run to do so failed; nil: it has not
 }
 
 // New returns a Server, or says what is wrong with the config. It does not talk to Redis: Run does.
@@ -34,7 +36,7 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
 	var err error
-	if s.Store, err = storage.New(config.Redis, config.Storage); err != nil {
+	if s.Store, err = storage.New(config.Redis, s.config.Storage); err != nil {
 		return nil, err
 	}
 	keyConfig := config.Keys

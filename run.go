@@ -10,7 +10,8 @@ import (
 	"github.com/ory/fosite"
 )
 
-// ErrStarting is the answer of Ready before Run has opened the signing keys and prepared the store.
+// ErrStarting is the answer of Ready before Run has opened the signing keys and prepared the store. The error also wraps what
+// Run waits for, such as storage.ErrUninitialised.
 var ErrStarting = fmt.Errorf("opgrant: still starting: %w", fosite.ErrTemporarilyUnavailable)
 
 // retryEvery is how long Run waits before it asks an unavailable Redis again.
@@ -23,6 +24,9 @@ func (s *Server) Ready(ctx context.Context) error {
 	case <-s.started:
 		return s.Store.Ready(ctx)
 	default:
+		if cause := s.waiting.Load(); cause != nil {
+			return errors.Join(ErrStarting, *cause)
+		}
 		return ErrStarting
 	}
 }
@@ -62,6 +66,7 @@ func (s *Server) start(ctx context.Context) error {
 		if err == nil || !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 			return err
 		}
+		s.waiting.Store(&err)
 		if attempt%10 == 0 {
 			s.config.Log.Warn("waiting for Redis", "error", err)
 		}

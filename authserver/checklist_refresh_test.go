@@ -62,6 +62,7 @@ func graceIsBounded(t *testing.T) {
 		if again := refresh(token); again.text("refresh_token") != next.text("refresh_token") || again.text("access_token") != next.text("access_token") {
 			t.Errorf("within the grace: %d %s", again.status, again.raw)
 		}
+		awaitConfirmed(t, instance, 3*time.Second)
 		instance.Advance(3200 * time.Millisecond)
 		ts.want("after the grace", refresh(token), 400, "invalid_grant")
 		ts.want("successor after that", refresh(next.text("refresh_token")), 400, "invalid_grant")

@@ -167,12 +167,13 @@ func (ts *testServer) seed() {
 	check(ts.t, err)
 	check(ts.t, ts.store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
 	check(ts.t, ts.store.Users.AddUser(ctx, storage.User{Name: "root", Role: "super_user", Active: true}, "toor"))
-	strict := storage.Duration(0)
+	strict, brief := storage.Duration(0), storage.Duration(briefGrace)
 	public := []string{"password", "refresh_token", exchangeGrant}
 	every := append(public, "client_credentials")
 	for _, c := range []*storage.Client{
 		{ID: "web", Grants: every, Scopes: []string{"read", "write"}, Audience: []string{"https://api.example.com"}, ExchangeFrom: []string{"old", "web"}},
 		{ID: "strict", Grants: every, Grace: &strict},
+		{ID: "brief", Grants: every, Grace: &brief, AccessTTL: storage.Duration(time.Minute)},
 		{ID: "other", Grants: every},
 		{ID: "rs", Introspect: true},
 		{ID: "es", Grants: every, Algorithm: "ES256"},

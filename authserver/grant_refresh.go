@@ -13,9 +13,8 @@ import (
 // refreshGrant is the refresh grant (RFC 6749 section 6). fosite looks the token up and checks client, expiry, scope and
 // audience. The rotation is one atomic step of the store, which fosite does not have.
 type refreshGrant struct {
-	server  *Server
-	config  *fosite.Config
-	inDoubt attempts
+	server *Server
+	config *fosite.Config
 }
 
 func newRefreshGrant(s *Server, config *fosite.Config) *refreshGrant {
@@ -114,8 +113,8 @@ func (g *refreshGrant) setExpiry(session *Session, c fosite.Client) {
 }
 
 // issue makes the new tokens and rotates the refresh token in one step of the store. A token that was rotated within the
-// client's grace gets the response of that rotation again; later it is reuse and ends the session (RFC 9700 section
-// 4.14.2). A static refresh token stays as it is.
+// client's grace gets the response of that rotation again, and so does one whose rotation is in doubt because the reply of the
+// store was lost; later it is reuse and ends the session (RFC 9700 section 4.14.2). A static refresh token stays as it is.
 func (g *refreshGrant) issue(ctx context.Context, req fosite.AccessRequester) (issuedTokens, error) {
 	session, err := sessionFrom(req)
 	if err != nil {
@@ -128,14 +127,9 @@ func (g *refreshGrant) issue(ctx context.Context, req fosite.AccessRequester) (i
 	token := session.refreshToken
 	earlier, err := g.server.config.Storage.RefreshSession(
 		ctx, token.signature, tokens.accessSignature, tokens.refreshSignature, sealed, withoutForm(req))
-	if err != nil && !decided(err) {
-		if sealed != nil {
-			g.inDoubt.remember(token.raw, tokens, sealed, g.server.config.Now())
-		}
-		return issuedTokens{}, err
-	}
-	g.inDoubt.forget(token.raw)
 	switch {
+	case err != nil && !decided(err):
+		return issuedTokens{}, err
 	case errors.Is(err, fosite.ErrInactiveToken):
 		g.server.config.Log.WarnContext(ctx, "refresh token reuse: session ended",
 			"session", req.GetID(), "client", req.GetClient().GetID(), "subject", session.Subject)
@@ -154,15 +148,9 @@ func decided(err error) bool {
 		errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrSerializationFailure))
 }
 
-// tokens returns the tokens to issue, and their encrypted form if they rotate the refresh token. After an attempt in doubt
-// they are the same as then.
+// tokens returns the tokens to issue, and their encrypted form if they rotate the refresh token.
 func (g *refreshGrant) tokens(ctx context.Context, req fosite.AccessRequester, session *Session) (issuedTokens, []byte, error) {
 	rotate := !policyOf(req.GetClient()).Static()
-	if rotate {
-		if tokens, sealed, ok := g.inDoubt.recall(session.refreshToken.raw, g.server.config.Now()); ok {
-			return tokens, sealed, nil
-		}
-	}
 	tokens, err := g.server.mintTokens(ctx, req, session, rotate)
 	if err != nil || !rotate {
 		return tokens, nil, err

@@ -14,7 +14,8 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// issuedTokens are the tokens of one token response. As JSON, encrypted, they are kept for the grace of a rotation.
+// issuedTokens are the tokens of one token response. As JSON, encrypted, they are kept for the grace of a rotation, and while it
+// is in doubt.
 type issuedTokens struct {
 	Access  string   `json:"a"`
 	Refresh string   `json:"r"` // empty if the response has none
@@ -45,7 +46,8 @@ func (s *Server) mintTokens(ctx context.Context, req fosite.Requester, session *
 func writeTokens(resp fosite.AccessResponder, tokens issuedTokens, now time.Time) {
 	resp.SetAccessToken(tokens.Access)
 	resp.SetTokenType("bearer")
-	resp.SetExpiresIn(time.Duration(tokens.Expires-now.Unix()) * time.Second)
+	// Those of an earlier response may have expired. 0 would mean "never" to some clients.
+	resp.SetExpiresIn(time.Duration(max(tokens.Expires-now.Unix(), 1)) * time.Second)
 	resp.SetScopes(tokens.Scopes)
 	if tokens.Refresh != "" {
 		resp.SetExtra("refresh_token", tokens.Refresh)

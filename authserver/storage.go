@@ -33,8 +33,9 @@ type Storage interface {
 	TokenSignature(sessionID, token string) string
 	// RefreshSession makes one refresh in one atomic step. token, access and refresh are signatures: of the refresh token in
 	// the request, and of the new tokens. An empty refresh leaves the token valid (static refresh). If the token was rotated
-	// within the client's grace, RefreshSession changes nothing and returns the response that was stored with that rotation.
-	// Otherwise it stores response, which is encrypted, and returns nil.
+	// within the client's grace, or its rotation is in doubt, RefreshSession changes nothing and returns the response that was
+	// stored with that rotation. Otherwise it stores response, which is encrypted, and returns nil. A rotation is in doubt from an
+	// error that is fosite.ErrTemporarilyUnavailable until the client has retried, on any server of the store, for some minutes.
 	//
 	// fosite.ErrInactiveToken: the token was used before its grace; the session has been ended.
 	RefreshSession(ctx context.Context, token, access, refresh string, response []byte, req fosite.Requester) ([]byte, error)

@@ -147,14 +147,8 @@ func (c *Clients) PutClient(ctx context.Context, client *Client) error {
 		return err
 	}
 	const op = "store client"
-	if err := c.db.CheckEpoch(ctx, op); err != nil {
-		return err
-	}
 	// The index first: a crash between the two leaves an ID without a client, which lists leave out.
-	err := c.db.Write(ctx, op, func(ctx context.Context) error {
-		return c.db.Client.SAdd(ctx, c.db.Keys.Clients(), client.ID).Err()
-	})
-	if err != nil {
+	if _, err := c.db.Eval(ctx, op, redisdb.Command("SADD", c.db.Keys.Clients(), client.ID)); err != nil {
 		return err
 	}
 	return c.edit(ctx, op, client.ID, func(stored *Client) (*Client, error) {
@@ -219,18 +213,18 @@ func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *C
 // Tokens.RevokeClient ends them.
 func (c *Clients) RemoveClient(ctx context.Context, id string) error {
 	defer c.forget(id)
-	var removed int64
-	err := c.db.Write(ctx, "remove client", func(ctx context.Context) error {
-		var err error
-		if removed, err = c.db.Client.Del(ctx, c.db.Keys.Client(id)).Result(); err != nil {
-			return err
-		}
-		return c.db.Client.SRem(ctx, c.db.Keys.Clients(), id).Err()
-	})
-	if err == nil && removed == 0 {
-		return c.db.Missing(ctx, "remove client")
+	const op = "remove client"
+	removed, err := c.db.Eval(ctx, op, redisdb.Command("DEL", c.db.Keys.Client(id)))
+	if err != nil {
+		return err
 	}
-	return err
+	if _, err := c.db.Eval(ctx, op, redisdb.Command("SREM", c.db.Keys.Clients(), id)); err != nil {
+		return err
+	}
+	if removed == int64(0) {
+		return fosite.ErrNotFound // the scripts have checked that Redis has lost nothing
+	}
+	return nil
 }
 
 // ListClients returns all clients, ordered by ID.
@@ -243,6 +237,9 @@ func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, c.db.CheckEpoch(ctx, "list clients")
 	}
 	slices.Sort(ids)
 	var list []*Client

@@ -19,14 +19,17 @@
 //	fosite.ErrInactiveToken            the refresh token was used before; the request is returned with it
 //	fosite.ErrSerializationFailure     another call was first
 //
-// A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. After Redis has lost its data, the
-// store is unavailable until the server is restarted: otherwise every user would be logged out at once.
+// A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. When Redis is
+// emptied or replaced, the store is unavailable (ErrLost) until its data is back or the process is restarted: otherwise every
+// user would be logged out at once, and tokens would be issued that no other process accepts. Set Options.MustExist where a
+// restart must not accept the loss either; Store.Init then creates the store once.
 //
 // # Sessions
 //
 // A login, a refresh or a revocation is one Lua script: it checks everything before it writes anything, and has no second
 // effect when it is sent twice. In fosite's handlers the writes between BeginTX and Commit become one such step.
-// RefreshSession does a whole refresh, with a grace period in which the same answer is given again.
+// RefreshSession does a whole refresh, with a grace period in which the same answer is given again. When a reply of Redis was
+// lost, it is given again for 15 minutes.
 //
 // A fosite strategy that uses NewSessionID and Signature saves a round trip per token. Other request IDs and signatures, such
 // as those of fosite's HMAC and JWT strategies, work too.

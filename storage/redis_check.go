@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
@@ -16,9 +14,6 @@ import (
 // process first saw it. It is meant for a readiness probe.
 func (s *Store) Ready(ctx context.Context) error {
 	const op = "ready"
-	if err := s.db.CheckEpoch(ctx, op); err != nil {
-		return err
-	}
 	_, err := s.db.Eval(ctx, op, redisdb.Call{Script: probeScript, Keys: []string{s.db.Keys.Probe()}, Args: []any{time.Minute.Milliseconds()}})
 	return err
 }
@@ -28,24 +23,15 @@ func (s *Store) Ready(ctx context.Context) error {
 //	KEYS  1 the key
 //	ARGV  1 its TTL in ms
 //	reply 1
-var probeScript = redis.NewScript(`redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1`)
+var probeScript = redisdb.NewScript(`redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1`)
 
 // CheckServer looks at how Redis is configured, and returns a sentence for each setting that endangers sessions. The error
 // says that Redis did not answer. Settings that Redis does not show are not checked; managed services hide some.
 func (s *Store) CheckServer(ctx context.Context) (warnings []string, err error) {
-	var info string
-	err = s.db.Do(ctx, "check server", func(ctx context.Context) error {
-		var err error
-		info, err = s.db.Client.Info(ctx, "server", "memory", "persistence").Result()
-		return err
-	})
+	found, err := s.serverInfo(ctx, "check server")
 	if err != nil {
-		if pingErr := s.db.Do(ctx, "check server", func(ctx context.Context) error { return s.db.Client.Ping(ctx).Err() }); pingErr != nil {
-			return nil, pingErr
-		}
-		return nil, nil //nolint:nilerr // a Redis that answers but has no INFO cannot be checked
+		return nil, err
 	}
-	found := parseInfo(info)
 	if version := found["redis_version"]; version != "" && older(version, 6, 2) {
 		warnings = append(warnings, fmt.Sprintf("Redis %s is too old: 6.2 is the oldest that this store runs on", version))
 	}
@@ -56,6 +42,27 @@ func (s *Store) CheckServer(ctx context.Context) (warnings []string, err error) 
 		warnings = append(warnings, s.withoutAOF(ctx))
 	}
 	return warnings, nil
+}
+
+// serverInfo returns what Redis says about itself, which is nothing where a managed service hides it.
+func (s *Store) serverInfo(ctx context.Context, op string) (map[string]string, error) {
+	info := make([]string, 4)
+	err := s.db.Do(ctx, op, func(ctx context.Context) error {
+		for i, section := range []string{"server", "memory", "persistence", "replication"} {
+			var err error
+			if info[i], err = s.db.Client.Info(ctx, section).Result(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		if pingErr := s.db.Do(ctx, op, func(ctx context.Context) error { return s.db.Client.Ping(ctx).Err() }); pingErr != nil {
+			return nil, pingErr
+		}
+		return nil, nil //nolint:nilerr // a Redis that answers but has no INFO cannot be checked
+	}
+	return parseInfo(strings.Join(info, "\n")), nil
 }
 
 // withoutAOF distinguishes snapshots, which lose minutes, from no persistence at all.

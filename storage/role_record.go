@@ -8,8 +8,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
@@ -68,7 +66,7 @@ func (r *roleRecord) encode() (super bool, raw string, err error) {
 //	KEYS  1 roles   2 super-user roles
 //	ARGV  1 role ID   2 the role as it was read   3 as it is to be, empty for none   4 '1' for a super-user role
 //	reply 1, also when it ran before and its reply was lost; 0: it has changed
-var roleScript = redis.NewScript(`
+var roleScript = redisdb.NewScript(`
 local found = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if found == ARGV[3] then return 1 end
 if found ~= ARGV[2] then return 0 end

@@ -123,6 +123,9 @@ func (t *Tokens) members(ctx context.Context, index string) ([]string, error) {
 		members, err = t.db.Client.ZRevRange(ctx, index, 0, -1).Result()
 		return err
 	})
+	if err == nil && len(members) == 0 {
+		err = t.db.CheckEpoch(ctx, opListSessions)
+	}
 	return members, err
 }
 
@@ -191,7 +194,7 @@ func sessionInfo(raw string, key sessionKey, left time.Duration, evicted bool) (
 //	KEYS  1 index of the subject's sessions   2 evicted ones   then the sessions
 //	ARGV  for each session its member of the index
 //	reply {'ok'}
-var endScript = redis.NewScript(`
+var endScript = redisdb.NewScript(`
 for i = 3, #KEYS do
   redis.call('DEL', KEYS[i])
   redis.call('ZREM', KEYS[1], ARGV[i - 2])
@@ -206,7 +209,7 @@ func endSubject(ctx context.Context, db *redisdb.DB, subject string) error {
 	tag := redisdb.SubjectTag(subject)
 	for {
 		var members []string
-		err := db.Write(ctx, op, func(ctx context.Context) error {
+		err := db.Do(context.WithoutCancel(ctx), op, func(ctx context.Context) error {
 			var err error
 			members, err = db.Client.ZRange(ctx, db.Keys.SubjectIndex(tag), 0, chunk-1).Result()
 			return err
@@ -215,7 +218,7 @@ func endSubject(ctx context.Context, db *redisdb.DB, subject string) error {
 			return err
 		}
 		if len(members) == 0 {
-			return nil
+			return db.CheckEpoch(ctx, op) // an emptied Redis has no sessions to end, but may get its data back
 		}
 		c := redisdb.Call{Script: endScript, Keys: []string{db.Keys.SubjectIndex(tag), db.Keys.Evicted(tag)}}
 		for _, m := range slices.Compact(members) {

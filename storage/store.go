@@ -39,6 +39,15 @@ type Options struct {
 	// ClientCache is how long a client may be served from memory. Default 3 s; negative turns the cache off.
 	ClientCache time.Duration
 
+	// MustExist refuses to take a Redis without a store for a new one: everything is unavailable (ErrUninitialised) until
+	// Store.Init was called once, by this process or another one. Servers should set it, so that no restart accepts by itself that
+	// Redis has lost its data. Default: an empty Redis becomes a new store at the first contact.
+	MustExist bool
+
+	// OnLost is called once, when the store first finds that Redis no longer holds the data that this process
+	// saw in it (ErrLost). It must not block. Default: nothing.
+	OnLost func()
+
 	// Secret encrypts the signing keys in Redis, and keys that are not encrypted are refused (ErrUnsealed). Empty: they are stored
 	// in plain text, and Redis must be guarded like them.
 	Secret []byte
@@ -74,6 +83,7 @@ func (o Options) withDefaults() Options {
 func (o Options) open(rdb redis.UniversalClient) (*redisdb.DB, error) {
 	return redisdb.New(redisdb.Config{
 		Client: rdb, Prefix: o.Prefix, Timeout: o.Timeout, Replicas: o.Replicas, ReplicaTimeout: o.ReplicaTimeout,
+		MustExist: o.MustExist, OnLost: o.OnLost,
 	})
 }
 

@@ -25,6 +25,9 @@ type Tokens struct {
 	// For clients without a policy of their own.
 	grace           time.Duration
 	sessionsPerUser int
+
+	timeout       time.Duration // of one operation
+	confirmations confirmations
 }
 
 type clientGetter interface {
@@ -32,7 +35,7 @@ type clientGetter interface {
 }
 
 func newTokens(db *redisdb.DB, clients clientGetter, o Options) *Tokens {
-	return &Tokens{db: db, clients: clients, grace: o.Grace, sessionsPerUser: o.SessionsPerUser}
+	return &Tokens{db: db, clients: clients, grace: o.Grace, sessionsPerUser: o.SessionsPerUser, timeout: o.Timeout}
 }
 
 var _ oauth2.TokenRevocationStorage = (*Tokens)(nil)
@@ -68,6 +71,9 @@ func (t *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 		return err
 	}
 	return t.change(ctx, key, func(s *transition) error {
+		if err := s.of(requestID); err != nil {
+			return err
+		}
 		s.Present, s.Retire = hash, true
 		s.used = hash[:usedLength]
 		s.Grace = t.grace.Milliseconds()
@@ -82,6 +88,10 @@ func (t *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 // of its successor, and answer is what the client is about to get, encrypted so that only the presented token decrypts it.
 // When the presented token was used before and its grace period is not over, nothing changes and the answer of that time is
 // returned: give that to the client instead. Otherwise the returned answer is nil.
+//
+// An answer whose step was executed and whose reply was lost stays in doubt, and is returned for 15 minutes instead of the grace,
+// by every server on the Redis. So a client that was told to retry may do so anywhere. Without a grace the store is unavailable to
+// further requests with the token while the first one may still be running.
 //
 // Errors: fosite.ErrInactiveToken for a token that was used before and whose grace period is over: its whole session has
 // been ended. fosite.ErrNotFound for any other token that is not the current one; that ends nothing.
@@ -105,7 +115,12 @@ func (t *Tokens) RefreshSession(ctx context.Context, presented, access, refresh 
 	if err := t.addPointers(s, access, req, s.AccessTTL); err != nil {
 		return nil, err
 	}
-	return t.commit(ctx, s)
+	t.doubt(s)
+	earlier, err := t.commit(ctx, s)
+	if err == nil {
+		t.confirm(ctx, s)
+	}
+	return earlier, err
 }
 
 // DeleteAccessTokenSession implements fosite's AccessTokenStorage. A token that is not there is not an error.

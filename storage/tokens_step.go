@@ -37,13 +37,26 @@ func (t *Tokens) change(ctx context.Context, key sessionKey, change func(s *tran
 	if s == nil {
 		s = &transition{key: key}
 	} else if key != "" && s.key != key {
-		return errors.New("storage: one transaction changes one session")
+		return errOneSession
 	}
 	if err := change(s); err != nil {
 		return err
 	}
 	s.Name = s.key.name()
 	b.pending = s
+	return nil
+}
+
+// errOneSession is returned for the second session of a transaction, and the transaction must be rolled back.
+var errOneSession = errors.New("storage: one transaction changes one session")
+
+// of notes whose session the transition changes. A foreign request ID does not tell the key of its session, so two of them
+// could not be told apart by their keys.
+func (s *transition) of(requestID string) error {
+	if s.request != "" && s.request != requestID {
+		return errOneSession
+	}
+	s.request = requestID
 	return nil
 }
 
@@ -57,6 +70,9 @@ func replayed(answer []byte, err error) error {
 
 // fill copies into the transition what the request tells: the stored document, the index entries and the client's policy.
 func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) error {
+	if err := s.of(req.GetID()); err != nil {
+		return err
+	}
 	subject := req.GetSession().GetSubject()
 	if s.key == "" {
 		// A foreign request ID. Its session is stored beside the subject's others all the same.

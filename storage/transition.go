@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
@@ -18,16 +17,17 @@ import (
 //go:embed transition.lua
 var transitionSource string
 
-var transitionScript = redis.NewScript(transitionSource)
+var transitionScript = redisdb.NewScript(transitionSource)
 
 // transition is one change of one session: a login, a refresh or a revocation. Its exported fields are the argument of
 // transition.lua; those that are zero change nothing. TTLs are relative and in milliseconds, so that Redis's clock alone
 // decides what has expired.
 type transition struct {
 	key      sessionKey
+	request  string // the request ID, where a call has named it
 	clientID string
 	used     string                   // hash that names the answer: of the presented token
-	sealed   []byte                   // the answer to keep for the grace period
+	sealed   []byte                   // the answer to keep
 	pointers map[string]time.Duration // :: Redis key → TTL, for foreign signatures and request IDs
 
 	Name   string `json:"name"`             // the session's name within its subject
@@ -50,7 +50,9 @@ type transition struct {
 	Retire     bool   `json:"retire,omitempty"`       // it becomes a used one
 	EndOnReuse bool   `json:"end_on_reuse,omitempty"` // the session ends when it is a used one already
 	Grace      int64  `json:"grace,omitempty"`
-	Refresh    string `json:"refresh,omitempty"` // hash of a new refresh token
+	Doubt      int64  `json:"doubt,omitempty"`    // TTL of the answer, in place of the grace, until it is confirmed
+	Withheld   int64  `json:"withheld,omitempty"` // an answer with a longer TTL is not given out yet
+	Refresh    string `json:"refresh,omitempty"`  // hash of a new refresh token
 	RefreshTTL int64  `json:"refresh_ttl"`
 
 	Access        string `json:"access,omitempty"` // hash of a new access token
@@ -66,8 +68,8 @@ type transition struct {
 // The results of transition.lua.
 const (
 	resultOK     = "ok"
-	resultReplay = "replay" // used within the grace period: the earlier answer follows
-	resultBusy   = "busy"   // used within the grace period, and no answer was kept
+	resultReplay = "replay" // used within the grace period or in doubt: the earlier answer follows
+	resultBusy   = "busy"   // used within the grace period, and no answer was kept or it is not given out yet
 	resultUsed   = "used"   // used, and the grace period is over
 	resultNone   = "none"   // there is no such session or token
 	resultUser   = "user"   // the user has changed since it was read
@@ -103,6 +105,9 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	case resultReplay:
 		return answer, nil
 	case resultBusy:
+		if s.Withheld > 0 {
+			return nil, unavailable.Error(op, errWithheld)
+		}
 		return nil, fosite.ErrSerializationFailure
 	case resultUsed:
 		return nil, fosite.ErrInactiveToken
@@ -135,7 +140,7 @@ func parseResult(reply any) (result string, answer []byte, err error) {
 //	KEYS  1 pointer
 //	ARGV  1 session key   2 TTL in ms
 //	reply {'ok'}
-var pointerScript = redis.NewScript(`
+var pointerScript = redisdb.NewScript(`
 redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
 local ttl = redis.call('PTTL', KEYS[1])
 if ttl < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -158,7 +163,7 @@ func (t *Tokens) writePointers(ctx context.Context, s *transition) error {
 //	KEYS  1 index
 //	ARGV  1 session key   2 TTL in ms
 //	reply {'ok'}
-var indexScript = redis.NewScript(`
+var indexScript = redisdb.NewScript(`
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

@@ -46,8 +46,9 @@ if step.present then
   elseif s.p == h or used(h) then
     local answer = redis.call('GET', KEYS[4])
     if answer then
-      if #answer > 0 then return {'replay', answer} end
-      return {'busy'}
+      if #answer == 0 then return {'busy'} end
+      if step.withheld and redis.call('PTTL', KEYS[4]) > step.withheld then return {'busy'} end
+      return {'replay', answer}
     end
     if step.end_on_reuse then end_session() end
     return {'used'}
@@ -75,7 +76,8 @@ local function retire()
   end
   s.p, s.pe = s.c, s.ce
   s.c, s.ce = nil, nil
-  if step.grace and s.p then redis.call('SET', KEYS[4], ARGV[2] or '', 'PX', step.grace) end
+  local keep = step.doubt or step.grace
+  if keep and s.p then redis.call('SET', KEYS[4], ARGV[2] or '', 'PX', keep) end
 end
 
 if step.retire then retire() end

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/ory/fosite"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
@@ -75,13 +74,12 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 // addToIndex adds names to the index of users. It is in another slot than the records, so no script can write both. The index
 // is written first: a crash between the two leaves a name without a user rather than a user who is in no list.
 func (u *Users) addToIndex(ctx context.Context, op string, names ...string) error {
-	members := make([]redis.Z, len(names))
-	for i, name := range names {
-		members[i] = redis.Z{Member: name}
+	members := make([]any, 0, 2*len(names))
+	for _, name := range names {
+		members = append(members, 0, name)
 	}
-	return u.db.Write(ctx, op, func(ctx context.Context) error {
-		return u.db.Client.ZAdd(ctx, u.db.Keys.Users(), members...).Err()
-	})
+	_, err := u.db.Eval(ctx, op, redisdb.Command("ZADD", u.db.Keys.Users(), members...))
+	return err
 }
 
 // ChangeUser changes a user, or returns fosite.ErrNotFound. A new password, even one equal to the old, ends all sessions of
@@ -159,15 +157,13 @@ func (u *Users) DropUser(ctx context.Context, name string) error {
 
 // removeFromIndex removes a name without a record from the index of users.
 func (u *Users) removeFromIndex(ctx context.Context, op, name string) error {
-	return u.db.Write(ctx, op, func(ctx context.Context) error {
-		if err := u.db.Client.ZRem(ctx, u.db.Keys.Users(), name).Err(); err != nil {
-			return err
-		}
-		// A user of that name may have been added meanwhile.
-		n, err := u.db.Client.Exists(ctx, u.db.Keys.User(redisdb.SubjectTag(name))).Result()
-		if err != nil || n == 0 {
-			return err
-		}
-		return u.db.Client.ZAdd(ctx, u.db.Keys.Users(), redis.Z{Member: name}).Err()
-	})
+	if _, err := u.db.Eval(ctx, op, redisdb.Command("ZREM", u.db.Keys.Users(), name)); err != nil {
+		return err
+	}
+	// A user of that name may have been added meanwhile.
+	_, err := u.raw(ctx, op, name)
+	if err == nil {
+		return u.addToIndex(ctx, op, name)
+	}
+	return ignoreMissing(err)
 }

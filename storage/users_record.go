@@ -90,7 +90,7 @@ func (r *userRecord) user(superRoles []string) User {
 //	KEYS  1 record
 //	ARGV  1 the record as it was read, empty for none   2 as it is to be
 //	reply 1, also when it ran before and its reply was lost; 0: it has changed
-var swapScript = redis.NewScript(`
+var swapScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1]) or ''
 if found == ARGV[2] then return 1 end
 if found ~= ARGV[1] then return 0 end
@@ -102,7 +102,7 @@ return 1`)
 //	KEYS  1 record   2 mark of a user who was dropped
 //	ARGV  1 the record   2 '1' if the mark forbids it
 //	reply 1, also when it ran before and its reply was lost; 0: there is a record; 2: there is a mark
-var addScript = redis.NewScript(`
+var addScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if found == ARGV[1] then return 1 end
 if found then return 0 end
@@ -116,7 +116,7 @@ return 1`)
 //	KEYS  1 record   2 mark of a user who was dropped
 //	ARGV  1 the record as it was read   2 TTL of the mark in ms
 //	reply 1, also when it ran before and its reply was lost; 0: it has changed
-var dropScript = redis.NewScript(`
+var dropScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if not found and redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
 if found ~= ARGV[1] then return 0 end

@@ -34,7 +34,8 @@ type Client struct {
 
 	// Refresh says what becomes of a refresh token that was used: RefreshRotate (also when empty) or RefreshStatic.
 	Refresh string
-	// Grace is how long after a rotation the old refresh token gets the same answer again, 0 to MaxGrace.
+	// Grace is how long after a rotation the old refresh token gets the same answer again, 0 to MaxGrace. While it is not known
+	// whether the rotation happened, because a reply of Redis was lost, it gets it for 15 minutes.
 	Grace time.Duration
 	// SessionsPerUser bounds the sessions of one user at this client. Zero: any number.
 	SessionsPerUser int

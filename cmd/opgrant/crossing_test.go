@@ -121,6 +121,7 @@ func TestTokensAndPasswordsSurviveAnImport(t *testing.T) {
 	file := filepath.Join(old.dir, "rows.json")
 	mustWrite(t, file, string(rows))
 	redis := "redis://" + storagetest.StartMiniredis(t).Addr
+	initStore(t, redis)
 	importOnce := func(want string, more ...string) {
 		t.Helper()
 		args := append([]string{"import", "harper", "--redis", redis, "--keys", old.dir, "--file", file, "--output", "json"}, more...)

@@ -25,6 +25,7 @@ func TestAHundredCallersOneTokenThreeProcesses(t *testing.T) {
 		t.Skip("the time-outs of production need a machine that is not busy: set OPGRANT_TEST_FAULTS=short or full")
 	}
 	redis := "redis://" + storagetest.StartInstance(t).Addr
+	initStore(t, redis)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "opgrant.yaml")
 	mustWrite(t, filepath.Join(dir, "password"), "wonderland")
@@ -68,6 +69,7 @@ func race(t *testing.T, client *http.Client, servers []string, id, token string)
 			case status == http.StatusOK:
 				good++
 				pairs[fmt.Sprint(answer["access_token"], answer["refresh_token"])] = true
+			case id == "strict" && status == http.StatusServiceUnavailable: // the first one is not decided yet
 			case status != http.StatusBadRequest || answer["error"] != "invalid_grant":
 				t.Errorf("%d %v", status, answer)
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/opgrant/opgrant/authserver/policy"
@@ -70,12 +72,22 @@ func runOnRedis(t *testing.T, folder string) {
 				Deadline: deadline(),
 				Cmds:     scriptCommands(t, server),
 				Setup: func(env *testscript.Env) error {
+					initStore(t, server.URL())
 					env.Setenv("OPGRANT_REDIS", server.URL())
 					cheapPasswords(env)
 					return nil
 				},
 			})
 		})
+	}
+}
+
+// initStore is `opgrant store init`, in this process.
+func initStore(t *testing.T, redis string) {
+	t.Helper()
+	var messages strings.Builder
+	if err := run(t.Context(), []string{"store", "init", "--redis", redis}, nil, strings.NewReader(""), io.Discard, &messages); err != nil {
+		t.Fatalf("store init: %v\n%s", err, &messages)
 	}
 }
 
@@ -91,6 +103,7 @@ func deadline() time.Time { return time.Now().Add(5 * time.Minute) }
 type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 
 func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptCommand {
+	var admin redis.UniversalClient // of "redis lock"
 	return map[string]scriptCommand{
 		"freeport":  freePorts,
 		"request":   request,
@@ -112,6 +125,16 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 			switch args[0] {
 			case "kill":
 				server.Kill()
+			case "flush":
+				ts.Check(server.Client(t).FlushAll(t.Context()).Err())
+			case "lock": // a new password, which closes what the old one has opened
+				admin = server.Client(t)
+				ts.Check(admin.ConfigSet(t.Context(), "requirepass", "another").Err())
+				ts.Check(admin.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes").Err())
+			case "unlock":
+				ts.Check(admin.ConfigSet(t.Context(), "requirepass", "private").Err())
+			case "forget":
+				ts.Check(server.Client(t).Del(t.Context(), args[1]).Err())
 			case "restart":
 				server.Restart(t)
 			case "freeze":

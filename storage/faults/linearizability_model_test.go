@@ -123,7 +123,7 @@ func readRefresh(s state, c call, r result, alive bool) bool {
 	case s.live == c.token || !c.strict:
 		return r.outcome == accepted
 	}
-	return r.outcome == inactive
+	return r.outcome == inactive || r.outcome == accepted && !c.stock // the rotation is in doubt
 }
 
 func refresh(s state, c call, r result, alive bool) (bool, state) {
@@ -135,7 +135,7 @@ func refresh(s state, c call, r result, alive bool) (bool, state) {
 		return r.outcome == accepted || r.outcome == unknown, s.with(c.access)
 	case s.live == c.token:
 		// The caller's own tokens as those of an earlier refresh: its first attempt was executed and its reply lost.
-		own := !c.strict && r == result{replayed, c.next}
+		own := r == result{replayed, c.next}
 		return r.outcome == accepted || r.outcome == unknown || own, s.rotated(c).with(c.access)
 	case successor == c.next && s.live == c.next && c.kind == opRotate:
 		// The same step, sent again because its reply was lost.
@@ -144,6 +144,8 @@ func refresh(s state, c call, r result, alive bool) (bool, state) {
 		return r.outcome == unknown || r.outcome == raceLost, s // no tokens were kept that could be returned again
 	case !c.strict:
 		return r.outcome == unknown || r == result{replayed, successor}, s
+	case !c.stock && r == result{replayed, successor}:
+		return true, s // the rotation is in doubt: its reply was lost, or the one of its confirmation
 	case c.stock && c.kind == opRotate:
 		return r.outcome == inactive || r.outcome == unknown, s
 	}

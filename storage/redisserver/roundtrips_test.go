@@ -10,8 +10,8 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// What a request costs once scripts are loaded and the client is cached: introspection one round trip, a refresh two, a login
-// three at most.
+// What a request costs once scripts are loaded and the client is cached: introspection one round trip, a refresh two (three
+// without a grace), a login three at most.
 func TestRoundTrips(t *testing.T) {
 	t.Run("standalone", func(t *testing.T) {
 		t.Parallel()
@@ -28,8 +28,8 @@ func TestRoundTrips(t *testing.T) {
 
 func countRoundTrips(t *testing.T, client redis.UniversalClient) {
 	t.Helper()
-	ctx := t.Context()
 	var trips storagetest.Trips
+	ctx := trips.Within(t.Context())
 	client.AddHook(&trips)
 	s := newStore(t, client)
 	c := &storage.Client{ID: "counted", Public: true, Grants: []string{"password", "refresh_token"}}
@@ -39,6 +39,8 @@ func countRoundTrips(t *testing.T, client redis.UniversalClient) {
 	}
 	id := storage.NewSessionID("alice")
 	req := request(id, "alice", c)
+	none := storage.Duration(0)
+	strictly := request(id, "alice", &storage.Client{ID: "counted", Public: true, Grants: c.Grants, Grace: &none})
 	sig := func(name string) string { return storage.Signature(id, name) }
 
 	steps := []struct {
@@ -65,6 +67,9 @@ func countRoundTrips(t *testing.T, client redis.UniversalClient) {
 		}},
 		{"replayed refresh", 2, func(round string) error {
 			return refresh(ctx, s, sig("r"+round), sig("d"+round), sig("t"+round), req)
+		}},
+		{"rotating refresh without a grace", 3, func(round string) error {
+			return refresh(ctx, s, sig("s"+round), sig("e"+round), sig("u"+round), strictly)
 		}},
 		{"revocation of the session", 1, func(string) error { return s.RevokeSession(ctx, id) }},
 	}

@@ -22,7 +22,7 @@ type Proxy struct {
 	faults   Faults
 	conns    map[net.Conn]struct{}
 
-	cutBefore, cutAfter atomic.Int64
+	cutBefore, cutAfter, refused atomic.Int64
 }
 
 // Faults are probabilities between 0 and 1, for each command that Match chooses.
@@ -31,6 +31,11 @@ type Faults struct {
 	CutAfter  float64       // close instead of passing the reply on: it ran, and the client does not know
 	Delay     time.Duration // hold every reply back for up to this long
 	Drop      bool          // discard replies: the connection stays open and silent
+
+	// Refuse is what a new connection gets in place of Redis: this text for every command. RefuseAtOnce sends it before any
+	// command, and closes. Connections that are open are left alone: CutAll closes them.
+	Refuse       string
+	RefuseAtOnce bool
 
 	// Match chooses the commands; nil means scripts: EVAL, EVALSHA, FCALL.
 	Match func(words []string) bool
@@ -84,13 +89,46 @@ func (p *Proxy) CutAll() {
 // Cuts returns how often the proxy has cut before and after execution.
 func (p *Proxy) Cuts() (before, after int64) { return p.cutBefore.Load(), p.cutAfter.Load() }
 
+// Refused returns how many connections got the text of Faults.Refuse.
+func (p *Proxy) Refused() int64 { return p.refused.Load() }
+
 func (p *Proxy) current() Faults {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.faults
 }
 
+// refuse serves a connection that never reaches Redis.
+func (p *Proxy) refuse(client net.Conn, f Faults) {
+	p.mu.Lock()
+	p.conns[client] = struct{}{}
+	p.mu.Unlock()
+	defer func() {
+		_ = client.Close()
+		p.mu.Lock()
+		delete(p.conns, client)
+		p.mu.Unlock()
+	}()
+	p.refused.Add(1)
+	if f.RefuseAtOnce {
+		_, _ = client.Write([]byte(f.Refuse))
+		return
+	}
+	for r := bufio.NewReader(client); ; {
+		if words, _, err := readCommand(r); err != nil || len(words) == 0 {
+			return
+		}
+		if _, err := client.Write([]byte(f.Refuse)); err != nil {
+			return
+		}
+	}
+}
+
 func (p *Proxy) serve(client net.Conn) {
+	if f := p.current(); f.Refuse != "" {
+		p.refuse(client, f)
+		return
+	}
 	p.mu.Lock()
 	addr := p.upstream
 	p.mu.Unlock()

@@ -18,6 +18,18 @@ type Trips struct {
 	mu       sync.Mutex
 	count    int
 	commands []string
+	within   bool // count only what has a context of Within
+}
+
+type tripsKey struct{}
+
+// Within returns a context whose commands are counted. From then on others are not, such as those that a store sends in the
+// background.
+func (h *Trips) Within(ctx context.Context) context.Context {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.within = true
+	return context.WithValue(ctx, tripsKey{}, h)
 }
 
 var _ redis.Hook = (*Trips)(nil)
@@ -31,9 +43,12 @@ func (h *Trips) Take() (count int, commands []string) {
 	return count, commands
 }
 
-func (h *Trips) add(cmds ...redis.Cmder) {
+func (h *Trips) add(ctx context.Context, cmds ...redis.Cmder) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.within && ctx.Value(tripsKey{}) != h {
+		return
+	}
 	names := make([]string, len(cmds))
 	for i, c := range cmds {
 		names[i] = c.Name()
@@ -50,7 +65,7 @@ func (h *Trips) DialHook(next redis.DialHook) redis.DialHook {
 // ProcessHook implements redis.Hook.
 func (h *Trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		h.add(cmd)
+		h.add(ctx, cmd)
 		return next(ctx, cmd)
 	}
 }
@@ -58,7 +73,7 @@ func (h *Trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // ProcessPipelineHook implements redis.Hook.
 func (h *Trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		h.add(cmds...)
+		h.add(ctx, cmds...)
 		return next(ctx, cmds)
 	}
 }

@@ -123,6 +123,31 @@ var transactionCases = []testCase{
 		req, err = c.getAccess(l)
 		c.wantRefused("the access token", req, err)
 	}},
+	{"of two sessions loses none", func(c *check) {
+		for _, other := range []string{"alice", "bob"} {
+			ctx, t := c.beginTx()
+			logins := []login{c.newLogin("alice"), c.newLogin(other)}
+			var err error
+			for _, l := range logins {
+				if err == nil {
+					err = c.create(ctx, l)
+				}
+			}
+			if err == nil {
+				err = t.Commit(ctx)
+			} else {
+				c.must(t.Rollback(ctx), "Rollback")
+			}
+			for _, l := range logins {
+				req, found := c.getRefresh(l)
+				if err == nil {
+					c.wantAccepted("a refresh token of a transaction that was committed", req, found)
+				} else {
+					c.wantRefused("a refresh token of a transaction that failed", req, found)
+				}
+			}
+		}
+	}},
 	{"can be empty", func(c *check) {
 		ctx, t := c.beginTx()
 		c.must(t.Commit(ctx), "Commit")

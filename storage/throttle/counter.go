@@ -3,15 +3,13 @@ package throttle
 import (
 	_ "embed"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
 //go:embed counter.lua
 var counterSource string
 
-var counterScript = redis.NewScript(counterSource)
+var counterScript = redisdb.NewScript(counterSource)
 
 // counter counts the failures of one user or one address.
 type counter struct {

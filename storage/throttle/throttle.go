@@ -130,25 +130,18 @@ func (t *Throttle) Cancel(ctx context.Context, user, address string) error {
 }
 
 func (t *Throttle) takeBack(ctx context.Context, user, address string, succeeded bool) error {
-	var (
-		calls []redisdb.Call
-		clear []string
-	)
+	var calls []redisdb.Call
 	for _, c := range t.counters(user, address) {
 		if succeeded && c.ofUser {
-			clear = append(clear, c.key)
+			calls = append(calls, redisdb.Command("DEL", c.key))
 		} else {
 			calls = append(calls, c.add(-1))
 		}
 	}
-	if len(calls)+len(clear) == 0 {
+	if len(calls) == 0 {
 		return nil
 	}
-	_, err := t.db.EvalAll(ctx, "take back login", calls, func(p redis.Pipeliner) {
-		for _, key := range clear {
-			p.Del(ctx, key)
-		}
-	})
+	_, err := t.db.EvalAll(ctx, "take back login", calls, nil)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func TestThrottleKeysAreNamedByHashAndExpire(t *testing.T) {
 		if err := th.Cancel(ctx, "carol", "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
-		keys := r.Keys(t)
+		keys := slices.DeleteFunc(r.Keys(t), func(key string) bool { return key == "opgrant:epoch" })
 		if len(keys) != 2 {
 			t.Errorf("keys: %q", keys)
 		}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
@@ -118,7 +116,7 @@ func (c *Counter) Flush(ctx context.Context) error {
 //	reply 1
 //
 // A second run after a lost reply counts twice.
-var addScript = redis.NewScript(`
+var addScript = redisdb.NewScript(`
 local fields = redis.call('HLEN', KEYS[1])
 for i = 3, #ARGV, 5 do
   local field, count, first, last = ARGV[i], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
@@ -21,6 +19,9 @@ func (c *Counter) Report(ctx context.Context) ([]Entry, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, c.db.CheckEpoch(ctx, op)
 	}
 	callers := make(map[string]Entry, len(all)) // :: field → entry, old and new names of an API taken together
 	var old []any
@@ -65,7 +66,7 @@ func sum(a, b Entry) Entry {
 //	KEYS  1 the hash
 //	ARGV  field and value in turn
 //	reply 1
-var forgetScript = redis.NewScript(`
+var forgetScript = redisdb.NewScript(`
 for i = 1, #ARGV, 2 do
   if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
 end

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,8 @@ type Config struct {
 	Timeout        time.Duration
 	Replicas       int
 	ReplicaTimeout time.Duration
+	MustExist      bool
+	OnLost         func()
 }
 
 // DB runs operations on Redis. It is safe for concurrent use.
@@ -33,7 +36,11 @@ type DB struct {
 	timeout        time.Duration
 	replicas       int
 	replicaTimeout time.Duration
+	mustExist      bool
+	onLost         func()
+	singleNode     bool                   // a script may name keys of different slots
 	epoch          atomic.Pointer[string] // the one that this process saw first; nil: none yet
+	reported       sync.Once              // that it was lost
 	breaker        breaker
 }
 
@@ -45,9 +52,11 @@ func New(c Config) (*DB, error) {
 	if strings.ContainsAny(c.Prefix, "{}") {
 		return nil, fmt.Errorf("storage: prefix %q contains a brace, which would move every key to one Redis Cluster slot", c.Prefix)
 	}
+	_, singleNode := c.Client.(*redis.Client) // standalone or Sentinel
 	return &DB{
 		Client: c.Client, Keys: Keys{Prefix: c.Prefix}, breaker: newBreaker(),
 		timeout: c.Timeout, replicas: c.Replicas, replicaTimeout: c.ReplicaTimeout,
+		mustExist: c.MustExist, onLost: c.OnLost, singleNode: singleNode,
 	}, nil
 }
 
@@ -67,8 +76,8 @@ func (d *DB) Do(ctx context.Context, op string, f func(ctx context.Context) erro
 	return unavailable.Error(op, err)
 }
 
-// Write is Do for changes. The caller's cancellation does not end it: a client that hangs up must not leave half a change.
-func (d *DB) Write(ctx context.Context, op string, f func(ctx context.Context) error) error {
+// write is Do for changes. The caller's cancellation does not end it: a client that hangs up must not leave half a change.
+func (d *DB) write(ctx context.Context, op string, f func(ctx context.Context) error) error {
 	return d.Do(context.WithoutCancel(ctx), op, f)
 }
 

@@ -10,8 +10,16 @@ import (
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
-// errEmptied is the cause when Redis answers, but no longer holds the data that this process saw in it.
-var errEmptied = errors.New("redis lost its data: the epoch key that this process saw is gone or has changed")
+// The epoch is a random value that a store gets when it is new. A process remembers the one that it saw first and works with no
+// other: reads check it before they say that something is missing (Missing), and every write carries it (Script).
+var (
+	// ErrLost is the cause when Redis answers, but no longer holds the store that this process saw in it.
+	ErrLost = errors.New("redis no longer holds the store that this process knows: it was emptied or replaced")
+	// ErrUninitialised is the cause when Redis holds no store, and Config.MustExist forbids to take that for a new one.
+	ErrUninitialised = errors.New("redis holds no store: it is new, or it has lost its data")
+	// ErrInitialised is returned by Init for a store that is there already.
+	ErrInitialised = errors.New("storage: redis holds a store already")
+)
 
 // Missing is the answer for a key that is not there: fosite.ErrNotFound while Redis still holds the epoch that this process
 // saw first, otherwise unavailable. Without this check an emptied Redis would log out every user.
@@ -23,48 +31,103 @@ func (d *DB) Missing(ctx context.Context, op string) error {
 }
 
 // CheckEpoch returns an error that is marked as unavailable when Redis has lost its data since this process first saw it.
-// The first call on an empty Redis writes the epoch.
+// The first call on an empty Redis writes the epoch, unless Config.MustExist is set.
 func (d *DB) CheckEpoch(ctx context.Context, op string) error {
 	seen := d.epoch.Load() // before Redis is asked: another call may write the epoch meanwhile
-	var found string
-	err := d.Do(ctx, op+": epoch", func(ctx context.Context) error {
-		var err error
+	found, err := d.readEpoch(ctx, op)
+	switch {
+	case err != nil:
+		return err
+	case seen == nil && found == "" && d.mustExist:
+		return unavailable.Error(op, ErrUninitialised)
+	case seen == nil && found == "":
+		if found, err = d.writeEpoch(ctx, op, RandomID()); err != nil {
+			return err
+		}
+	}
+	if seen == nil {
+		d.epoch.CompareAndSwap(nil, &found)
+		seen = d.epoch.Load()
+	}
+	if *seen != found {
+		return unavailable.Error(op, d.lost())
+	}
+	return nil
+}
+
+// Initialised tells whether Redis holds a store, whichever one.
+func (d *DB) Initialised(ctx context.Context, op string) (bool, error) {
+	found, err := d.readEpoch(ctx, op)
+	return found != "", err
+}
+
+// Init gives an epoch to a Redis that has none, or returns ErrInitialised. A process that knew another store remains
+// unavailable.
+func (d *DB) Init(ctx context.Context, op string) error {
+	own := RandomID()
+	found, err := d.writeEpoch(ctx, op, own)
+	if err != nil {
+		return err
+	}
+	if found != own {
+		return ErrInitialised
+	}
+	d.epoch.CompareAndSwap(nil, &found)
+	return nil
+}
+
+// readEpoch returns the epoch in Redis, empty where there is none.
+func (d *DB) readEpoch(ctx context.Context, op string) (found string, err error) {
+	err = d.Do(ctx, op+": epoch", func(ctx context.Context) error {
 		found, err = d.Client.Get(ctx, d.Keys.Epoch()).Result()
 		if errors.Is(err, redis.Nil) {
 			return nil
 		}
 		return err
 	})
-	switch {
-	case err != nil:
+	return found, err
+}
+
+// writeEpoch gives an epoch to a Redis that has none, and returns the one that it has then. Two servers that start at once
+// agree on one.
+func (d *DB) writeEpoch(ctx context.Context, op, epoch string) (found string, err error) {
+	err = d.Do(ctx, op+": epoch", func(ctx context.Context) error {
+		if err := d.Client.SetNX(ctx, d.Keys.Epoch(), epoch, 0).Err(); err != nil {
+			return err
+		}
+		found, err = d.Client.Get(ctx, d.Keys.Epoch()).Result()
 		return err
-	case seen == nil && found == "":
-		return d.writeEpoch(ctx, op)
-	case seen == nil:
-		d.epoch.CompareAndSwap(nil, &found)
-	case *seen != found:
-		return unavailable.Error(op, errEmptied)
+	})
+	return found, err
+}
+
+// ownEpoch returns the epoch of this process. It asks Redis the first time only.
+func (d *DB) ownEpoch(ctx context.Context, op string) (string, error) {
+	if d.epoch.Load() == nil {
+		if err := d.CheckEpoch(ctx, op); err != nil {
+			return "", err
+		}
+	}
+	return *d.epoch.Load(), nil
+}
+
+// compareEpoch judges the reply to a GET of the epoch.
+func (d *DB) compareEpoch(found *redis.StringCmd, epoch string) error {
+	if err := found.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	if found.Val() != epoch {
+		return d.lost()
 	}
 	return nil
 }
 
-// writeEpoch gives an epoch to a Redis that has none, and remembers it. Two servers that start at once agree on one.
-func (d *DB) writeEpoch(ctx context.Context, op string) error {
-	var found string
-	err := d.Do(ctx, op+": epoch", func(ctx context.Context) error {
-		if err := d.Client.SetNX(ctx, d.Keys.Epoch(), RandomID(), 0).Err(); err != nil {
-			return err
+// lost returns ErrLost, and reports the first time.
+func (d *DB) lost() error {
+	d.reported.Do(func() {
+		if d.onLost != nil {
+			d.onLost()
 		}
-		var err error
-		found, err = d.Client.Get(ctx, d.Keys.Epoch()).Result()
-		return err
 	})
-	if err != nil {
-		return err
-	}
-	d.epoch.CompareAndSwap(nil, &found)
-	if *d.epoch.Load() != found {
-		return unavailable.Error(op, errEmptied)
-	}
-	return nil
+	return ErrLost
 }

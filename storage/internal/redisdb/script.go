@@ -7,75 +7,136 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// Script is a Lua script that changes the store. On a single node it runs only while the store has the epoch of the process.
+type Script struct{ guarded, plain *redis.Script }
+
+// guard goes before a script. A script that runs on a single node may name a key of any slot.
+const guard = `local epoch_key, epoch = table.remove(KEYS), table.remove(ARGV) ` +
+	`if redis.call('GET', epoch_key) ~= epoch then return redis.error_reply('EPOCH the store is another one') end` + "\n"
+
+// NewScript returns a script. All changes are scripts: that is how none is made under another epoch.
+func NewScript(source string) *Script {
+	return &Script{guarded: redis.NewScript(guard + source), plain: redis.NewScript(source)}
+}
+
 // Call is one run of a script. Its keys all lie in one Redis Cluster slot.
 //
 // Every script must bear to run twice: go-redis sends a command again when its reply was lost, and so may a caller who was
 // told that the store is unavailable.
 type Call struct {
-	Script *redis.Script
+	Script *Script
 	Keys   []string
 	Args   []any
 }
 
-func (c Call) queue(ctx context.Context, to redis.Scripter, source bool) *redis.Cmd {
-	if source {
-		return c.Script.Eval(ctx, to, c.Keys, c.Args...)
+// Command is a call that runs one command of Redis on one key.
+func Command(name, key string, args ...any) Call {
+	return Call{Script: commandScript, Keys: []string{key}, Args: append([]any{name}, args...)}
+}
+
+// commandScript runs a command.
+//
+//	KEYS  1 the key
+//	ARGV  1 the command   then its arguments after the key
+//	reply that of the command
+var commandScript = NewScript(`return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))`)
+
+// queue sends the call. With source it sends the script itself, otherwise its hash.
+func (d *DB) queue(ctx context.Context, to redis.Scripter, c Call, epoch string, source bool) *redis.Cmd {
+	script, keys, args := c.Script.plain, c.Keys, c.Args
+	if d.singleNode {
+		script = c.Script.guarded
+		keys = append(keys[:len(keys):len(keys)], d.Keys.Epoch())
+		args = append(args[:len(args):len(args)], epoch)
 	}
-	return c.Script.EvalSha(ctx, to, c.Keys, c.Args...)
+	if source {
+		return script.Eval(ctx, to, keys, args...)
+	}
+	return script.EvalSha(ctx, to, keys, args...)
 }
 
 // noScript tells whether Redis does not know a script yet: after a start, a failover or SCRIPT FLUSH. Nothing has run then.
 func noScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
 
+// refusal returns ErrLost for the answer of guard, and every other error as it is.
+func (d *DB) refusal(err error) error {
+	if redis.HasErrorPrefix(err, "EPOCH") {
+		return d.lost()
+	}
+	return err
+}
+
 // Eval runs a script and returns its reply. The calls beside it run in the same round trip; whether they succeed does not
 // matter to the result.
+//
+// Under another epoch than that of the process it is unavailable. Then nothing was written, except on Redis Cluster, where the
+// epoch may be on another node and is asked for in the same round trip: a script may have run, but its reply is not used.
 func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, error) {
+	epoch, err := d.ownEpoch(context.WithoutCancel(ctx), op)
+	if err != nil {
+		return nil, err
+	}
 	var reply any
-	err := d.Write(ctx, op, func(ctx context.Context) error {
+	err = d.write(ctx, op, func(ctx context.Context) error {
 		var err error
-		reply, err = d.send(ctx, false, c, beside)
+		reply, err = d.send(ctx, epoch, false, c, beside)
 		if noScript(err) {
-			reply, err = d.send(ctx, true, c, beside)
+			reply, err = d.send(ctx, epoch, true, c, beside)
 		}
-		return err
+		return d.refusal(err)
 	})
 	return reply, err
 }
 
-func (d *DB) send(ctx context.Context, source bool, c Call, beside []Call) (any, error) {
+func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
 	if d.replicas > 0 {
-		return d.sendReplicated(ctx, source, c, beside)
+		return d.sendReplicated(ctx, epoch, source, c, beside)
 	}
-	if len(beside) == 0 {
-		return c.queue(ctx, d.Client, source).Result()
+	if d.singleNode && len(beside) == 0 {
+		return d.queue(ctx, d.Client, c, epoch, source).Result()
 	}
-	var result *redis.Cmd
+	var (
+		result *redis.Cmd
+		found  *redis.StringCmd
+	)
 	others := make([]*redis.Cmd, len(beside))
 	_, _ = d.Client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command carries its own error
-		result = c.queue(ctx, p, source)
+		result = d.queue(ctx, p, c, epoch, source)
 		for i, other := range beside {
-			others[i] = other.queue(ctx, p, source)
+			others[i] = d.queue(ctx, p, other, epoch, source)
+		}
+		if !d.singleNode {
+			found = p.Get(ctx, d.Keys.Epoch())
 		}
 		return nil
 	})
 	for i, other := range beside {
 		if noScript(others[i].Err()) && !source {
-			other.queue(ctx, d.Client, true)
+			d.queue(ctx, d.Client, other, epoch, true)
 		}
 	}
-	return result.Result()
+	reply, err := result.Result()
+	if err == nil && found != nil {
+		err = d.compareEpoch(found, epoch)
+	}
+	return reply, err
 }
 
 // sendReplicated sends the script with a WAIT behind it on the same connection: WAIT counts the replicas that have the
 // writes of its own connection.
-func (d *DB) sendReplicated(ctx context.Context, source bool, c Call, beside []Call) (any, error) {
+func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
+	if !d.singleNode { // first, since the one connection cannot ask
+		if err := d.compareEpoch(d.Client.Get(ctx, d.Keys.Epoch()), epoch); err != nil {
+			return nil, err
+		}
+	}
 	node, err := d.primary(ctx, c.Keys[0])
 	if err != nil {
 		return nil, err
 	}
 	var result, wait *redis.Cmd
 	if _, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
-		result = c.queue(ctx, p, source)
+		result = d.queue(ctx, p, c, epoch, source)
 		wait = p.Do(ctx, "WAIT", d.replicas, d.replicaTimeout.Milliseconds())
 		return nil
 	}); err != nil {
@@ -89,7 +150,7 @@ func (d *DB) sendReplicated(ctx context.Context, source bool, c Call, beside []C
 		return nil, fmt.Errorf("%d of %d replicas have the write", have, d.replicas)
 	}
 	for _, other := range beside {
-		other.queue(ctx, d.Client, true)
+		d.queue(ctx, d.Client, other, epoch, true)
 	}
 	return result.Result()
 }
@@ -102,18 +163,33 @@ func (d *DB) primary(ctx context.Context, key string) (redis.UniversalClient, er
 	return d.Client, nil
 }
 
-// EvalAll runs scripts in one round trip, which need not lie in one slot, and returns their replies in order. extra, unless
-// it is nil, queues commands into the same round trip and may be called twice; their errors are its caller's to check.
-func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, extra func(redis.Pipeliner)) ([]any, error) {
+// EvalAll runs scripts in one round trip, which need not lie in one slot, and returns their replies in order. reads, unless
+// it is nil, queues commands that only read into the same round trip and may be called twice; their errors are its caller's to
+// check. Under another epoch it is unavailable, as Eval is.
+//
+// It does not wait for replicas (Config.Replicas): its callers count logins, which matter for minutes, and import users, which
+// can be repeated.
+func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, reads func(redis.Pipeliner)) ([]any, error) {
+	var epoch string
+	if len(calls) > 0 {
+		var err error
+		if epoch, err = d.ownEpoch(context.WithoutCancel(ctx), op); err != nil {
+			return nil, err
+		}
+	}
 	replies := make([]any, len(calls))
 	results := make([]*redis.Cmd, len(calls))
 	run := func(ctx context.Context, source bool) error {
+		var found *redis.StringCmd
 		_, err := d.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, c := range calls {
-				results[i] = c.queue(ctx, p, source)
+				results[i] = d.queue(ctx, p, c, epoch, source)
 			}
-			if extra != nil {
-				extra(p)
+			if reads != nil {
+				reads(p)
+			}
+			if !d.singleNode && len(calls) > 0 {
+				found = p.Get(ctx, d.Keys.Epoch())
 			}
 			return nil
 		})
@@ -121,9 +197,12 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, extra func(re
 		for i, r := range results {
 			commands[i] = r
 		}
-		return FirstError(err, commands...)
+		if err = FirstError(err, commands...); err == nil && found != nil {
+			err = d.compareEpoch(found, epoch)
+		}
+		return err
 	}
-	err := d.Write(ctx, op, func(ctx context.Context) error {
+	err := d.write(ctx, op, func(ctx context.Context) error {
 		err := run(ctx, false)
 		if noScript(err) {
 			err = run(ctx, true)
@@ -131,7 +210,7 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, extra func(re
 		for i, r := range results {
 			replies[i] = r.Val()
 		}
-		return err
+		return d.refusal(err)
 	})
 	return replies, err
 }

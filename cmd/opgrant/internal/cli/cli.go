@@ -41,6 +41,7 @@ type program struct {
 	flags      map[string]string // :: configuration key → value given on the command line
 	dev        bool
 	output     string
+	redisURL   config.RedisURL // that a command uses, for what it says
 }
 
 func (p *program) root() *cobra.Command {
@@ -55,6 +56,7 @@ func (p *program) root() *cobra.Command {
 		p.seedCommand(),
 		p.serveCommand(),
 		p.sessionCommand(),
+		p.storeCommand(),
 		p.tokenCommand(),
 		p.userCommand(),
 		p.versionCommand(),

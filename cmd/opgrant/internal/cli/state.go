@@ -2,18 +2,45 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/ory/fosite"
+
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/cmd/opgrant/internal/server"
+	"github.com/opgrant/opgrant/storage"
 )
 
 // commandTimeout is how long a command waits for Redis. No request waits for a command, so it may be longer than in a server.
 const commandTimeout = 10 * time.Second
 
-// withServer runs a command that needs the store, and explains what to do when Redis does not answer.
+// hintUninitialised tells what to do about storage.ErrUninitialised.
+const hintUninitialised = server.HintUninitialised
+
+// withServer runs a command that needs the store, and explains what to do when Redis does not answer or holds no store.
 func (p *program) withServer(ctx context.Context, run func(context.Context, *opgrant.Server) error) error {
+	return p.withStore(ctx, func(ctx context.Context, s *opgrant.Server) error {
+		if err := s.Store.Ready(ctx); errors.Is(err, storage.ErrUninitialised) {
+			return errors.New(hintUninitialised)
+		} else if err != nil {
+			return p.noAnswer(err)
+		}
+		return run(ctx, s)
+	})
+}
+
+// noAnswer explains an unavailable Redis. Other errors stay as they are.
+func (p *program) noAnswer(err error) error {
+	if !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+		return err
+	}
+	return fmt.Errorf("redis at %s does not answer (--redis or OPGRANT_REDIS names another): %w", p.redisURL, err)
+}
+
+// withStore runs a command that does not need the store to be there.
+func (p *program) withStore(ctx context.Context, run func(context.Context, *opgrant.Server) error) error {
 	cfg, err := p.load()
 	if err != nil {
 		return err
@@ -25,9 +52,7 @@ func (p *program) withServer(ctx context.Context, run func(context.Context, *opg
 		return err
 	}
 	defer closeRedis()
-	if err := s.Store.Ready(ctx); err != nil {
-		return fmt.Errorf("redis at %s does not answer (--redis or OPGRANT_REDIS names another): %w", cfg.Redis.URL, err)
-	}
+	p.redisURL = cfg.Redis.URL
 	return run(ctx, s)
 }
 

@@ -46,6 +46,9 @@ func startServer(t *testing.T, change func(*config.Config)) (url string, fake *s
 	if change != nil {
 		change(cfg)
 	}
+	if err := fake.Client(t).Set(t.Context(), cfg.Redis.Prefix+"epoch", "made by the test", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	logs, pipe := io.Pipe()
 	ended := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/opgrant/opgrant"
+	"github.com/opgrant/opgrant/storage"
 )
 
 // health serves the liveness and readiness checks.
@@ -33,7 +34,7 @@ func (h *health) readiness(w http.ResponseWriter, r *http.Request) {
 	err := h.ready(r.Context())
 	if errors.Is(err, opgrant.ErrStarting) {
 		w.Header().Set("Retry-After", "1")
-		writePlain(w, http.StatusServiceUnavailable, "starting\n")
+		writePlain(w, http.StatusServiceUnavailable, "starting\n"+hint(err))
 		return
 	}
 	if err == nil {
@@ -47,7 +48,26 @@ func (h *health) readiness(w http.ResponseWriter, r *http.Request) {
 		h.log.Warn("not ready", "error", err)
 	}
 	w.Header().Set("Retry-After", "1")
-	writePlain(w, http.StatusServiceUnavailable, "not ready\n")
+	writePlain(w, http.StatusServiceUnavailable, "not ready\n"+hint(err))
+}
+
+// What to do about a Redis that answers and does not hold the store.
+const (
+	HintUninitialised = "redis holds no store: for a new installation run `opgrant store init`; " +
+		"if there was a store, it is lost: restore a backup, or see `opgrant store accept-loss --help`"
+	hintLost = "redis no longer holds the store that this server knows: restore its data, " +
+		"or run `opgrant store accept-loss` and restart every server"
+)
+
+// hint is the line that tells what to do about an error, empty where nobody need do anything.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, storage.ErrUninitialised):
+		return HintUninitialised + "\n"
+	case errors.Is(err, storage.ErrLost):
+		return hintLost + "\n"
+	}
+	return ""
 }
 
 func writePlain(w http.ResponseWriter, status int, text string) {

@@ -46,11 +46,16 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	metrics := newMetrics()
 	metrics.watchPool(rdb)
 
+	// An embedded Redis is always new.
+	options := storageOptions(cfg)
+	options.MustExist = !o.Dev
+	options.OnLost = func() { log.Error(hintLost) }
+
 	// Store, signing keys, OAuth endpoints, operations API
 	authorization, err := opgrant.New(opgrant.Config{
 		Issuer:     cfg.Issuer,
 		Redis:      rdb,
-		Storage:    storageOptions(cfg),
+		Storage:    options,
 		Keys:       keysConfig(cfg.Keys),
 		AccessTTL:  cfg.Tokens.AccessTTL,
 		RefreshTTL: cfg.Tokens.RefreshTTL,

@@ -14,6 +14,7 @@ import (
 func storageOptions(cfg *config.Config) storage.Options {
 	return storage.Options{
 		Prefix:          cfg.Redis.Prefix,
+		MustExist:       true,
 		Secret:          []byte(cfg.Secret),
 		OtherSecrets:    otherSecrets(cfg.OtherSecrets),
 		Replicas:        cfg.Durability.Replicas,

@@ -128,7 +128,7 @@ type Compat struct {
 	UpstreamPassword Secret        `koanf:"upstream_password"`
 	Shadow           bool          `koanf:"shadow"` // send token operations to the upstream too and log differences
 
-	Origins    []string `koanf:"origins"`     // of browser applications that may call; empty: any, like HarperDB
+	Origins    []string `koanf:"origins"`     // of browser applications that may call, "*" for others without credentials; empty: none
 	ServerName string   `koanf:"server_name"` // Server header; empty: HarperDB, "-": none
 
 	Deprecation Date   `koanf:"deprecation"` // sent as Deprecation header (RFC 9745)

@@ -43,7 +43,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	defer closeRedis()
 
 	// Metrics
-	metrics := newMetrics()
+	metrics := newMetrics(cfg.Issuer)
 	metrics.watchPool(rdb)
 
 	// Store, signing keys, OAuth endpoints, operations API

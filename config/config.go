@@ -9,13 +9,14 @@ import (
 // Config is the configuration of the program. The zero value is not usable; start from [Default] or [Load].
 type Config struct {
 	Listen      string `koanf:"listen"`       // public listener, host:port
-	AdminListen string `koanf:"admin_listen"` // metrics and profiles, host:port, or "off"
+	AdminListen string `koanf:"admin_listen"` // metrics, host:port, or "off"
 	Issuer      string `koanf:"issuer"`       // URL that names this server in tokens; empty: http:// and the address listened on
 	Secret      Secret `koanf:"secret"`       // encrypts the signing keys in Redis; empty: they are stored unencrypted
 	Strict      bool   `koanf:"strict"`       // refuse to start on what is otherwise a warning
 
 	TrustedProxies []string `koanf:"trusted_proxies"` // networks whose X-Forwarded-For is trusted
 
+	Admin      Admin      `koanf:"admin"`
 	Log        Log        `koanf:"log"`
 	HTTP       HTTP       `koanf:"http"`
 	Redis      Redis      `koanf:"redis"`
@@ -29,6 +30,12 @@ type Config struct {
 	Clients       []Client `koanf:"clients"`        // created and updated at start to be as listed
 	RemoveClients bool     `koanf:"remove_clients"` // clients that are not in the list are removed at start
 	Users         []User   `koanf:"users"`          // created at start when they do not exist
+}
+
+// Admin configures the admin listener.
+type Admin struct {
+	Pprof bool     `koanf:"pprof"` // serve profiles too: they hold memory, and memory holds secrets
+	Hosts []string `koanf:"hosts"` // names by which it may be called, besides the loopback, its own address and admin_listen
 }
 
 // Log configures the log on standard error.

@@ -110,7 +110,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		}
 	})
 
-	err = listeners.serve(ctx, cfg.HTTP, public, adminHandler(metrics), health, log)
+	err = listeners.serve(ctx, cfg.HTTP, public, adminHandler(metrics, cfg), health, log)
 	cause := context.Cause(ctx)
 	fail(nil)
 	background.Wait()

@@ -14,6 +14,8 @@ type Config struct {
 	Secret      Secret `koanf:"secret"`       // encrypts the signing keys in Redis; empty: they are stored unencrypted
 	Strict      bool   `koanf:"strict"`       // refuse to start on what is otherwise a warning
 
+	AcceptWarnings []string `koanf:"accept_warnings"` // names of warnings that do not apply here; see Warnings
+
 	TrustedProxies []string `koanf:"trusted_proxies"` // networks whose X-Forwarded-For is trusted
 
 	Admin      Admin      `koanf:"admin"`
@@ -30,6 +32,9 @@ type Config struct {
 	Clients       []Client `koanf:"clients"`        // created and updated at start to be as listed
 	RemoveClients bool     `koanf:"remove_clients"` // clients that are not in the list are removed at start
 	Users         []User   `koanf:"users"`          // created at start when they do not exist
+
+	// SecretFiles are the files that secrets were read from, the configuration itself included. Load fills it in.
+	SecretFiles []string `koanf:"-"`
 }
 
 // Admin configures the admin listener.

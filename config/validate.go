@@ -36,6 +36,9 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 		_, err := netip.ParsePrefix(proxy)
 		v.check("trusted_proxies", err == nil, "%q is not a network like 10.0.0.0/8", proxy)
 	}
+	for _, name := range c.AcceptWarnings {
+		v.oneOf("accept_warnings", name, warningNames...)
+	}
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "json", "text")
 	v.http(c.HTTP)

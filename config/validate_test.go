@@ -42,6 +42,12 @@ func TestValidate(t *testing.T) {
 		"disabled operations are not checked": {func(c *config.Config) { c.Compat = config.Compat{Disabled: true} }, ""},
 		"user without a password":             {func(c *config.Config) { c.Users = []config.User{{Username: "u"}} }, "users[0].password: is missing"},
 		"Redis address that means nothing":    {func(c *config.Config) { c.Redis.URL = "ftp://a" }, "redis: "},
+		"TLS files without TLS":               {func(c *config.Config) { c.Redis.TLS.CAFile = "ca.pem" }, "redis.tls: is set and TLS is off"},
+		"client certificate without TLS":      {func(c *config.Config) { c.Redis.TLS.CertFile, c.Redis.TLS.KeyFile = "c", "k" }, "redis.tls: is set and TLS is off"},
+		"server name without TLS":             {func(c *config.Config) { c.Redis.TLS.ServerName = "redis.example" }, "redis.tls: is set and TLS is off"},
+		"TLS files with TLS":                  {func(c *config.Config) { c.Redis.TLS.CAFile, c.Redis.TLS.Enabled = "ca.pem", true }, ""},
+		"TLS files with rediss://":            {func(c *config.Config) { c.Redis.TLS.CAFile, c.Redis.URL = "ca.pem", "rediss://h" }, ""},
+		"unknown warning accepted":            {func(c *config.Config) { c.AcceptWarnings = []string{"file_mod"} }, "accept_warnings: "},
 		"cert without key":                    {func(c *config.Config) { c.Redis.TLS.CertFile = "x" }, "redis.tls.cert_file: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 // The paths of the endpoints, below the issuer. See paths.go.
 const (
-	pathToken      = "/oauth2/token"
+	pathToken      = "/oauth2/token" // #nosec G101 -- the path of an endpoint
 	pathIntrospect = "/oauth2/introspect"
 	pathRevoke     = "/oauth2/revoke"
 	pathMetadata   = "/.well-known/oauth-authorization-server"

@@ -87,7 +87,7 @@ func resolveSecret(raw map[string]any, name, prefix string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%s%s: not the name of a file", prefix, fileKey)
 	}
-	content, err := os.ReadFile(text) //nolint:gosec // the operator names the file
+	content, err := os.ReadFile(text) // #nosec G304 -- the operator names the file
 	if err != nil {
 		var pathError *fs.PathError
 		if errors.As(err, &pathError) {

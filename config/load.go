@@ -85,7 +85,7 @@ func readFile(src Source) (map[string]any, []error) {
 	if path == "" {
 		return nil, nil
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	raw, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		return nil, []error{fmt.Errorf("%s: %w", origin, err)}
 	}

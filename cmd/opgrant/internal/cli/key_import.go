@@ -52,7 +52,7 @@ expired. Importing a key again changes nothing.`,
 }
 
 func (p *program) readPEM(path, passphraseFile string) (*keyPair, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	text, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		return nil, err
 	}

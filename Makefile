@@ -1,7 +1,7 @@
 # `make` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help check test short race faults fuzz lint vet tidy words cover up down clients
+.PHONY: help check test short race faults fuzz lint security vet tidy words cover up down clients
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ fuzz: ## each fuzz test for ten seconds
 
 lint: ## format and lint, with the golangci-lint version of the project
 	bash .ci/lint
+
+security: ## gosec and govulncheck, which are installed where they are missing
+	bash .ci/security
 
 vet: ## go vet
 	go vet ./...

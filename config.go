@@ -16,7 +16,8 @@ import (
 
 // Config configures a Server. Issuer and Redis are required; every other zero value is a sound default.
 type Config struct {
-	// Issuer is the URL of the server as clients know it, without a trailing slash (RFC 8414 section 2).
+	// Issuer is the URL of the server as clients know it, without a trailing slash (RFC 8414 section 2). If it has a path, the
+	// OAuth endpoints are below that.
 	Issuer string
 
 	// Redis holds all state. Make it with storage.Connect, which sets the timeouts that the store needs. The caller closes it

@@ -2,7 +2,9 @@ package opgrant
 
 import (
 	"net/http"
+	"net/url"
 	"path"
+	"slices"
 
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage/throttle"
@@ -11,8 +13,10 @@ import (
 // newHandler joins the two APIs.
 func (s *Server) newHandler(throttle *throttle.Throttle) (http.Handler, error) {
 	mux := http.NewServeMux()
-	mux.Handle("/oauth2/", s.OAuth)
-	mux.Handle("/.well-known/", s.OAuth)
+	for _, under := range slices.Compact([]string{"", issuerPath(s.config.Issuer)}) {
+		mux.Handle(under+"/oauth2/", s.OAuth)
+		mux.Handle(under+"/.well-known/", s.OAuth)
+	}
 	if s.config.DisableOperations {
 		mux.Handle("/", s.OAuth)
 		return mux, nil
@@ -44,6 +48,15 @@ func (s *Server) newOperations(throttle *throttle.Throttle) (http.Handler, error
 		c.Upstream = &upstream
 	}
 	return compat.New(c)
+}
+
+// issuerPath is the path below which the OAuth endpoints are, as the metadata names them. authserver.New has checked the issuer.
+func issuerPath(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Path
 }
 
 // cleanPath tells whether a ServeMux would serve the path rather than redirect it.

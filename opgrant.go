@@ -70,8 +70,8 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP serves the OAuth endpoints below /oauth2/ and /.well-known/ and, unless it is disabled, the operations API on every
-// other path. The address of the client is r.RemoteAddr: behind a reverse proxy, set it before.
+// ServeHTTP serves the OAuth endpoints below /oauth2/ and /.well-known/, with and without the path of the issuer before them, and,
+// unless it is disabled, the operations API on every other path. The address of the client is r.RemoteAddr: behind a reverse proxy, set it before.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Issuer returns the URL that names the server in its tokens.

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/opgrant/opgrant/authserver/keys"
@@ -16,7 +14,7 @@ import (
 // Config configures a Server. Issuer, Storage and Keys are required. Every other field may be left at its zero value.
 type Config struct {
 	// Issuer is the server's URL as clients know it, without a trailing slash (RFC 8414 section 2). Plain http is for
-	// loopback and for servers behind a proxy that terminates TLS.
+	// loopback and for servers behind a proxy that terminates TLS. The endpoints are below its path, if it has one.
 	Issuer string
 
 	// Storage keeps clients, sessions and tokens.
@@ -83,10 +81,8 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	var problems []error
-	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		problems = append(problems, fmt.Errorf("issuer %q is not an http(s) URL", c.Issuer))
-	} else if u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "/") {
-		problems = append(problems, fmt.Errorf("issuer %q must have no query, no fragment and no trailing slash", c.Issuer))
+	if err := issuerProblem(c.Issuer); err != nil {
+		problems = append(problems, err)
 	}
 	if c.Storage == nil {
 		problems = append(problems, errors.New("no storage"))

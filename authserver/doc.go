@@ -11,6 +11,9 @@
 //	GET  /.well-known/oauth-authorization-server   RFC 8414
 //	GET  /.well-known/jwks.json                    RFC 7517
 //
+// An issuer with a path, such as https://host/auth, has its endpoints below it, and the metadata on
+// /.well-known/oauth-authorization-server/auth (RFC 8414 section 3.1) as well.
+//
 // Clients authenticate by client_secret_basic, client_secret_post or private_key_jwt (RFC 7523 section 2.2). Access tokens
 // are JWTs (RFC 9068). Refresh tokens are opaque, and rotate unless the client's policy says otherwise. Clients of the
 // legacy profile get the JWTs that the operations API issues.

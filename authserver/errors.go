@@ -83,7 +83,7 @@ func errorResponse(err error) *oauthError {
 		return &oauthError{
 			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable",
 			Description: "The server cannot answer now. Nothing was decided; try again.",
-			RetryAfter:  time.Duration(1+rand.IntN(3)) * time.Second, //nolint:gosec // spreads the retries, no secret
+			RetryAfter:  time.Duration(1+rand.IntN(3)) * time.Second, // #nosec G404 -- spreads the retries, no secret
 			Cause:       err,
 		}
 	}

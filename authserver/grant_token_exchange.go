@@ -12,7 +12,7 @@ import (
 
 // The token types of RFC 8693 section 3 that this server knows.
 const (
-	tokenTypes       = "urn:ietf:params:oauth:token-type:" //nolint:gosec // the name of a type
+	tokenTypes       = "urn:ietf:params:oauth:token-type:" // #nosec G101 -- the name of a type
 	tokenTypeAccess  = tokenTypes + "access_token"
 	tokenTypeRefresh = tokenTypes + "refresh_token"
 	tokenTypeJWT     = tokenTypes + "jwt"

@@ -11,9 +11,9 @@ import (
 	"github.com/ory/fosite"
 )
 
-// The paths of the endpoints, below the issuer.
+// The paths of the endpoints, below the issuer. See paths.go.
 const (
-	pathToken      = "/oauth2/token"
+	pathToken      = "/oauth2/token" // #nosec G101 -- the path of an endpoint
 	pathIntrospect = "/oauth2/introspect"
 	pathRevoke     = "/oauth2/revoke"
 	pathMetadata   = "/.well-known/oauth-authorization-server"
@@ -52,13 +52,20 @@ func New(config Config) (*Server, error) {
 // ServeHTTP serves the endpoints, and 404 for other paths. To serve them beside other handlers, use Register.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
-// Register adds the endpoints to a router.
+// Register adds the endpoints to a router: below the path of the issuer, as the metadata names them, and without that path, for
+// a proxy that takes it off.
 func (s *Server) Register(router *mux.Router) {
-	router.HandleFunc(pathToken, s.serveToken)
-	router.HandleFunc(pathIntrospect, s.serveIntrospect)
-	router.HandleFunc(pathRevoke, s.serveRevoke)
-	router.HandleFunc(pathMetadata, s.readOnly(s.serveMetadata))
-	router.HandleFunc(pathJWKS, s.readOnly(s.serveJWKS))
+	for endpoint, handler := range map[string]http.HandlerFunc{
+		pathToken:      s.serveToken,
+		pathIntrospect: s.serveIntrospect,
+		pathRevoke:     s.serveRevoke,
+		pathMetadata:   s.readOnly(s.serveMetadata),
+		pathJWKS:       s.readOnly(s.serveJWKS),
+	} {
+		for _, path := range s.pathsOf(endpoint) {
+			router.HandleFunc(path, handler)
+		}
+	}
 }
 
 // Token returns the token endpoint for a handler that calls it in the same process. Do not serve it to clients: a request by

@@ -30,7 +30,8 @@ type Config struct {
 	// MaxBody bounds request bodies in bytes. Larger ones are 413, or are streamed to the upstream if they are for an
 	// operation that it answers. Default: 1 MiB.
 	MaxBody int64
-	// Origins lists the origins of browser applications that may call. Empty: any.
+	// Origins lists the origins of browser applications that may call, such as https://app.example.org. Their requests may
+	// carry credentials. "*" allows every other origin too, without credentials. Empty: none, and no CORS headers are sent.
 	Origins []string
 	// ServerName is sent as Server header. Default: HarperDB, which old clients may look for. "-": no such header.
 	ServerName string
@@ -102,6 +103,7 @@ func New(c Config) (*Handler, error) {
 	if c.Users != nil && c.Authenticator == nil {
 		problems = append(problems, errors.New("compat: Config.Users needs Config.Authenticator"))
 	}
+	problems = append(problems, originProblems(c.Origins)...)
 	if c.TokenPath == "" {
 		c.TokenPath = "/oauth2/token"
 	}

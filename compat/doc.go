@@ -111,12 +111,13 @@
 //	errors in the JSON syntax quote     Unexpected token in JSON at position N  the body may contain a password. The two
 //	the body or name what was expected                                          texts that do neither are equal: an
 //	                                                                            unexpected end, a control character
+//	any website may call, with          only origins that are listed may call   any website could act for its visitors;
+//	credentials                                                                 see Config.Origins
 //	CBOR, MessagePack, CSV, cookies,    JSON only, no cookies, no database      not a database; forwarded if there is an
 //	a database                                                                  upstream
 //
-// Three things are not differences, and may be unexpected. A wrong method on / is 404 and not 405, here with an Allow header.
-// Basic credentials are decoded byte by byte, so that names in UTF-8 do not work there. Any origin may call; [Config].Origins
-// restricts them.
+// Two things are not differences, and may be unexpected. A wrong method on / is 404 and not 405, here with an Allow header.
+// Basic credentials are decoded byte by byte, so that names in UTF-8 do not work there.
 //
 // # Migration
 //

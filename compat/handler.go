@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 )
 
 // maxHeaderBytes bounds the request header, as on the recorded server.
@@ -70,10 +69,10 @@ func (h *Handler) serveOther(w http.ResponseWriter, c *call) {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case r.Method == http.MethodOptions:
-		w.Header().Set("Vary", "Origin")
+		varyByOrigin(w.Header())
 		writeText(w, http.StatusBadRequest, "text/plain", "Invalid Preflight Request")
 	case path == "/health" && reads:
-		w.Header().Set("Vary", "Origin")
+		varyByOrigin(w.Header())
 		writeText(w, http.StatusOK, "text/plain; charset=utf-8", "HarperDB is running.")
 	case path == "/api/openapi/rest" && reads && c.credentials.caller == nil:
 		h.writeError(w, r, unauthorized(mustLoginText))
@@ -93,22 +92,6 @@ func writeText(w http.ResponseWriter, status int, contentType, body string) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body)
-}
-
-// allowOrigin sets the CORS headers and tells whether the request is a preflight, which they answer.
-func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) (preflight bool) {
-	origin := r.Header.Get("Origin")
-	if origin == "" || len(h.cfg.Origins) > 0 && !slices.Contains(h.cfg.Origins, origin) {
-		return false
-	}
-	w.Header().Set("Access-Control-Allow-Origin", origin)
-	w.Header().Set("Access-Control-Allow-Credentials", "true")
-	if r.Method != http.MethodOptions {
-		return false
-	}
-	w.Header().Set("Access-Control-Allow-Methods", "POST, GET, PUT, DELETE, PATCH, OPTIONS")
-	w.Header().Set("Access-Control-Allow-Headers", "Accept, Content-Type, Authorization")
-	return true
 }
 
 // announceEnd announces the end of the operations API: RFC 9745 and RFC 8594.

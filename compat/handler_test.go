@@ -54,24 +54,6 @@ func TestDeprecationHeaders(t *testing.T) {
 	}
 }
 
-func TestOrigins(t *testing.T) {
-	h := newDirectory(t).handler(t, func(c *compat.Config) { c.Origins = []string{"https://app.example"} })
-	for origin, want := range map[string]string{"https://app.example": "https://app.example", "https://evil.example": ""} {
-		for _, method := range []string{http.MethodPost, http.MethodOptions} {
-			r := httptest.NewRequest(method, "/", strings.NewReader(`{"operation":"user_info"}`))
-			r.Header.Set("Origin", origin)
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, r)
-			if got := w.Header().Get("Access-Control-Allow-Origin"); got != want {
-				t.Errorf("%s from %s: Access-Control-Allow-Origin %q", method, origin, got)
-			}
-			if preflight := method == http.MethodOptions; preflight && (w.Code == 200) != (want != "") {
-				t.Errorf("preflight from %s: %d", origin, w.Code)
-			}
-		}
-	}
-}
-
 func TestWrongMethodHasAllowHeader(t *testing.T) {
 	w := httptest.NewRecorder()
 	newDirectory(t).handler(t, nil).ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/", nil))

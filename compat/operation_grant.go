@@ -20,7 +20,7 @@ const (
 	refreshGrant  = "refresh_token"
 	exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
 
-	accessTokenType = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // the name of a token type
+	accessTokenType = "urn:ietf:params:oauth:token-type:access_token" // #nosec G101 -- the name of a token type
 )
 
 // refreshExpired is the error_description that tells an expired refresh token from an invalid one.

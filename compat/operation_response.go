@@ -119,10 +119,10 @@ func writeBody(w http.ResponseWriter, status int, shape errorShape, body []byte)
 	switch shape {
 	case operationShape:
 		header.Set("Content-Type", "application/json")
-		header.Add("Vary", "Origin")
+		varyByOrigin(header)
 	case frameworkShape:
 		header.Set("Content-Type", "application/json; charset=utf-8")
-		header.Add("Vary", "Origin")
+		varyByOrigin(header)
 	default:
 		header["Content-Type"] = nil // keeps net/http from guessing one
 	}

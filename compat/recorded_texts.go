@@ -4,7 +4,7 @@ package compat
 const (
 	mustLoginText          = "Must login"
 	loginFailedText        = "Login failed"
-	invalidCredentialsText = "invalid credentials" //nolint:gosec // an error message
+	invalidCredentialsText = "invalid credentials" // #nosec G101 -- an error message
 	invalidTokenText       = "invalid token"
 	tokenExpiredText       = "token expired"
 	userInactiveText       = "Cannot complete request: User is inactive"

@@ -75,7 +75,7 @@ func TestForwardedAnswersHaveEachHeaderOnce(t *testing.T) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		return false
 	}}
-	_, h := withUpstream(t, u, nil)
+	_, h := withUpstream(t, u, func(c *compat.Config) { c.Origins = []string{"https://app.example"} })
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"operation":"describe_all"}`))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", adminBasic)

@@ -9,15 +9,18 @@ import (
 // Config is the configuration of the program. The zero value is not usable; start from [Default] or [Load].
 type Config struct {
 	Listen      string `koanf:"listen"`       // public listener, host:port
-	AdminListen string `koanf:"admin_listen"` // metrics and profiles, host:port, or "off"
+	AdminListen string `koanf:"admin_listen"` // metrics, host:port, or "off"
 	Issuer      string `koanf:"issuer"`       // URL that names this server in tokens; empty: http:// and the address listened on
 	Secret      Secret `koanf:"secret"`       // encrypts the signing keys in Redis; empty: they are stored unencrypted
 	// OtherSecrets decrypt the signing keys too, and encrypt nothing: for the time in which the secret changes.
 	OtherSecrets []Secret `koanf:"other_secrets"`
 	Strict       bool     `koanf:"strict"` // refuse to start on what is otherwise a warning
 
+	AcceptWarnings []string `koanf:"accept_warnings"` // names of warnings that do not apply here; see Warnings
+
 	TrustedProxies []string `koanf:"trusted_proxies"` // networks whose X-Forwarded-For is trusted
 
+	Admin      Admin      `koanf:"admin"`
 	Log        Log        `koanf:"log"`
 	HTTP       HTTP       `koanf:"http"`
 	Redis      Redis      `koanf:"redis"`
@@ -31,6 +34,15 @@ type Config struct {
 	Clients       []Client `koanf:"clients"`        // created and updated at start to be as listed
 	RemoveClients bool     `koanf:"remove_clients"` // clients that are not in the list are removed at start
 	Users         []User   `koanf:"users"`          // created at start when they do not exist
+
+	// SecretFiles are the files that secrets were read from, the configuration itself included. Load fills it in.
+	SecretFiles []string `koanf:"-"`
+}
+
+// Admin configures the admin listener.
+type Admin struct {
+	Pprof bool     `koanf:"pprof"` // serve profiles too: they hold memory, and memory holds secrets
+	Hosts []string `koanf:"hosts"` // names by which it may be called, besides the loopback, its own address and admin_listen
 }
 
 // Log configures the log on standard error.
@@ -130,7 +142,7 @@ type Compat struct {
 	UpstreamPassword Secret        `koanf:"upstream_password"`
 	Shadow           bool          `koanf:"shadow"` // send token operations to the upstream too and log differences
 
-	Origins    []string `koanf:"origins"`     // of browser applications that may call; empty: any, like HarperDB
+	Origins    []string `koanf:"origins"`     // of browser applications that may call, "*" for others without credentials; empty: none
 	ServerName string   `koanf:"server_name"` // Server header; empty: HarperDB, "-": none
 
 	Deprecation Date   `koanf:"deprecation"` // sent as Deprecation header (RFC 9745)

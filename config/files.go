@@ -11,32 +11,42 @@ import (
 	"strings"
 )
 
-// resolve reports keys of a layer that do not exist, and replaces every NAME_file by NAME with the content of that file.
-func resolve(layer map[string]any) []error {
-	return resolveStruct(layer, reflect.TypeFor[Config](), "")
+// secretSources is where the secrets of a layer are.
+type secretSources struct {
+	inLayer bool     // in the layer itself
+	files   []string // in files of their own
 }
 
-func resolveStruct(raw map[string]any, t reflect.Type, prefix string) []error {
+// resolve reports keys of a layer that do not exist, and replaces every NAME_file by NAME with the content of that file.
+func resolve(layer map[string]any) (secretSources, []error) {
+	var found secretSources
+	problems := found.resolveStruct(layer, reflect.TypeFor[Config](), "")
+	return found, problems
+}
+
+func (found *secretSources) resolveStruct(raw map[string]any, t reflect.Type, prefix string) []error {
 	var problems []error
 	known := map[string]bool{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("koanf")
-		known[name] = true
+		known[name] = name != "-"
 		switch {
 		case isFileBacked(f.Type):
-			if err := resolveFile(raw, f.Type, name, prefix); err != nil {
+			paths, err := resolveFile(raw, f.Type, name, prefix)
+			if err != nil {
 				problems = append(problems, err)
 			}
+			found.note(f.Type, raw[name], paths)
 		case f.Type.Kind() == reflect.Struct:
 			if block, ok := raw[name].(map[string]any); ok {
-				problems = append(problems, resolveStruct(block, f.Type, prefix+name+".")...)
+				problems = append(problems, found.resolveStruct(block, f.Type, prefix+name+".")...)
 			}
 		case isStructSlice(f.Type):
 			list, _ := raw[name].([]any)
 			for i, entry := range list {
 				if block, ok := entry.(map[string]any); ok {
-					problems = append(problems, resolveStruct(block, f.Type.Elem(), fmt.Sprintf("%s%s[%d].", prefix, name, i))...)
+					problems = append(problems, found.resolveStruct(block, f.Type.Elem(), fmt.Sprintf("%s%s[%d].", prefix, name, i))...)
 				}
 			}
 		}
@@ -49,42 +59,52 @@ func resolveStruct(raw map[string]any, t reflect.Type, prefix string) []error {
 	return problems
 }
 
-func resolveFile(raw map[string]any, t reflect.Type, name, prefix string) error {
+// note remembers where a value is, if it is a secret: in the file, or where there are no paths in the layer.
+func (found *secretSources) note(t reflect.Type, value any, paths []string) {
+	text, _ := value.(string)
+	secret := t == reflect.TypeFor[Secret]() && text != "" || t == secretsType && value != nil ||
+		t == reflect.TypeFor[RedisURL]() && RedisURL(text).String() != text
+	switch {
+	case !secret:
+	case len(paths) == 0:
+		found.inLayer = true
+	default:
+		found.files = append(found.files, paths...)
+	}
+}
+
+// resolveFile returns the paths of the files that the value was read from, or nothing.
+func resolveFile(raw map[string]any, t reflect.Type, name, prefix string) ([]string, error) {
 	fileKey := name + "_file"
 	value, given := raw[fileKey]
 	if !given {
-		return nil
+		return nil, nil
 	}
 	delete(raw, fileKey)
 	if _, both := raw[name]; both {
-		return fmt.Errorf("%s%s: set beside %s%s; set one of them", prefix, fileKey, prefix, name)
+		return nil, fmt.Errorf("%s%s: set beside %s%s; set one of them", prefix, fileKey, prefix, name)
 	}
+	paths, ok := []string(nil), false
 	if t == secretsType {
-		paths, ok := fileNames(value)
-		if !ok {
-			return fmt.Errorf("%s%s: not a list of names of files", prefix, fileKey)
-		}
-		var list []any
-		for _, path := range paths {
-			secret, err := readSecretFile(path)
-			if err != nil {
-				return fmt.Errorf("%s%s: %w", prefix, fileKey, err)
-			}
-			list = append(list, secret)
-		}
-		raw[name] = list
-		return nil
+		paths, ok = fileNames(value)
+	} else if path, text := value.(string); text {
+		paths, ok = []string{path}, true
 	}
-	path, ok := value.(string)
 	if !ok {
-		return fmt.Errorf("%s%s: not the name of a file", prefix, fileKey)
+		return nil, fmt.Errorf("%s%s: not the name of a file", prefix, fileKey)
 	}
-	secret, err := readSecretFile(path)
-	if err != nil {
-		return fmt.Errorf("%s%s: %w", prefix, fileKey, err)
+	var list []any
+	for _, path := range paths {
+		secret, err := readSecretFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s%s: %w", prefix, fileKey, err)
+		}
+		list = append(list, secret)
 	}
-	raw[name] = secret
-	return nil
+	if raw[name] = list[0]; t == secretsType {
+		raw[name] = list
+	}
+	return paths, nil
 }
 
 // fileNames reads a list of names: one of YAML, or one with commas, as lists are in the environment.
@@ -100,13 +120,13 @@ func fileNames(value any) (names []string, ok bool) {
 			}
 			names = append(names, name)
 		}
-		return names, true
+		return names, len(names) > 0
 	}
 	return nil, false
 }
 
 func readSecretFile(path string) (string, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	content, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		var pathError *fs.PathError
 		if errors.As(err, &pathError) {

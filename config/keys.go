@@ -35,6 +35,9 @@ func structKeys(t reflect.Type, prefix string, index []int) []key {
 	var list []key
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Tag.Get("koanf") == "-" {
+			continue
+		}
 		at := append(append([]int(nil), index...), i)
 		path := prefix + f.Tag.Get("koanf")
 		if f.Type.Kind() == reflect.Struct {

@@ -34,10 +34,16 @@ type Source struct {
 func Load(src Source) (*Config, error) {
 	all := koanf.New(".")
 	var problems []error
-	for _, read := range []func(Source) (map[string]any, []error){readFile, readEnv, readFlags} {
+	var secretFiles []string
+	for i, read := range []func(Source) (map[string]any, []error){readFile, readEnv, readFlags} {
 		layer, errs := read(src)
 		problems = append(problems, errs...)
-		problems = append(problems, resolve(layer)...)
+		secrets, errs := resolve(layer)
+		problems = append(problems, errs...)
+		if path, _ := src.file(); i == 0 && secrets.inLayer {
+			secretFiles = append(secretFiles, path)
+		}
+		secretFiles = append(secretFiles, secrets.files...)
 		if err := all.Load(provided(layer), nil); err != nil {
 			problems = append(problems, fmt.Errorf("config: %w", err))
 		}
@@ -48,6 +54,7 @@ func Load(src Source) (*Config, error) {
 		*cfg = *src.Base
 	}
 	problems = append(problems, decode(all.Raw(), cfg)...)
+	cfg.SecretFiles = secretFiles
 	if err := cfg.validate(src.CheckClient); err != nil {
 		problems = append(problems, err)
 	}
@@ -65,15 +72,20 @@ func (p provided) Read() (map[string]any, error) { return p, nil }
 
 const pathVariable = envPrefix + "CONFIG"
 
-func readFile(src Source) (map[string]any, []error) {
-	path, origin := src.Path, "--config"
-	if path == "" {
-		path, origin = lookup(src.Environ, pathVariable), pathVariable
+// file returns the path of the configuration file, and the setting that names it.
+func (src Source) file() (path, origin string) {
+	if src.Path != "" {
+		return src.Path, "--config"
 	}
+	return lookup(src.Environ, pathVariable), pathVariable
+}
+
+func readFile(src Source) (map[string]any, []error) {
+	path, origin := src.file()
 	if path == "" {
 		return nil, nil
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	raw, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		return nil, []error{fmt.Errorf("%s: %w", origin, err)}
 	}

@@ -54,7 +54,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	cfg := load(t, config.Source{Path: "example.yaml"})
 	cfg.Issuer, cfg.Secret, cfg.TrustedProxies = "", "", nil
 	cfg.Redis.Username, cfg.Redis.Password = "", ""
-	cfg.Clients, cfg.Users = nil, nil
+	cfg.Clients, cfg.Users, cfg.SecretFiles = nil, nil, nil
 	if diff := cmp.Diff(config.Default(), cfg); diff != "" {
 		t.Error(diff)
 	}

@@ -46,6 +46,9 @@ func plain(v reflect.Value) any {
 		block := map[string]any{}
 		for i := range v.NumField() {
 			field := v.Field(i)
+			if v.Type().Field(i).Tag.Get("koanf") == "-" {
+				continue
+			}
 			if field.Kind() == reflect.Pointer {
 				if field.IsNil() {
 					continue // not set

@@ -175,5 +175,8 @@ func (v *validation) redis(r Redis) {
 	v.check("redis.prefix", !strings.ContainsAny(r.Prefix, "{}"), "a brace would move every key to one cluster slot")
 	v.positive("redis.dial_timeout", r.DialTimeout)
 	v.positive("redis.timeout", r.Timeout)
+	if e, err := r.Endpoint(); err == nil && !e.TLS {
+		v.check("redis.tls", r.TLS == RedisTLS{}, "is set and TLS is off: set redis.tls.enabled, or use rediss://")
+	}
 	v.check("redis.tls.cert_file", (r.TLS.CertFile == "") == (r.TLS.KeyFile == ""), "cert_file and key_file are set together or not at all")
 }

@@ -24,6 +24,10 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 			v.add("admin_listen", "the same as listen: metrics and profiles never share the public listener")
 		}
 	}
+	for _, host := range c.Admin.Hosts {
+		_, err := netip.ParseAddr(host)
+		v.check("admin.hosts", err == nil || host != "" && !strings.ContainsAny(host, "/:*[] "), "%q is neither a name nor an address, without port", host)
+	}
 	v.issuer(c)
 	if s := string(c.Secret); s != "" && len(s) < 16 {
 		v.add("secret", "shorter than 16 characters")
@@ -35,6 +39,9 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	for _, proxy := range c.TrustedProxies {
 		_, err := netip.ParsePrefix(proxy)
 		v.check("trusted_proxies", err == nil, "%q is not a network like 10.0.0.0/8", proxy)
+	}
+	for _, name := range c.AcceptWarnings {
+		v.oneOf("accept_warnings", name, warningNames...)
 	}
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "json", "text")

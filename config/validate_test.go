@@ -22,6 +22,9 @@ func TestValidate(t *testing.T) {
 		"issuer with a query":                 {func(c *config.Config) { c.Issuer = "https://a.example?x=1" }, "issuer: may have neither"},
 		"issuer with a slash":                 {func(c *config.Config) { c.Issuer = "https://a.example/" }, "issuer: must not end"},
 		"one port for both listeners":         {func(c *config.Config) { c.AdminListen = c.Listen }, "admin_listen: the same"},
+		"admin host with a port":              {func(c *config.Config) { c.Admin.Hosts = []string{"opgrant:9926"} }, "admin.hosts: "},
+		"admin host that is all":              {func(c *config.Config) { c.Admin.Hosts = []string{"*"} }, "admin.hosts: "},
+		"admin host by address":               {func(c *config.Config) { c.Admin.Hosts = []string{"opgrant.monitoring", "fd00::1"} }, ""},
 		"port out of range":                   {func(c *config.Config) { c.Listen = "127.0.0.1:65536" }, "listen: "},
 		"short secret":                        {func(c *config.Config) { c.Secret = "short" }, "secret: shorter"},
 		"other secrets without one":           {func(c *config.Config) { c.OtherSecrets = []config.Secret{"a secret of some length"} }, "other_secrets: set without"},
@@ -41,6 +44,12 @@ func TestValidate(t *testing.T) {
 		"disabled operations are not checked": {func(c *config.Config) { c.Compat = config.Compat{Disabled: true} }, ""},
 		"user without a password":             {func(c *config.Config) { c.Users = []config.User{{Username: "u"}} }, "users[0].password: is missing"},
 		"Redis address that means nothing":    {func(c *config.Config) { c.Redis.URL = "ftp://a" }, "redis: "},
+		"TLS files without TLS":               {func(c *config.Config) { c.Redis.TLS.CAFile = "ca.pem" }, "redis.tls: is set and TLS is off"},
+		"client certificate without TLS":      {func(c *config.Config) { c.Redis.TLS.CertFile, c.Redis.TLS.KeyFile = "c", "k" }, "redis.tls: is set and TLS is off"},
+		"server name without TLS":             {func(c *config.Config) { c.Redis.TLS.ServerName = "redis.example" }, "redis.tls: is set and TLS is off"},
+		"TLS files with TLS":                  {func(c *config.Config) { c.Redis.TLS.CAFile, c.Redis.TLS.Enabled = "ca.pem", true }, ""},
+		"TLS files with rediss://":            {func(c *config.Config) { c.Redis.TLS.CAFile, c.Redis.URL = "ca.pem", "rediss://h" }, ""},
+		"unknown warning accepted":            {func(c *config.Config) { c.AcceptWarnings = []string{"file_mod"} }, "accept_warnings: "},
 		"cert without key":                    {func(c *config.Config) { c.Redis.TLS.CertFile = "x" }, "redis.tls.cert_file: "},
 	} {
 		t.Run(name, func(t *testing.T) {

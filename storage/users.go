@@ -92,6 +92,18 @@ func checkName(name string) error {
 	return nil
 }
 
+// CheckNewUser returns what AddUser would refuse without asking Redis: a name or a password that is too long, or a name that is
+// not UTF-8.
+func CheckNewUser(name, secret string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if len(secret) > MaxPassword {
+		return password.ErrTooLong
+	}
+	return nil
+}
+
 // User returns one user, or fosite.ErrNotFound.
 func (u *Users) User(ctx context.Context, name string) (User, error) {
 	const op = "read user"

@@ -60,7 +60,7 @@ func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User
 // refuseUnknown takes as long as a wrong password does. Meanwhile it asks whether Redis has lost its data.
 func (u *Users) refuseUnknown(ctx context.Context, op, password string) error {
 	missing := make(chan error, 1)
-	go func() { missing <- u.db.Missing(ctx, op) }()
+	go func() { missing <- guarded(op, func() error { return u.db.Missing(ctx, op) }) }()
 	if _, _, err := u.hasher.Verify(ctx, nil, password); err != nil {
 		return err
 	}

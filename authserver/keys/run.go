@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -121,6 +122,11 @@ func (s *Set) runRefresh() {
 	s.refreshing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // not of one caller: others wait too
 	defer cancel()
+	defer close(r.done)
+	defer func() { // no HTTP server recovers a panic of the store here, and it would end the process
+		if broken := recover(); broken != nil {
+			r.err = fosite.ErrTemporarilyUnavailable.WithWrap(fmt.Errorf("keys: panic: %v", broken))
+		}
+	}()
 	r.err = s.Load(ctx)
-	close(r.done)
 }

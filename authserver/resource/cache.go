@@ -61,7 +61,7 @@ func (c *cache) get(ctx context.Context, token string, introspect func(context.C
 
 func (c *cache) fill(ctx context.Context, key [sha256.Size]byte, e *entry, introspect func(context.Context) (*Claims, error)) {
 	asked := c.now()
-	e.claims, e.err = introspect(ctx)
+	e.claims, e.err = guarded(func() (*Claims, error) { return introspect(ctx) })
 	e.until = asked.Add(c.ttl)
 	c.mutex.Lock()
 	if e.err != nil && !errors.Is(e.err, ErrInvalid) && c.entries[key] == e {

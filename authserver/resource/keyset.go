@@ -123,7 +123,7 @@ func (s *keySet) run() {
 	requested := s.last
 	s.mutex.Unlock()
 
-	list, err := s.request()
+	list, err := guarded(s.request)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.failed = nil

@@ -77,6 +77,7 @@ const (
 	ownSessions    = "each login is a session of its own"
 	noDuplicates   = "400 for a key that occurs twice"
 	syntaxPosition = "Unexpected token in JSON at position N"
+	listedOrigins  = "only origins that are listed may call"
 	jsonOnly       = "JSON only, no cookies, no database"
 )
 
@@ -119,6 +120,10 @@ var Differences = []Difference{
 		"p3/malformed/not JSON", "p3/malformed/trailing comma", "p3/malformed/single quotes", "p3/malformed/comment",
 		"p3/malformed/trailing garbage", "p3/malformed/two objects",
 	}, syntaxPosition, 400, syntaxError, "", 0},
+	{[]string{"p3/methods/OPTIONS with Origin only"}, listedOrigins, 400, `Invalid Preflight Request`, "", 0},
+	{[]string{"p3/methods/POST with Origin", "p3/methods/POST with Origin null"}, listedOrigins, 200, `\{"operation_token":"<JWT>","refresh_token":"<JWT>"\}`, "", 0},
+	{[]string{"p3/methods/POST with Origin error"}, listedOrigins, 401, `\{"error":"Must login"\}`, "", 0},
+	{[]string{"p3/methods/POST with Origin bad Basic"}, listedOrigins, 401, `\{"error":"Login failed"\}`, "", 0},
 
 	{[]string{
 		"p3/accept/Accept text/plain user_info", "p3/accept/Accept application/cbor user_info", "p3/accept/Accept text/csv user_info",

@@ -132,7 +132,7 @@ func (c *Cluster) Reshard(t testing.TB, from, to *Server, n int) {
 func runCLI(args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput() // #nosec G204 -- a tool for tests
 	if err != nil {
 		return fmt.Errorf("redis-cli %s: %w\n%s", strings.Join(args, " "), err, out)
 	}

@@ -150,7 +150,7 @@ func (s *Server) start() error {
 	if s.cmd != nil {
 		return errors.New("storagetest: the server runs already")
 	}
-	cmd := exec.Command("redis-server", s.args...)
+	cmd := exec.Command("redis-server", s.args...) // #nosec G204 -- a tool for tests
 	cmd.SysProcAttr = dieWithParent()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("storagetest: start redis-server: %w", err)

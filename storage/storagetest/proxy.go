@@ -167,7 +167,7 @@ func (p *Proxy) commands(client, server net.Conn, cuts chan<- bool) {
 		if f.Match != nil {
 			chosen = f.Match(words)
 		}
-		dice := rand.Float64()
+		dice := rand.Float64() // #nosec G404 -- faults in tests, no secret
 		if chosen && dice < f.CutBefore {
 			p.cutBefore.Add(1)
 			return
@@ -195,7 +195,7 @@ func (p *Proxy) replies(client, server net.Conn, cuts <-chan bool) {
 			continue
 		}
 		if f.Delay > 0 {
-			time.Sleep(rand.N(f.Delay))
+			time.Sleep(rand.N(f.Delay)) // #nosec G404 -- faults in tests, no secret
 		}
 		if _, err := client.Write(buf.Bytes()); err != nil {
 			return

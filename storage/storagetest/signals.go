@@ -74,7 +74,7 @@ func (s *Server) send(sig os.Signal) error {
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {
-		port := 11000 + rand.IntN(20000)
+		port := 11000 + rand.IntN(20000) // #nosec G404 -- a port for a test
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			continue

@@ -1,7 +1,7 @@
 package password
 
 import (
-	"crypto/md5" //nolint:gosec // verifies imported hashes, which the first login replaces
+	"crypto/md5" // #nosec G501 -- verifies imported hashes, which the first login replaces
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -29,7 +29,7 @@ func parseHarper(scheme, encoded string) (*Stored, error) {
 			return nil, fmt.Errorf("%w: not HarperDB's md5", ErrHash)
 		}
 		return &Stored{match: func(password string) bool {
-			sum := md5.Sum([]byte(password + encoded[:md5Salt])) //nolint:gosec // see above
+			sum := md5.Sum([]byte(password + encoded[:md5Salt])) // #nosec G401 -- see above
 			return equal(encoded[md5Salt:], hex.EncodeToString(sum[:]))
 		}}, nil
 	case SchemeSHA256:

@@ -44,7 +44,7 @@ func New(costs policy.PasswordCosts) (*Hasher, error) {
 	if err := costs.Problems().Err(); err != nil {
 		return nil, fmt.Errorf("storage: password costs: %w", err)
 	}
-	argon, err := argon2.New(argon2.WithVariantID(), argon2.WithMemoryInKiB(uint32(costs.MemoryKiB)), //nolint:gosec // checked above
+	argon, err := argon2.New(argon2.WithVariantID(), argon2.WithMemoryInKiB(uint32(costs.MemoryKiB)), // #nosec G115 -- checked above
 		argon2.WithIterations(costs.Iterations), argon2.WithParallelism(costs.Parallelism), argon2.WithS(16), argon2.WithK(32))
 	if err != nil {
 		return nil, fmt.Errorf("storage: password costs: %w", err)

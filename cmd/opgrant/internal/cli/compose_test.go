@@ -20,6 +20,9 @@ func TestComposeUsesTheProgramAsItIs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if warnings := cfg.Warnings(); name == "server" && len(warnings) > 0 {
+				t.Errorf("it is strict, and would not start: %v", warnings)
+			}
 			endpoint, err := cfg.Redis.Endpoint()
 			if err != nil {
 				t.Fatal(err)

@@ -30,7 +30,7 @@ func (p *program) readHarper(ctx context.Context, from harperImport) (*harper.Ex
 			}
 			continue
 		}
-		raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+		raw, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 		if err != nil {
 			return nil, err
 		}
@@ -50,9 +50,9 @@ const (
 
 // readKeyPair reads the private key, or where there is none the public one, which only verifies.
 func readKeyPair(dir string) (*keyPair, error) {
-	private, err := os.ReadFile(filepath.Join(dir, harperPrivate)) //nolint:gosec // the operator names the folder
+	private, err := os.ReadFile(filepath.Join(dir, harperPrivate)) // #nosec G304 -- the operator names the folder
 	if errors.Is(err, os.ErrNotExist) {
-		text, err := os.ReadFile(filepath.Join(dir, harperPublic)) //nolint:gosec // likewise
+		text, err := os.ReadFile(filepath.Join(dir, harperPublic)) // #nosec G304 -- likewise
 		if err != nil {
 			return nil, fmt.Errorf("%s: neither %s nor %s", dir, harperPrivate, harperPublic)
 		}
@@ -62,7 +62,7 @@ func readKeyPair(dir string) (*keyPair, error) {
 	if err != nil {
 		return nil, err
 	}
-	passphrase, err := os.ReadFile(filepath.Join(dir, harperPassphrase)) //nolint:gosec // likewise
+	passphrase, err := os.ReadFile(filepath.Join(dir, harperPassphrase)) // #nosec G304 -- likewise
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (p *program) readSecret(path, what string) (string, error) {
 	case "-":
 		return readLine(p.Stdin, what)
 	default:
-		raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+		raw, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 		if err != nil {
 			return "", err
 		}

@@ -28,7 +28,7 @@ func (p *program) serveCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	p.setting(flags, "listen", "listen", "`address` of both APIs (OPGRANT_LISTEN, default 127.0.0.1:9925)")
-	p.setting(flags, "admin-listen", "admin_listen", "`address` of metrics and profiles, or off (OPGRANT_ADMIN_LISTEN, default 127.0.0.1:9926)")
+	p.setting(flags, "admin-listen", "admin_listen", "`address` of metrics (and profiles with admin.pprof), or off (OPGRANT_ADMIN_LISTEN, default 127.0.0.1:9926)")
 	p.setting(flags, "issuer", "issuer", "`URL` that names this server in tokens (OPGRANT_ISSUER)")
 	p.setting(flags, "log-level", "log.level", "debug, info, warn or error (OPGRANT_LOG_LEVEL)")
 	p.setting(flags, "log-format", "log.format", "json or text (OPGRANT_LOG_FORMAT)")

@@ -58,7 +58,7 @@ are kept as they are, and importing a file again changes nothing.`,
 func (p *program) readUsers(path string) ([]storage.Import, error) {
 	in := p.Stdin
 	if path != "-" {
-		f, err := os.Open(path) //nolint:gosec // the operator names the file
+		f, err := os.Open(path) // #nosec G304 -- the operator names the file
 		if err != nil {
 			return nil, err
 		}

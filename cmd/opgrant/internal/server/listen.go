@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof" // registers on the default mux, which is never served
 	"time"
 
 	"github.com/opgrant/opgrant/config"
@@ -48,7 +47,7 @@ func (l *listeners) close() {
 func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public, admin http.Handler, h *health, log *slog.Logger) error {
 	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	servers := map[*http.Server]net.Listener{{
-		Handler:           public,
+		Handler:           closeAmbiguous(public),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
@@ -60,7 +59,7 @@ func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public, admin ht
 	}: l.public}
 	if l.admin != nil {
 		servers[&http.Server{
-			Handler:           admin,
+			Handler:           closeAmbiguous(admin),
 			ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 			ReadTimeout:       cfg.ReadTimeout,
 			WriteTimeout:      5 * time.Minute, // a CPU profile takes as long as it was asked to
@@ -95,17 +94,4 @@ func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public, admin ht
 	}
 	log.Info("stopped")
 	return nil
-}
-
-// adminHandler serves metrics and profiles. It never shares a listener with the public: profiles hold memory, and memory holds
-// secrets.
-func adminHandler(m *metrics) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", m.handler())
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 // metrics is what /metrics shows. A label never has a value that a caller can invent, so their number is bounded.
 type metrics struct {
+	paths    map[string]string // :: path → label
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
@@ -27,8 +29,9 @@ type metrics struct {
 	shadowed   *prometheus.CounterVec
 }
 
-func newMetrics() *metrics {
+func newMetrics(issuer string) *metrics {
 	m := &metrics{
+		paths:    labels(issuer),
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opgrant_http_requests_total",
@@ -65,21 +68,33 @@ func (m *metrics) handler() http.Handler {
 }
 
 func (m *metrics) request(r *http.Request, status int, took time.Duration) {
-	path := knownPath(r.URL.Path)
+	path := m.knownPath(r.URL.Path)
 	m.requests.WithLabelValues(path, knownMethod(r.Method), strconv.Itoa(status)).Inc()
 	m.took.WithLabelValues(path).Observe(took.Seconds())
 }
 
-// knownPaths are the values of the label path; everything else is "other".
-var knownPaths = map[string]bool{
-	"/": true, "/livez": true, "/readyz": true, "/health": true, "/openapi.yaml": true,
-	"/oauth2/token": true, "/oauth2/introspect": true, "/oauth2/revoke": true,
-	"/.well-known/oauth-authorization-server": true, "/.well-known/jwks.json": true,
+// labels returns the values of the label path by path; everything else is "other". The OAuth endpoints below the path of the
+// issuer have the labels of those without it.
+func labels(issuer string) map[string]string {
+	known := map[string]string{}
+	for _, path := range []string{"/", "/livez", "/readyz", "/health", "/openapi.yaml"} {
+		known[path] = path
+	}
+	under := ""
+	if u, err := url.Parse(issuer); err == nil {
+		under = u.Path
+	}
+	const metadata = "/.well-known/oauth-authorization-server"
+	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", metadata, "/.well-known/jwks.json"} {
+		known[path], known[under+path] = path, path
+	}
+	known[metadata+under] = metadata
+	return known
 }
 
-func knownPath(path string) string {
-	if knownPaths[path] {
-		return path
+func (m *metrics) knownPath(path string) string {
+	if label := m.paths[path]; label != "" {
+		return label
 	}
 	return "other"
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -66,7 +67,7 @@ func (s *statusRecorder) fail() {
 		panic(http.ErrAbortHandler)
 	}
 	h := s.Header()
-	clear(h)
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return name != "Connection" }) // see closeAmbiguous
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	s.WriteHeader(http.StatusInternalServerError)

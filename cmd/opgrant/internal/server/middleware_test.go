@@ -13,7 +13,7 @@ func TestPanicIsAnAnswerOf500(t *testing.T) {
 	server := httptest.NewServer(observed(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		panic("the reason")
-	}), newMetrics(), log))
+	}), newMetrics("https://host.example/auth"), log))
 	defer server.Close()
 	response, body := get(t, server.URL)
 	if response.StatusCode != 500 || response.Header.Get("Content-Type") != "application/json" || !strings.HasPrefix(body, `{"error":"server_error"`) {
@@ -30,7 +30,7 @@ func TestPanicAfterTheFirstByteCutsTheConnection(t *testing.T) {
 		w.Header().Set("Content-Length", "10")
 		_, _ = io.WriteString(w, "half")
 		panic("too late")
-	}), newMetrics(), log))
+	}), newMetrics("https://host.example/auth"), log))
 	defer server.Close()
 	response, err := http.Get(server.URL)
 	if err == nil {

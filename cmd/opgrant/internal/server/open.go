@@ -17,14 +17,10 @@ func Open(cfg *config.Config, timeout time.Duration) (s *opgrant.Server, closeRe
 	if err != nil {
 		return nil, nil, err
 	}
-	issuer := cfg.Issuer
-	if issuer == "" {
-		issuer = "http://" + cfg.Listen
-	}
 	options := storageOptions(cfg)
 	options.Timeout = timeout
 	s, err = opgrant.New(opgrant.Config{
-		Issuer:            issuer,
+		Issuer:            issuerOf(cfg, cfg.Listen),
 		Redis:             rdb,
 		Storage:           options,
 		Keys:              keysConfig(cfg.Keys),

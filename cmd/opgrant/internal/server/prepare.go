@@ -30,9 +30,6 @@ func checkRedis(ctx context.Context, s *opgrant.Server, cfg *config.Config, log 
 	if err != nil {
 		return err
 	}
-	if cfg.Secret == "" {
-		warnings = append(warnings, "the signing keys are not encrypted: whoever can read Redis can sign tokens. Set secret or OPGRANT_SECRET_FILE")
-	}
 	if cfg.Strict && len(warnings) > 0 {
 		return fmt.Errorf("strict: %s", strings.Join(warnings, "; "))
 	}

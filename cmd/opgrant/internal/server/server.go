@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/opgrant/opgrant"
-	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
 )
 
@@ -24,6 +22,17 @@ type Options struct {
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	log := NewLogger(cfg.Log, o.Stderr)
 
+	// What `config check` reports
+	warnings, err := Check(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if !o.Dev {
+		if err := heed(warnings, cfg.Strict, log); err != nil {
+			return err
+		}
+	}
+
 	// Listeners: opened first, so that a port in use is found at once and the default issuer knows the port.
 	listeners, err := listen(ctx, cfg)
 	if err != nil {
@@ -31,9 +40,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	defer listeners.close()
 	address := listeners.public.Addr().String()
-	if cfg.Issuer == "" {
-		cfg.Issuer = "http://" + address
-	}
+	cfg.Issuer = issuerOf(cfg, address)
 
 	// Redis
 	rdb, closeRedis, err := openRedis(cfg, o.Dev)
@@ -43,42 +50,11 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	defer closeRedis()
 
 	// Metrics
-	metrics := newMetrics()
+	metrics := newMetrics(cfg.Issuer)
 	metrics.watchPool(rdb)
 
-	// An embedded Redis is always new.
-	options := storageOptions(cfg)
-	options.MustExist = !o.Dev
-	options.OnLost = func() { log.Error(hintLost) }
-
 	// Store, signing keys, OAuth endpoints, operations API
-	authorization, err := opgrant.New(opgrant.Config{
-		Issuer:     cfg.Issuer,
-		Redis:      rdb,
-		Storage:    options,
-		Keys:       keysConfig(cfg.Keys),
-		AccessTTL:  cfg.Tokens.AccessTTL,
-		RefreshTTL: cfg.Tokens.RefreshTTL,
-		Audience:   cfg.Tokens.Audience,
-		Throttle:   throttleLimits(cfg.Throttle),
-		Operations: compat.Config{
-			ClientID:    cfg.Compat.Client,
-			MaxBody:     cfg.HTTP.MaxBodyBytes,
-			Origins:     cfg.Compat.Origins,
-			ServerName:  cfg.Compat.ServerName,
-			Upstream:    upstream(cfg.Compat, metrics.shadowCompared),
-			Deprecation: cfg.Compat.Deprecation.Time(),
-			Sunset:      cfg.Compat.Sunset.Time(),
-			Notice:      cfg.Compat.Notice,
-			OnOperation: metrics.operationServed,
-		},
-		DisableOperations: cfg.Compat.Disabled,
-		Prepare: func(ctx context.Context, s *opgrant.Server) error {
-			return prepare(ctx, s, cfg, log, !o.Dev)
-		},
-		OnTokenIssued: metrics.tokenIssued,
-		Log:           log,
-	})
+	authorization, err := newAuthorization(cfg, rdb, metrics, log, !o.Dev)
 	if err != nil {
 		return err
 	}
@@ -115,7 +91,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		}
 	})
 
-	err = listeners.serve(ctx, cfg.HTTP, public, adminHandler(metrics), health, log)
+	err = listeners.serve(ctx, cfg.HTTP, public, adminHandler(metrics, cfg), health, log)
 	cause := context.Cause(ctx)
 	fail(nil)
 	background.Wait()

@@ -3,7 +3,7 @@
 package passwordtest
 
 import (
-	"crypto/md5" //nolint:gosec // HarperDB uses it
+	"crypto/md5" // #nosec G501 -- HarperDB uses it
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -25,7 +25,7 @@ const (
 
 // HarperMD5 is what HarperDB stores with hash_function md5.
 func HarperMD5(password string) string {
-	sum := md5.Sum([]byte(password + Salt9)) //nolint:gosec // see above
+	sum := md5.Sum([]byte(password + Salt9)) // #nosec G401 -- see above
 	return Salt9 + hex.EncodeToString(sum[:])
 }
 

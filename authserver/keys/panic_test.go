@@ -1,0 +1,41 @@
+package keys_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/keys"
+)
+
+// breaking is a store that panics while it is told to.
+type breaking struct {
+	*memory
+	broken bool
+}
+
+func (b *breaking) LoadKeys(ctx context.Context) ([]byte, string, error) {
+	if b.broken {
+		panic("the store")
+	}
+	return b.memory.LoadKeys(ctx)
+}
+
+// A store that panics while keys are loaded for a request, in a goroutine of the set, does not end the process.
+func TestAPanicOfTheStoreIsUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &breaking{memory: &memory{}}
+		set := open(t, keys.Config{Store: store})
+		store.broken = true
+		if err := set.Refresh(t.Context()); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		store.broken = false
+		if err := set.Refresh(t.Context()); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}

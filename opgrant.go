@@ -53,6 +53,7 @@ func New(config Config) (*Server, error) {
 		AccessTTL:     config.AccessTTL,
 		RefreshTTL:    config.RefreshTTL,
 		Audience:      config.Audience,
+		Assertions:    config.Assertions,
 		OnTokenIssued: s.tokenIssued,
 		Log:           s.config.Log,
 	}

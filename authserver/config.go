@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // Config configures a Server. Issuer, Storage and Keys are required. Every other field may be left at its zero value.
@@ -27,6 +28,9 @@ type Config struct {
 
 	// Keys sign and verify tokens.
 	Keys *keys.Set
+
+	// Assertions says which JWTs of clients are accepted (RFC 7523).
+	Assertions Assertions
 
 	// Throttle limits failed logins. Nil: failed logins are not limited.
 	Throttle Throttle
@@ -53,6 +57,15 @@ type Config struct {
 	Now func() time.Time
 }
 
+// Assertions says which JWTs of clients are accepted, for private_key_jwt and for the JWT bearer grant (RFC 7523 section 3).
+type Assertions struct {
+	// MaxTTL is how far ahead an assertion may expire, and how old it may be, up to policy.MaxAssertionTTL. Clocks may be a
+	// minute apart besides. Each accepted assertion is remembered for so long. Default: policy.DefaultAssertionTTL.
+	MaxTTL time.Duration
+	// Audience is policy.AudienceEither (also when empty) or policy.AudienceIssuer.
+	Audience string
+}
+
 // TokenIssued describes a successful token response.
 type TokenIssued struct {
 	Client, Subject, UserAgent string
@@ -68,6 +81,9 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Audience == "" {
 		c.Audience = c.Issuer
+	}
+	if c.Assertions.MaxTTL == 0 {
+		c.Assertions.MaxTTL = policy.DefaultAssertionTTL
 	}
 	if c.ClientAddress == nil {
 		c.ClientAddress = remoteAddress
@@ -96,6 +112,9 @@ func (c Config) validate() error {
 	}
 	if c.AccessTTL < 0 || c.RefreshTTL < 0 {
 		problems = append(problems, errors.New("AccessTTL and RefreshTTL cannot be negative"))
+	}
+	for _, p := range policy.AssertionProblems(c.Assertions.MaxTTL, c.Assertions.Audience) {
+		problems = append(problems, fmt.Errorf("assertions: %w", p))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("authserver: %w", err)

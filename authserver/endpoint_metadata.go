@@ -15,7 +15,7 @@ func (s *Server) metadata() ([]byte, error) {
 	}
 	authMethods := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
 	confidential := authMethods[:3]
-	algorithms := policy.Algorithms()
+	algorithms := policy.AssertionAlgorithms()
 	return json.Marshal(map[string]any{
 		"issuer":                                s.config.Issuer,
 		"token_endpoint":                        s.config.Issuer + pathToken,

@@ -78,7 +78,10 @@ func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 // checkHeaders checks that a response has the headers of its status, and no others.
 func checkHeaders(t *testing.T, r reply, status int) {
 	t.Helper()
-	want := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
+	want := http.Header{
+		"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"},
+		"Cache-Control": {"no-store"}, "Pragma": {"no-cache"},
+	}
 	if status == http.StatusUnauthorized {
 		want.Set("WWW-Authenticate", `Basic realm="opgrant", charset="UTF-8"`)
 	}
@@ -126,7 +129,7 @@ func TestRefusalsBeforeTheForm(t *testing.T) {
 				if allow := r.header.Get("Allow"); (row.status == http.StatusMethodNotAllowed) != (allow == "POST") {
 					t.Errorf("Allow: %q", allow)
 				}
-				if r.header.Get("Cache-Control") != "no-store" || r.header.Get("Access-Control-Allow-Origin") != "" {
+				if r.header.Get("X-Content-Type-Options") != "nosniff" || r.header.Get("Cache-Control") != "no-store" || r.header.Get("Access-Control-Allow-Origin") != "" {
 					t.Errorf("headers %v", r.header)
 				}
 			})

@@ -74,9 +74,11 @@ type grantHandler struct {
 
 var _ fosite.TokenEndpointHandler = (*grantHandler)(nil)
 
-// CanSkipClientAuth implements fosite.TokenEndpointHandler.
-func (h *grantHandler) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool {
-	return h.policy.AuthenticatesClient
+// CanSkipClientAuth implements fosite.TokenEndpointHandler. Credentials that come with the request are never skipped (RFC
+// 7521 section 4.1).
+func (h *grantHandler) CanSkipClientAuth(_ context.Context, req fosite.AccessRequester) bool {
+	session, err := sessionFrom(req)
+	return h.policy.AuthenticatesClient && err == nil && !session.withCredentials
 }
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.

@@ -34,6 +34,7 @@ type Session struct {
 	issued             int64          // iat of new tokens, in Unix seconds
 	refreshToken       *parsedToken   // of a refresh request
 	address, userAgent string
+	withCredentials    bool // the token request has credentials of its client
 }
 
 var _ fosite.Session = (*Session)(nil)

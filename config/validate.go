@@ -39,6 +39,8 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	v.durability(c.Durability)
 	v.check("tokens.access_ttl", c.Tokens.AccessTTL >= 0, "is negative")
 	v.check("tokens.refresh_ttl", c.Tokens.RefreshTTL >= 0, "is negative")
+	v.check("assertions.max_ttl", c.Assertions.MaxTTL != 0, "must be positive")
+	v.include("assertions.", policy.AssertionProblems(c.Assertions.MaxTTL, c.Assertions.Audience))
 	v.include("keys.", policy.RSABitsProblems(c.Keys.Bits))
 	v.check("keys.rotate_every", c.Keys.RotateEvery == 0 || c.Keys.RotateEvery >= time.Hour, "shorter than an hour")
 	v.positive("keys.lead", c.Keys.Lead)
@@ -102,7 +104,20 @@ func (v *validation) issuer(c *Config) {
 		v.add("issuer", "may have neither query, fragment nor user (RFC 8414, section 2)")
 	case strings.HasSuffix(c.Issuer, "/"):
 		v.add("issuer", "must not end in a slash: it is compared character by character")
+	case c.Strict && c.PlainIssuer():
+		v.add("issuer", "strict: %q must be https (RFC 8414, section 2); plain http is for loopback addresses", c.Issuer)
 	}
+}
+
+// PlainIssuer tells whether the issuer is an http URL of another host than this one: clients would send their secrets over
+// the network in the clear. RFC 8414 section 2 wants https.
+func (c *Config) PlainIssuer() bool {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return false
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return err != nil || !address.IsLoopback()
 }
 
 func (v *validation) http(h HTTP) {

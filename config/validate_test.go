@@ -3,6 +3,7 @@ package config_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opgrant/opgrant/config"
 )
@@ -20,6 +21,18 @@ func TestValidate(t *testing.T) {
 		"every interface with an issuer":      {func(c *config.Config) { c.Listen, c.Issuer = ":9925", "https://a.example" }, ""},
 		"issuer is not a URL":                 {func(c *config.Config) { c.Issuer = "auth.example" }, "issuer: "},
 		"issuer with a query":                 {func(c *config.Config) { c.Issuer = "https://a.example?x=1" }, "issuer: may have neither"},
+		"plain issuer of another host":        {func(c *config.Config) { c.Issuer = "http://a.example" }, ""},
+		"strict, plain issuer of another one": {func(c *config.Config) { c.Issuer, c.Strict = "http://a.example", true }, "issuer: strict: "},
+		"strict, plain issuer of an address":  {func(c *config.Config) { c.Issuer, c.Strict = "http://10.0.0.1:9925", true }, "issuer: strict: "},
+		"strict, plain issuer that looks so":  {func(c *config.Config) { c.Issuer, c.Strict = "http://127.0.0.1.a.example", true }, "issuer: strict: "},
+		"strict, https issuer":                {func(c *config.Config) { c.Issuer, c.Strict = "https://a.example", true }, ""},
+		"strict, loopback":                    {func(c *config.Config) { c.Issuer, c.Strict = "http://127.0.0.1:9925", true }, ""},
+		"strict, loopback of IPv6":            {func(c *config.Config) { c.Issuer, c.Strict = "http://[::1]:9925", true }, ""},
+		"strict, localhost":                   {func(c *config.Config) { c.Issuer, c.Strict = "http://localhost:9925", true }, ""},
+		"assertions of no time":               {func(c *config.Config) { c.Assertions.MaxTTL = 0 }, "assertions.max_ttl: "},
+		"assertions of two days":              {func(c *config.Config) { c.Assertions.MaxTTL = 48 * time.Hour }, "assertions.max_ttl: "},
+		"assertions for anyone":               {func(c *config.Config) { c.Assertions.Audience = "any" }, "assertions.audience: "},
+		"assertions for the issuer":           {func(c *config.Config) { c.Assertions.Audience = "issuer" }, ""},
 		"issuer with a slash":                 {func(c *config.Config) { c.Issuer = "https://a.example/" }, "issuer: must not end"},
 		"one port for both listeners":         {func(c *config.Config) { c.AdminListen = c.Listen }, "admin_listen: the same"},
 		"port out of range":                   {func(c *config.Config) { c.Listen = "127.0.0.1:65536" }, "listen: "},

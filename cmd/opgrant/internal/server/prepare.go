@@ -33,6 +33,9 @@ func checkRedis(ctx context.Context, s *opgrant.Server, cfg *config.Config, log 
 	if cfg.Secret == "" {
 		warnings = append(warnings, "the signing keys are not encrypted: whoever can read Redis can sign tokens. Set secret or OPGRANT_SECRET_FILE")
 	}
+	if cfg.PlainIssuer() {
+		warnings = append(warnings, "the issuer is plain http: clients send their secrets in the clear. Put TLS in front, and set an https issuer (RFC 8414, section 2)")
+	}
 	if cfg.Strict && len(warnings) > 0 {
 		return fmt.Errorf("strict: %s", strings.Join(warnings, "; "))
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/opgrant/opgrant"
+	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
 )
@@ -55,6 +56,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		AccessTTL:  cfg.Tokens.AccessTTL,
 		RefreshTTL: cfg.Tokens.RefreshTTL,
 		Audience:   cfg.Tokens.Audience,
+		Assertions: authserver.Assertions{MaxTTL: cfg.Assertions.MaxTTL, Audience: cfg.Assertions.Audience},
 		Throttle:   throttleLimits(cfg.Throttle),
 		Operations: compat.Config{
 			ClientID:    cfg.Compat.Client,

@@ -29,6 +29,10 @@ type Config struct {
 	// Keys sign and verify tokens.
 	Keys *keys.Set
 
+	// Grants are the grant types that the token endpoint offers and that the metadata lists. A request for any other is
+	// answered unsupported_grant_type, whatever its client may use. Default: all, the password grant with Users only.
+	Grants []string
+
 	// Assertions says which JWTs of clients are accepted (RFC 7523).
 	Assertions Assertions
 
@@ -112,6 +116,9 @@ func (c Config) validate() error {
 	}
 	if c.AccessTTL < 0 || c.RefreshTTL < 0 {
 		problems = append(problems, errors.New("AccessTTL and RefreshTTL cannot be negative"))
+	}
+	for _, p := range policy.OfferedProblems(c.Grants, false) {
+		problems = append(problems, p)
 	}
 	for _, p := range policy.AssertionProblems(c.Assertions.MaxTTL, c.Assertions.Audience) {
 		problems = append(problems, fmt.Errorf("assertions: %w", p))

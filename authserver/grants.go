@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
@@ -32,13 +33,9 @@ func (s *Server) newGrants(config *fosite.Config) map[string]grant {
 
 // offered returns the grants that this server offers.
 func (s *Server) offered() []policy.Grant {
-	var list []policy.Grant
-	for _, g := range policy.Grants() {
-		if !g.Users || s.config.Users != nil {
-			list = append(list, g)
-		}
-	}
-	return list
+	return slices.DeleteFunc(policy.Grants(), func(g policy.Grant) bool {
+		return g.Users && s.config.Users == nil || len(s.config.Grants) > 0 && !slices.Contains(s.config.Grants, g.Type)
+	})
 }
 
 // newProvider returns fosite with the offered grants. Every field that they read is set here, because fosite's getters fill

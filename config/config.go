@@ -83,11 +83,12 @@ type Durability struct {
 	Timeout  time.Duration `koanf:"timeout"`  // how long that may take
 }
 
-// Tokens has the defaults of clients that set nothing else.
+// Tokens has the defaults of clients that set nothing else, and the grants of the server.
 type Tokens struct {
 	AccessTTL  time.Duration `koanf:"access_ttl"`  // 0: 1 h, 24 h for legacy clients
 	RefreshTTL time.Duration `koanf:"refresh_ttl"` // 0: 30 days
 	Audience   string        `koanf:"audience"`    // of access tokens whose request names none; empty: the issuer
+	Grants     []string      `koanf:"grants"`      // that the token endpoint offers; empty: all
 }
 
 // Assertions says which JWTs of clients are accepted, for private_key_jwt and for the JWT bearer grant (RFC 7523).

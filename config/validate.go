@@ -39,6 +39,7 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	v.durability(c.Durability)
 	v.check("tokens.access_ttl", c.Tokens.AccessTTL >= 0, "is negative")
 	v.check("tokens.refresh_ttl", c.Tokens.RefreshTTL >= 0, "is negative")
+	v.include("tokens.", policy.OfferedProblems(c.Tokens.Grants, !c.Compat.Disabled))
 	v.check("assertions.max_ttl", c.Assertions.MaxTTL != 0, "must be positive")
 	v.include("assertions.", policy.AssertionProblems(c.Assertions.MaxTTL, c.Assertions.Audience))
 	v.include("keys.", policy.RSABitsProblems(c.Keys.Bits))

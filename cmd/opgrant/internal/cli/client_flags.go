@@ -34,6 +34,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.DurationVar(&f.refreshTTL, "refresh-ttl", 0, "TTL of its refresh tokens (default: the server's)")
 	flags.DurationVar(&f.session, "max-session-ttl", 0, "end a session this long after its login (default: never)")
 	flags.StringVar(&f.refresh, "refresh", "", "strict: a refresh token is valid once; grace: and gets the same answer again for a short time (default); fapi2, static: it is valid until it expires (fapi2: confidential clients)")
+	_ = cmd.RegisterFlagCompletionFunc("refresh", cobra.FixedCompletions(policy.RefreshPolicies(), cobra.ShellCompDirectiveNoFileComp))
 	flags.DurationVar(&f.grace, "grace", 0, "with the refresh policy grace: how long a rotated refresh token gets the same answer again, up to 60s (default 10s)")
 	flags.IntVar(&f.sessions, "sessions-per-user", 0, "end the oldest session when a login exceeds this number (default: any number)")
 	flags.BoolVar(&f.introspect, "introspect", false, "allow it to introspect tokens of other clients")

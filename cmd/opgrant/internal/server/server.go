@@ -56,6 +56,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		AccessTTL:  cfg.Tokens.AccessTTL,
 		RefreshTTL: cfg.Tokens.RefreshTTL,
 		Audience:   cfg.Tokens.Audience,
+		Grants:     cfg.Tokens.Grants,
 		Assertions: authserver.Assertions{MaxTTL: cfg.Assertions.MaxTTL, Audience: cfg.Assertions.Audience},
 		Throttle:   throttleLimits(cfg.Throttle),
 		Operations: compat.Config{

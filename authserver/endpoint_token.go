@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/ory/fosite"
 
@@ -40,12 +39,11 @@ func (s *Server) checkTokenForm(form url.Values) error {
 	if grantType == "" {
 		return invalidRequest("The parameter grant_type is missing.")
 	}
-	offered := s.offered()
-	i := slices.IndexFunc(offered, func(g policy.Grant) bool { return g.Type == grantType })
-	if i < 0 {
+	known, ok := policy.FindGrant(grantType)
+	if !ok || !s.offers(known) {
 		return &oauthError{Status: 400, Code: "unsupported_grant_type", Description: "The server does not support this grant type."}
 	}
-	for _, name := range offered[i].Required {
+	for _, name := range known.Required {
 		if form.Get(name) == "" {
 			return invalidRequest("The parameter " + name + " is missing.")
 		}

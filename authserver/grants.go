@@ -33,9 +33,12 @@ func (s *Server) newGrants(config *fosite.Config) map[string]grant {
 
 // offered returns the grants that this server offers.
 func (s *Server) offered() []policy.Grant {
-	return slices.DeleteFunc(policy.Grants(), func(g policy.Grant) bool {
-		return g.Users && s.config.Users == nil || len(s.config.Grants) > 0 && !slices.Contains(s.config.Grants, g.Type)
-	})
+	return slices.DeleteFunc(policy.Grants(), func(g policy.Grant) bool { return !s.offers(g) })
+}
+
+// offers tells whether this server offers a grant.
+func (s *Server) offers(g policy.Grant) bool {
+	return (!g.Users || s.config.Users != nil) && (len(s.config.Grants) == 0 || slices.Contains(s.config.Grants, g.Type))
 }
 
 // newProvider returns fosite with the offered grants. Every field that they read is set here, because fosite's getters fill

@@ -38,6 +38,14 @@ type Config struct {
 	// Audience is the audience of access tokens whose request names none (RFC 9068 section 3). Default: the issuer.
 	Audience string
 
+	// Grants are the grant types that the token endpoint offers. Default: all. The operations API needs password and
+	// refresh_token.
+	Grants []string
+
+	// Assertions says which JWTs of clients are accepted (RFC 7523). Default: those that expire within an hour, for the
+	// issuer or the token endpoint.
+	Assertions authserver.Assertions
+
 	// Throttle limits failed logins, on both APIs together. Default: 10 per user and 100 per address in five minutes. A
 	// negative number of failures turns a limit off.
 	Throttle throttle.Limits

@@ -2,11 +2,13 @@ package opgrant
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/opgrant/opgrant/storage/usage"
@@ -34,6 +36,9 @@ func New(config Config) (*Server, error) {
 	if config.Redis == nil {
 		return nil, errors.New("opgrant: no Redis client")
 	}
+	if err := policy.OfferedProblems(config.Grants, !config.DisableOperations).Err(); err != nil {
+		return nil, fmt.Errorf("opgrant: %w", err)
+	}
 	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
 	var err error
 	if s.Store, err = storage.New(config.Redis, s.config.Storage); err != nil {
@@ -55,6 +60,8 @@ func New(config Config) (*Server, error) {
 		AccessTTL:     config.AccessTTL,
 		RefreshTTL:    config.RefreshTTL,
 		Audience:      config.Audience,
+		Grants:        config.Grants,
+		Assertions:    config.Assertions,
 		OnTokenIssued: s.tokenIssued,
 		Log:           s.config.Log,
 	}

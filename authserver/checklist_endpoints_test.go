@@ -75,7 +75,7 @@ func revocationTakesTheSession(t *testing.T) {
 		for _, client := range []string{"web", "old"} {
 			login, bystander := ts.login(client), ts.login(client)
 			second := ts.refresh(client, login.text("refresh_token"))
-			if r := ts.post("/oauth2/revoke", "other", "token", second.text("access_token")); r.status != 200 || !ts.active(second.text("access_token")) {
+			if r := ts.post("/oauth2/revoke", "other", "token", second.text("access_token")); r.status != 400 || !ts.active(second.text("access_token")) {
 				t.Errorf("%s: another client revokes: %d", client, r.status)
 			}
 			ts.post("/oauth2/revoke", client, "token", second.text("access_token"))

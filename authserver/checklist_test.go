@@ -91,7 +91,7 @@ var checklist = [61]item{
 	58: {what: "no secret in logs and errors", source: "ASVS 16.2.5", test: logsHoldNoSecret, proof: "storage.TestPasswordsStayOutOfErrorsAndRedis"},
 	59: {what: "a name cannot forge a log line", source: "ASVS 16.4.1", test: logsCannotBeForged},
 	60: {
-		what: "loopback or TLS, administration elsewhere", source: "RFC 6749 1.6, 10.9", proof: "cmd/opgrant/internal/server.TestAdminListenerHasMetricsAndProfiles config.TestExampleShowsTheDefaults",
+		what: "loopback or TLS, administration elsewhere", source: "RFC 6749 1.6, 10.9", proof: "cmd/opgrant/internal/server.TestAdminListenerKnowsItsNames config.TestExampleShowsTheDefaults",
 		exception: "Plain HTTP is what the server speaks. Put a proxy that ends TLS in front of it",
 	},
 }

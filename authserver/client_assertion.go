@@ -2,11 +2,13 @@ package authserver
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
@@ -18,9 +20,6 @@ import (
 
 // assertionType is the client_assertion_type of private_key_jwt (RFC 7523 section 2.2).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-// maxAssertionTTL bounds how far ahead an assertion may expire, and so for how long its ID is stored.
-const maxAssertionTTL = time.Hour
 
 // authenticateByAssertion is private_key_jwt (RFC 7523 sections 2.2 and 3): a JWT for this server that the client signed
 // with a registered key and that is valid once.
@@ -43,7 +42,7 @@ func (s *Server) authenticateByAssertion(ctx context.Context, c credentials) (fo
 	if err != nil {
 		return nil, invalidClient(err)
 	}
-	if err := s.useOnce(ctx, client.GetID(), claims); err != nil {
+	if err := s.useOnce(ctx, client.GetID(), c.assertion, claims); err != nil {
 		return nil, err
 	}
 	return client, nil
@@ -82,22 +81,33 @@ func (s *Server) verifyAssertion(client Client, assertion string) (*jwt.Register
 	}
 	var claims jwt.RegisteredClaims
 	parser := jwt.NewParser(
-		jwt.WithValidMethods(policy.Algorithms()), jwt.WithStrictDecoding(),
+		jwt.WithValidMethods(policy.AssertionAlgorithms()), jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(clockSkew), jwt.WithTimeFunc(s.config.Now))
 	_, err := parser.ParseWithClaims(assertion, &claims, func(t *jwt.Token) (any, error) { return assertionKeys(set, t) })
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(claims.Audience, s.config.Issuer) && !slices.Contains(claims.Audience, s.config.Issuer+pathToken) {
+	if !s.acceptsAudience(claims.Audience) {
 		return nil, errors.New("the assertion is for another audience")
 	}
-	if claims.ExpiresAt.After(s.config.Now().Add(maxAssertionTTL)) {
+	// RFC 7523 section 3, items 4 and 6: the server may refuse an assertion that expires too far ahead or is too old. The
+	// client's clock may be ahead or behind by the leeway.
+	bound := s.config.Assertions.MaxTTL + clockSkew
+	if claims.ExpiresAt.After(s.config.Now().Add(bound)) {
 		return nil, errors.New("the assertion expires too far ahead")
 	}
-	if claims.ID == "" {
-		return nil, errors.New("the assertion has no jti")
+	if claims.IssuedAt != nil && claims.IssuedAt.Before(s.config.Now().Add(-bound)) {
+		return nil, errors.New("the assertion was issued too long ago")
 	}
 	return &claims, nil
+}
+
+// acceptsAudience tells whether an assertion is for this server (RFC 7523 section 3, item 3).
+func (s *Server) acceptsAudience(audience jwt.ClaimStrings) bool {
+	if s.config.Assertions.Audience == policy.AudienceIssuer {
+		return len(audience) == 1 && audience[0] == s.config.Issuer
+	}
+	return slices.Contains(audience, s.config.Issuer) || slices.Contains(audience, s.config.Issuer+pathToken)
 }
 
 // assertionKeys returns the keys of the client that may have signed the assertion. The key says which algorithm it is for,
@@ -109,8 +119,7 @@ func assertionKeys(set jose.JSONWebKeySet, t *jwt.Token) (jwt.VerificationKeySet
 	}
 	kid, _ := t.Header["kid"].(string)
 	for _, k := range set.Keys {
-		algorithm, err := keys.AlgorithmOf(k.Key)
-		if err == nil && k.IsPublic() && algorithm == t.Method.Alg() && (kid == "" || kid == k.KeyID) {
+		if k.IsPublic() && keyIsFor(k, t.Method.Alg()) && (kid == "" || kid == k.KeyID) {
 			candidates.Keys = append(candidates.Keys, k.Key)
 		}
 	}
@@ -120,12 +129,33 @@ func assertionKeys(set jose.JSONWebKeySet, t *jwt.Token) (jwt.VerificationKeySet
 	return candidates, nil
 }
 
+// keyIsFor tells whether a key is for the algorithm. An RSA key that names none is for both of its algorithms.
+func keyIsFor(k jose.JSONWebKey, algorithm string) bool {
+	own, err := keys.AlgorithmOf(k.Key)
+	if err != nil || k.Algorithm != "" && k.Algorithm != algorithm {
+		return false
+	}
+	return own == algorithm || own == policy.RS256 && algorithm == policy.PS256
+}
+
 // useOnce marks an assertion as used and refuses one that was used before. IDs are stored per client, because two clients
 // may choose the same one.
-func (s *Server) useOnce(ctx context.Context, client string, claims *jwt.RegisteredClaims) error {
-	err := s.config.Storage.SetClientAssertionJWT(ctx, client+"\x00"+claims.ID, claims.ExpiresAt.Add(clockSkew))
+func (s *Server) useOnce(ctx context.Context, client, assertion string, claims *jwt.RegisteredClaims) error {
+	err := s.config.Storage.SetClientAssertionJWT(ctx, client+"\x00"+assertionID(assertion, claims), claims.ExpiresAt.Add(clockSkew))
 	if errors.Is(err, fosite.ErrJTIKnown) {
 		return invalidClient(err)
 	}
 	return err
+}
+
+// assertionID names an assertion in the store: by its jti, which is optional (RFC 7523 section 3, item 7), or by a hash of
+// what the client signed. The signature is left out, because an ES256 signature has a second valid form that anyone can
+// compute. Header and claims have one spelling: the decoder is strict, and the signature covers their encoded form.
+func assertionID(assertion string, claims *jwt.RegisteredClaims) string {
+	if claims.ID != "" {
+		return claims.ID
+	}
+	signed := assertion[:strings.LastIndexByte(assertion, '.')]
+	sum := sha256.Sum256([]byte(signed))
+	return "sha256:" + base64.RawURLEncoding.EncodeToString(sum[:])
 }

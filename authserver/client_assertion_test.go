@@ -60,13 +60,13 @@ func TestPrivateKeyJWT(t *testing.T) {
 			"for another server":  func(c jwt.MapClaims) { c["aud"] = "https://elsewhere.example.com" },
 			"expired":             func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-2 * time.Minute).Unix() },
 			"without expiry":      func(c jwt.MapClaims) { delete(c, "exp") },
-			"without an ID":       func(c jwt.MapClaims) { delete(c, "jti") },
 			"valid for a year":    func(c jwt.MapClaims) { c["exp"] = time.Now().AddDate(1, 0, 0).Unix() },
 			"about another":       func(c jwt.MapClaims) { c["sub"] = "web" },
 			"in another's name":   func(c jwt.MapClaims) { c["sub"], c["iss"] = "stranger", "stranger" },
 			"of a secret client":  func(c jwt.MapClaims) { c["sub"], c["iss"] = "web", "web" },
 			"of an unknown one":   func(c jwt.MapClaims) { c["sub"], c["iss"] = "nobody", "nobody" },
 			"issued in a century": func(c jwt.MapClaims) { c["iat"] = time.Now().AddDate(100, 0, 0).Unix() },
+			"issued a year ago":   func(c jwt.MapClaims) { c["iat"] = time.Now().AddDate(-1, 0, 0).Unix() },
 		} {
 			ts.want(name, post(sign(change)), 401, "invalid_client")
 		}

@@ -44,6 +44,12 @@ func readCredentials(r *http.Request, form url.Values) (credentials, error) {
 	return credentials{id: id, secret: secret, assertionType: body.assertionType}, nil
 }
 
+// hasCredentials tells whether a request has credentials of its client, good or bad. A client_id alone is not one.
+func hasCredentials(r *http.Request, form url.Values) bool {
+	return r.Header.Get("Authorization") != "" ||
+		form.Has("client_secret") || form.Has("client_assertion") || form.Has("client_assertion_type")
+}
+
 // authenticateClient implements fosite.ClientAuthenticationStrategy. An unknown client and a wrong secret get the same
 // response.
 func (s *Server) authenticateClient(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {

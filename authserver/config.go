@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // Config configures a Server. Issuer, Storage and Keys are required. Every other field may be left at its zero value.
@@ -25,6 +26,13 @@ type Config struct {
 
 	// Keys sign and verify tokens.
 	Keys *keys.Set
+
+	// Grants are the grant types that the token endpoint offers and that the metadata lists. A request for any other is
+	// answered unsupported_grant_type, whatever its client may use. Default: all, the password grant with Users only.
+	Grants []string
+
+	// Assertions says which JWTs of clients are accepted (RFC 7523).
+	Assertions Assertions
 
 	// Throttle limits failed logins. Nil: failed logins are not limited.
 	Throttle Throttle
@@ -51,6 +59,15 @@ type Config struct {
 	Now func() time.Time
 }
 
+// Assertions says which JWTs of clients are accepted, for private_key_jwt and for the JWT bearer grant (RFC 7523 section 3).
+type Assertions struct {
+	// MaxTTL is how far ahead an assertion may expire, and how old it may be, up to policy.MaxAssertionTTL. Clocks may be a
+	// minute apart besides. Each accepted assertion is remembered for so long. Default: policy.DefaultAssertionTTL.
+	MaxTTL time.Duration
+	// Audience is policy.AudienceEither (also when empty) or policy.AudienceIssuer.
+	Audience string
+}
+
 // TokenIssued describes a successful token response.
 type TokenIssued struct {
 	Client, Subject, UserAgent string
@@ -66,6 +83,9 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Audience == "" {
 		c.Audience = c.Issuer
+	}
+	if c.Assertions.MaxTTL == 0 {
+		c.Assertions.MaxTTL = policy.DefaultAssertionTTL
 	}
 	if c.ClientAddress == nil {
 		c.ClientAddress = remoteAddress
@@ -92,6 +112,12 @@ func (c Config) validate() error {
 	}
 	if c.AccessTTL < 0 || c.RefreshTTL < 0 {
 		problems = append(problems, errors.New("AccessTTL and RefreshTTL cannot be negative"))
+	}
+	for _, p := range policy.OfferedProblems(c.Grants, false) {
+		problems = append(problems, p)
+	}
+	for _, p := range policy.AssertionProblems(c.Assertions.MaxTTL, c.Assertions.Audience) {
+		problems = append(problems, fmt.Errorf("assertions: %w", p))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("authserver: %w", err)

@@ -7,7 +7,8 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
-// metadata is the document of RFC 8414 section 2. It names only what the server supports, and no request changes it.
+// metadata is the document of RFC 8414 section 2. It names only what the server offers, and no request changes it. Which
+// clients there are does not change it either: they come and go while the server runs.
 func (s *Server) metadata() ([]byte, error) {
 	var grantTypes []string
 	for _, g := range s.offered() {
@@ -15,7 +16,7 @@ func (s *Server) metadata() ([]byte, error) {
 	}
 	authMethods := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
 	confidential := authMethods[:3]
-	algorithms := policy.Algorithms()
+	algorithms := policy.AssertionAlgorithms()
 	return json.Marshal(map[string]any{
 		"issuer":                                s.config.Issuer,
 		"token_endpoint":                        s.config.Issuer + pathToken,

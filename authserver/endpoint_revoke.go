@@ -50,9 +50,8 @@ func (s *Server) revoke(ctx context.Context, client fosite.Client, token string)
 		return err
 	}
 	if owner != client.GetID() {
-		// RFC 7009 section 2.1 refuses this. An error would tell the client that the token is valid.
 		s.config.Log.WarnContext(ctx, "a client tried to revoke another client's token", "client", client.GetID(), "owner", owner)
-		return nil
+		return refuseRevocation(client)
 	}
 	if t.kind == KindRefresh {
 		return s.config.Storage.RevokeSession(ctx, session)
@@ -75,4 +74,15 @@ func (s *Server) revokeImported(ctx context.Context, client fosite.Client, t *pa
 		return nil
 	}
 	return err
+}
+
+// refuseRevocation is the answer to a client that revokes a token of another one: RFC 7009 section 2.1 says that the request
+// is refused and that the client is told, with the error code that RFC 6749 section 5.2 has for what was issued to another
+// client. The client holds the token, so that it learns little. Anyone can claim to be a public client, so that one learns
+// nothing: its answer is the same as for an unknown token.
+func refuseRevocation(client fosite.Client) error {
+	if client.IsPublic() {
+		return nil
+	}
+	return fosite.ErrInvalidGrant
 }

@@ -34,3 +34,30 @@ func TestARevokedAccessTokenEndsAlone(t *testing.T) {
 		}
 	})
 }
+
+// RFC 7009 section 2.1: revoking a token of another client is refused, and the client is told so. A public client is not:
+// anyone can claim to be one.
+func TestRevokingAnotherClientsTokenIsRefused(t *testing.T) {
+	onRedis(t, func(t *testing.T, ts *testServer) {
+		for _, owner := range []string{"web", "app", "old"} {
+			login := ts.login(owner)
+			access, refresh := login.text("access_token"), login.text("refresh_token")
+			for _, token := range []string{access, refresh} {
+				ts.want(owner+"'s token, by another", ts.post("/oauth2/revoke", "other", "token", token), 400, "invalid_grant")
+				ts.want(owner+"'s token, by a client that introspects", ts.post("/oauth2/revoke", "rs", "token", token), 400, "invalid_grant")
+				ts.want(owner+"'s token, by another without its secret", ts.raw(http.MethodPost, "/oauth2/revoke", "client_id=other&token="+token), 401, "invalid_client")
+				public := ts.post("/oauth2/revoke", "old-one", "token", token)
+				if unknown := ts.post("/oauth2/revoke", "old-one", "token", token+"x"); public.status != 200 || public.raw != unknown.raw {
+					t.Errorf("%s's token, by a public client: %d %s, unlike an unknown one: %s", owner, public.status, public.raw, unknown.raw)
+				}
+			}
+			if !ts.active(access) || ts.refresh(owner, refresh).status != 200 {
+				t.Errorf("%s's session ended", owner)
+			}
+			if r := ts.post("/oauth2/revoke", owner, "token", access); r.status != 200 || ts.active(access) {
+				t.Errorf("%s revokes its own token: %d", owner, r.status)
+			}
+			ts.want("a token that was revoked before, by another", ts.post("/oauth2/revoke", "other", "token", access), 200, "")
+		}
+	})
+}

@@ -40,7 +40,7 @@ func (s *Server) checkTokenForm(form url.Values) error {
 		return invalidRequest("The parameter grant_type is missing.")
 	}
 	known, ok := policy.FindGrant(grantType)
-	if !ok || known.Users && s.config.Users == nil {
+	if !ok || !s.offers(known) {
 		return &oauthError{Status: 400, Code: "unsupported_grant_type", Description: "The server does not support this grant type."}
 	}
 	for _, name := range known.Required {
@@ -71,7 +71,7 @@ func (s *Server) runGrant(r *http.Request, form url.Values) (map[string]any, Tok
 	if err != nil {
 		return nil, TokenIssued{}, err
 	}
-	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent()}
+	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent(), withCredentials: hasCredentials(r, form)}
 	check := s.provider.NewAccessRequest
 	if form.Get("grant_type") == policy.GrantPassword && s.config.Throttle != nil {
 		check = s.throttled(form.Get("username"), session.address)

@@ -78,7 +78,10 @@ func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 // checkHeaders checks that a response has the headers of its status, and no others.
 func checkHeaders(t *testing.T, r reply, status int) {
 	t.Helper()
-	want := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
+	want := http.Header{
+		"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"},
+		"Cache-Control": {"no-store"}, "Pragma": {"no-cache"},
+	}
 	if status == http.StatusUnauthorized {
 		want.Set("WWW-Authenticate", `Basic realm="opgrant", charset="UTF-8"`)
 	}
@@ -126,10 +129,71 @@ func TestRefusalsBeforeTheForm(t *testing.T) {
 				if allow := r.header.Get("Allow"); (row.status == http.StatusMethodNotAllowed) != (allow == "POST") {
 					t.Errorf("Allow: %q", allow)
 				}
-				if r.header.Get("Cache-Control") != "no-store" || r.header.Get("Access-Control-Allow-Origin") != "" {
+				if r.header.Get("X-Content-Type-Options") != "nosniff" || r.header.Get("Cache-Control") != "no-store" || r.header.Get("Access-Control-Allow-Origin") != "" {
 					t.Errorf("headers %v", r.header)
 				}
 			})
+		}
+	}
+}
+
+// RFC 9110 section 5.3: Authorization and Content-Type are not lists, so a second one makes the request ambiguous.
+func TestHeadersComeOnce(t *testing.T) {
+	ts := onFake(t)
+	for _, endpoint := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
+		for name, headers := range map[string]http.Header{
+			"Authorization":                 {"Authorization": {as("web"), basic("web", "wrong")}, "Content-Type": {formType}},
+			"Authorization, twice the same": {"Authorization": {as("web"), as("web")}, "Content-Type": {formType}},
+			"Authorization, empty first":    {"Authorization": {"", as("web")}, "Content-Type": {formType}},
+			"Content-Type":                  {"Authorization": {as("web")}, "Content-Type": {formType, formType}},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, ts.url+endpoint, strings.NewReader(loginBody))
+			check(t, err)
+			req.Header = headers
+			r := ts.do(req)
+			header, _, _ := strings.Cut(name, ",")
+			if r.status != 400 || r.text("error") != "invalid_request" || r.text("error_description") != "The header "+header+" is included more than once." {
+				t.Errorf("%s %s: %d %s", endpoint, name, r.status, r.raw)
+			}
+		}
+	}
+}
+
+// RFC 9110 section 8.3.2: the name of a charset is case-insensitive, and may be quoted (section 5.6.6).
+func TestCharsetsOfTheForm(t *testing.T) {
+	ts := onFake(t)
+	for charset, want := range map[string]int{
+		"utf-8": 200, "UTF-8": 200, "Utf-8": 200, `"uTf-8"`: 200, "US-ASCII": 200, "us-Ascii": 200,
+		"utf8": 400, "iso-8859-1": 400, "utf-16": 400, `""`: 400, "utf-8; charset=utf-16": 400,
+	} {
+		r := ts.raw(http.MethodPost, "/oauth2/token", loginBody, "Authorization", as("web"), "Content-Type", formType+"; Charset="+charset)
+		if r.status != want {
+			t.Errorf("%s: %d %s", charset, r.status, r.raw)
+		}
+	}
+}
+
+// Browsers must not guess the type of any answer (Fetch, section 3.7).
+func TestNoAnswerMayBeSniffed(t *testing.T) {
+	ts := onFake(t)
+	const metadata, jwks = "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"
+	etag := ts.raw(http.MethodGet, jwks, "").header.Get("ETag")
+	for name, r := range map[string]reply{
+		"tokens":             ts.login("web"),
+		"introspection":      ts.post("/oauth2/introspect", "rs", "token", "x"),
+		"revocation":         ts.post("/oauth2/revoke", "web", "token", "x"),
+		"metadata":           ts.raw(http.MethodGet, metadata, ""),
+		"metadata, HEAD":     ts.raw(http.MethodHead, metadata, ""),
+		"keys":               ts.raw(http.MethodGet, jwks, ""),
+		"keys, not modified": ts.raw(http.MethodGet, jwks, "", "If-None-Match", etag),
+		"invalid request":    ts.post("/oauth2/token", "web"),
+		"invalid client":     ts.raw(http.MethodPost, "/oauth2/revoke", "token=x", "Authorization", basic("web", "wrong")),
+		"wrong method":       ts.raw(http.MethodGet, "/oauth2/token", ""),
+		"wrong method, keys": ts.raw(http.MethodPost, jwks, "x=1"),
+		"not found":          ts.raw(http.MethodGet, "/oauth2/authorize", ""),
+	} {
+		if got := r.header.Values("X-Content-Type-Options"); len(got) != 1 || got[0] != "nosniff" {
+			t.Errorf("%s: %d, X-Content-Type-Options %q", name, r.status, got)
 		}
 	}
 }

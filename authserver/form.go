@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -25,11 +26,18 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, methodNotAllowed("The method must be POST.")
 	}
+	for _, name := range []string{"Authorization", "Content-Type"} {
+		// RFC 9110 section 5.3: a sender must not repeat a field that is not a list. Which one counts would be a guess.
+		if len(r.Header.Values(name)) > 1 {
+			return nil, invalidRequest("The header " + name + " is included more than once.")
+		}
+	}
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) != 1 {
+	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, invalidRequest("The body must be application/x-www-form-urlencoded.")
 	}
-	if charset, ok := parameters["charset"]; ok && !slices.Contains([]string{"utf-8", "UTF-8", "us-ascii"}, charset) {
+	// RFC 9110 section 8.3.2: the name of a charset is case-insensitive.
+	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
 		return nil, invalidRequest("The body must be UTF-8.")
 	}
 	if r.URL.RawQuery != "" {

@@ -18,22 +18,24 @@ type jwtBearerGrant struct{ server *Server }
 
 // check implements RFC 7523 sections 2.1 and 3.
 func (g jwtBearerGrant) check(ctx context.Context, req fosite.AccessRequester) error {
-	client, claims, err := g.authenticate(ctx, req)
+	assertion := req.GetRequestForm().Get("assertion")
+	client, claims, err := g.authenticate(ctx, req, assertion)
 	if err != nil {
 		return err
 	}
 	if err := checkScopeAndAudience(client, req); err != nil {
 		return err
 	}
-	if err := g.server.useOnce(ctx, client.GetID(), claims); err != nil {
+	if err := g.server.useOnce(ctx, client.GetID(), assertion, claims); err != nil {
 		return assertionRefused(err)
 	}
 	return g.server.newSession(ctx, req)
 }
 
-// authenticate verifies the assertion and makes its issuer the client of the request.
-func (g jwtBearerGrant) authenticate(ctx context.Context, req fosite.AccessRequester) (Client, *jwt.RegisteredClaims, error) {
-	assertion := req.GetRequestForm().Get("assertion")
+// authenticate verifies the assertion and makes its issuer the client of the request. A client that authenticates besides
+// must be the same one: RFC 7521 section 4.1 wants both credentials validated. fosite has refused wrong ones before, see
+// grantHandler.CanSkipClientAuth.
+func (g jwtBearerGrant) authenticate(ctx context.Context, req fosite.AccessRequester, assertion string) (Client, *jwt.RegisteredClaims, error) {
 	id, err := assertionIssuer(assertion)
 	switch {
 	case errors.Is(err, errAssertionMalformed):
@@ -45,7 +47,8 @@ func (g jwtBearerGrant) authenticate(ctx context.Context, req fosite.AccessReque
 	if !ok {
 		return nil, nil, fmt.Errorf("authserver: a request of type %T", req)
 	}
-	if named := access.GetRequestForm().Get("client_id"); named != "" && named != id {
+	named := access.GetRequestForm().Get("client_id")
+	if authenticated := req.GetClient().GetID(); named != "" && named != id || authenticated != "" && authenticated != id {
 		return nil, nil, invalidGrant("The assertion is another client's.")
 	}
 	client, err := g.server.client(ctx, id)

@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
@@ -32,13 +33,12 @@ func (s *Server) newGrants(config *fosite.Config) map[string]grant {
 
 // offered returns the grants that this server offers.
 func (s *Server) offered() []policy.Grant {
-	var list []policy.Grant
-	for _, g := range policy.Grants() {
-		if !g.Users || s.config.Users != nil {
-			list = append(list, g)
-		}
-	}
-	return list
+	return slices.DeleteFunc(policy.Grants(), func(g policy.Grant) bool { return !s.offers(g) })
+}
+
+// offers tells whether this server offers a grant.
+func (s *Server) offers(g policy.Grant) bool {
+	return (!g.Users || s.config.Users != nil) && (len(s.config.Grants) == 0 || slices.Contains(s.config.Grants, g.Type))
 }
 
 // newProvider returns fosite with the offered grants. Every field that they read is set here, because fosite's getters fill
@@ -74,9 +74,11 @@ type grantHandler struct {
 
 var _ fosite.TokenEndpointHandler = (*grantHandler)(nil)
 
-// CanSkipClientAuth implements fosite.TokenEndpointHandler.
-func (h *grantHandler) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool {
-	return h.policy.AuthenticatesClient
+// CanSkipClientAuth implements fosite.TokenEndpointHandler. Credentials that come with the request are never skipped (RFC
+// 7521 section 4.1).
+func (h *grantHandler) CanSkipClientAuth(_ context.Context, req fosite.AccessRequester) bool {
+	session, err := sessionFrom(req)
+	return h.policy.AuthenticatesClient && err == nil && !session.withCredentials
 }
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.

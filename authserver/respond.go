@@ -55,6 +55,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("Content-Length", strconv.Itoa(len(raw)))
@@ -68,6 +69,7 @@ const documentMaxAge = 300
 // writeDocument writes a public document. Every origin may read it, because it has no secrets and needs no credentials.
 func writeDocument(w http.ResponseWriter, r *http.Request, body []byte, contentType, etag string) {
 	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(documentMaxAge))
 	h.Set("Access-Control-Allow-Origin", "*")
 	if etag != "" {

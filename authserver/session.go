@@ -45,6 +45,7 @@ type Session struct {
 	subjectSignature   string         // of an access token that the session is made from
 	exchangedFor       string         // issued_token_type of the response
 	address, userAgent string
+	withCredentials    bool // the token request has credentials of its client
 }
 
 // limit is the most that a session may have which is made from a token.

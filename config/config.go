@@ -26,6 +26,7 @@ type Config struct {
 	Redis      Redis      `koanf:"redis"`
 	Durability Durability `koanf:"durability"`
 	Tokens     Tokens     `koanf:"tokens"`
+	Assertions Assertions `koanf:"assertions"`
 	Keys       Keys       `koanf:"keys"`
 	Passwords  Passwords  `koanf:"passwords"`
 	Throttle   Throttle   `koanf:"throttle"`
@@ -96,11 +97,18 @@ type Durability struct {
 	Timeout  time.Duration `koanf:"timeout"`  // how long that may take
 }
 
-// Tokens has the defaults of clients that set nothing else.
+// Tokens has the defaults of clients that set nothing else, and the grants of the server.
 type Tokens struct {
 	AccessTTL  time.Duration `koanf:"access_ttl"`  // 0: 1 h, 24 h for legacy clients
 	RefreshTTL time.Duration `koanf:"refresh_ttl"` // 0: 30 days
 	Audience   string        `koanf:"audience"`    // of access tokens whose request names none; empty: the issuer
+	Grants     []string      `koanf:"grants"`      // that the token endpoint offers; empty: all
+}
+
+// Assertions says which JWTs of clients are accepted, for private_key_jwt and for the JWT bearer grant (RFC 7523).
+type Assertions struct {
+	MaxTTL   time.Duration `koanf:"max_ttl"`  // how far ahead they may expire, and how old they may be; up to 24h
+	Audience string        `koanf:"audience"` // either: the issuer or the token endpoint; issuer: the issuer alone
 }
 
 // Keys describes the signing keys that the server creates.
@@ -167,8 +175,8 @@ type Client struct {
 	AccessTTL       time.Duration  `koanf:"access_ttl"`
 	RefreshTTL      time.Duration  `koanf:"refresh_ttl"`
 	MaxSessionTTL   time.Duration  `koanf:"max_session_ttl"`
-	Refresh         string         `koanf:"refresh"`           // rotate, static
-	Grace           *time.Duration `koanf:"grace"`             // how long a rotated refresh token gets the same answer again; not set: 10s
+	Refresh         string         `koanf:"refresh"`           // strict, grace (or rotate), fapi2, static
+	Grace           *time.Duration `koanf:"grace"`             // with refresh: grace, how long a rotated refresh token gets the same answer again; not set: 10s
 	SessionsPerUser int            `koanf:"sessions_per_user"` // 0: any number
 	Introspect      bool           `koanf:"introspect"`        // may introspect tokens of other clients
 	ExchangeFrom    []string       `koanf:"exchange_from"`     // clients whose tokens it may exchange (RFC 8693)

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+)
 
 // Default returns the configuration of a server for which nothing is set.
 func Default() *Config {
@@ -25,6 +29,7 @@ func Default() *Config {
 			Timeout:     500 * time.Millisecond,
 		},
 		Durability: Durability{Mode: "default", Timeout: 100 * time.Millisecond},
+		Assertions: Assertions{MaxTTL: policy.DefaultAssertionTTL, Audience: policy.AudienceEither},
 		Keys: Keys{
 			Bits:        2048,
 			RotateEvery: 90 * 24 * time.Hour,

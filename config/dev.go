@@ -24,7 +24,7 @@ func Dev() *Config {
 			Profile:    policy.ProfileStandard,
 			Grants:     []string{policy.GrantPassword, policy.GrantRefreshToken, policy.GrantClientCredentials, policy.GrantTokenExchange},
 			Scopes:     []string{"things:read"},
-			Refresh:    policy.RefreshRotate,
+			Refresh:    policy.RefreshGrace,
 			Introspect: true,
 
 			ExchangeFrom: []string{"operations"},

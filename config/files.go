@@ -62,7 +62,8 @@ func (found *secretSources) resolveStruct(raw map[string]any, t reflect.Type, pr
 // note remembers where a value is, if it is a secret: in the file, or where there are no paths in the layer.
 func (found *secretSources) note(t reflect.Type, value any, paths []string) {
 	text, _ := value.(string)
-	secret := t == reflect.TypeFor[Secret]() && text != "" || t == secretsType && value != nil ||
+	list, _ := value.([]any)
+	secret := t == reflect.TypeFor[Secret]() && text != "" || t == secretsType && len(list) > 0 ||
 		t == reflect.TypeFor[RedisURL]() && RedisURL(text).String() != text
 	switch {
 	case !secret:

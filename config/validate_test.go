@@ -3,6 +3,7 @@ package config_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opgrant/opgrant/config"
 )
@@ -20,6 +21,18 @@ func TestValidate(t *testing.T) {
 		"every interface with an issuer":      {func(c *config.Config) { c.Listen, c.Issuer = ":9925", "https://a.example" }, ""},
 		"issuer is not a URL":                 {func(c *config.Config) { c.Issuer = "auth.example" }, "issuer: "},
 		"issuer with a query":                 {func(c *config.Config) { c.Issuer = "https://a.example?x=1" }, "issuer: may have neither"},
+		"plain issuer of another host":        {func(c *config.Config) { c.Issuer = "http://a.example" }, ""},
+		"strict, https issuer":                {func(c *config.Config) { c.Issuer, c.Strict = "https://a.example", true }, ""},
+		"strict, loopback":                    {func(c *config.Config) { c.Issuer, c.Strict = "http://127.0.0.1:9925", true }, ""},
+		"strict, loopback of IPv6":            {func(c *config.Config) { c.Issuer, c.Strict = "http://[::1]:9925", true }, ""},
+		"strict, localhost":                   {func(c *config.Config) { c.Issuer, c.Strict = "http://localhost:9925", true }, ""},
+		"grants that the operations need":     {func(c *config.Config) { c.Tokens.Grants = []string{"client_credentials", "password"} }, "tokens.grants: refresh_token is missing"},
+		"grants without the operations":       {func(c *config.Config) { c.Tokens.Grants, c.Compat.Disabled = []string{"client_credentials"}, true }, ""},
+		"a grant that does not exist":         {func(c *config.Config) { c.Tokens.Grants, c.Compat.Disabled = []string{"implicit"}, true }, "tokens.grants: "},
+		"assertions of no time":               {func(c *config.Config) { c.Assertions.MaxTTL = 0 }, "assertions.max_ttl: "},
+		"assertions of two days":              {func(c *config.Config) { c.Assertions.MaxTTL = 48 * time.Hour }, "assertions.max_ttl: "},
+		"assertions for anyone":               {func(c *config.Config) { c.Assertions.Audience = "any" }, "assertions.audience: "},
+		"assertions for the issuer":           {func(c *config.Config) { c.Assertions.Audience = "issuer" }, ""},
 		"issuer with a slash":                 {func(c *config.Config) { c.Issuer = "https://a.example/" }, "issuer: must not end"},
 		"one port for both listeners":         {func(c *config.Config) { c.AdminListen = c.Listen }, "admin_listen: the same"},
 		"admin host with a port":              {func(c *config.Config) { c.Admin.Hosts = []string{"opgrant:9926"} }, "admin.hosts: "},

@@ -45,10 +45,12 @@ type Client struct {
 	// MaxSessionTTL ends a session this long after its login, however often it is refreshed. Zero: never.
 	MaxSessionTTL Duration `json:"max_session_ttl,omitzero" yaml:"max_session_ttl,omitempty"`
 
-	// Refresh is the policy of its refresh tokens: "rotate" (each can be used once; the default) or "static" (one stays valid
-	// until it expires, and no other is issued).
+	// Refresh is the policy of its refresh tokens: "grace" (each can be used once, and again within Grace; the default),
+	// "strict" (each can be used once), "fapi2" or "static" (one stays valid until it expires, and no other is issued). See
+	// policy.RefreshStrict and the constants beside it.
 	Refresh string `json:"refresh,omitempty" yaml:"refresh,omitempty"`
-	// Grace is how long after a rotation the used refresh token gets the same answer again, 0 to 60 s. Nil: 10 s.
+	// Grace is how long after a rotation the used refresh token gets the same answer again, 0 to 60 s. Nil: 10 s, if the
+	// refresh policy has a grace.
 	Grace *Duration `json:"grace,omitempty" yaml:"grace,omitempty"`
 	// SessionsPerUser bounds the sessions of one user at this client. A login past it ends the refresh token of the session
 	// that expires first. Zero: no limit.
@@ -127,7 +129,7 @@ func (c *Client) Policy() policy.Client {
 		Grants: c.Grants, Scopes: c.Scopes, DefaultScopes: c.Default, Audience: c.Audience,
 		Profile: c.Profile, Algorithm: c.Algorithm,
 		AccessTTL: time.Duration(c.AccessTTL), RefreshTTL: time.Duration(c.RefreshTTL), MaxSessionTTL: time.Duration(c.MaxSessionTTL),
-		Refresh: c.Refresh, Grace: policy.DefaultGrace, SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
+		Refresh: c.Refresh, Grace: policy.DefaultGraceOf(c.Refresh), SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
 		ExchangeFrom: c.ExchangeFrom, Generation: c.Generation,
 	}
 	if c.Default == nil {

@@ -167,14 +167,14 @@ type policyClient interface {
 	Policy() policy.Client
 }
 
-// policyOf returns the policy of a client. Its grace is within bounds even for clients of a third-party registry, which
+// policyOf returns the policy of a client. Its grace is the one in force even for clients of a third-party registry, which
 // nothing has validated.
 func (t *Tokens) policyOf(client fosite.Client) policy.Client {
 	p := policy.Client{Grace: t.grace, SessionsPerUser: t.sessionsPerUser}
 	if c, ok := client.(policyClient); ok {
 		p = c.Policy()
 	}
-	p.Grace = min(max(p.Grace, 0), policy.MaxGrace)
+	p.Grace = p.RotationGrace()
 	return p
 }
 

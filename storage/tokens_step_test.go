@@ -28,6 +28,8 @@ func TestGraceIsBoundedForEveryClient(t *testing.T) {
 		"without a policy, too long": {time.Hour, plain, policy.MaxGrace},
 		"own policy":                 {3 * time.Second, thirdPartyClient{plain, policy.Client{Grace: 5 * time.Second}}, 5 * time.Second},
 		"own policy, too long":       {0, thirdPartyClient{plain, policy.Client{Grace: time.Hour}}, policy.MaxGrace},
+		"own policy, strict":         {0, thirdPartyClient{plain, policy.Client{Refresh: policy.RefreshStrict, Grace: 5 * time.Second}}, 0},
+		"own policy, fapi2":          {0, thirdPartyClient{plain, policy.Client{Refresh: policy.RefreshFAPI2, Grace: 5 * time.Second}}, 0},
 		"own policy, negative":       {0, thirdPartyClient{plain, policy.Client{Grace: -time.Second}}, 0},
 	} {
 		if got := (&Tokens{grace: row.options}).policyOf(row.client).Grace; got != row.want {

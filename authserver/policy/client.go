@@ -32,10 +32,12 @@ type Client struct {
 	// MaxSessionTTL ends a session this long after its login, whatever is refreshed. Zero: never.
 	MaxSessionTTL time.Duration
 
-	// Refresh says what becomes of a refresh token that was used: RefreshRotate (also when empty) or RefreshStatic.
+	// Refresh names what becomes of a refresh token that was used: RefreshGrace (also when empty), RefreshRotate (its older
+	// name), RefreshStrict, RefreshFAPI2 or RefreshStatic.
 	Refresh string
 	// Grace is how long after a rotation the old refresh token gets the same answer again, 0 to MaxGrace. While it is not known
-	// whether the rotation happened, because a reply of Redis was lost, it gets it for 15 minutes.
+	// whether the rotation happened, because a reply of Redis was lost, it gets it for 15 minutes. It must be zero where Refresh
+	// knows no grace. What holds for a session is RotationGrace.
 	Grace time.Duration
 	// SessionsPerUser bounds the sessions of one user at this client. Zero: any number.
 	SessionsPerUser int
@@ -57,38 +59,29 @@ const (
 	ProfileLegacy   = "legacy"   // the JWTs of the operations API
 )
 
-// Values of Client.Refresh.
-const (
-	RefreshRotate = "rotate" // each refresh token is good once
-	RefreshStatic = "static" // a refresh token is good until it expires, and no other is issued
-)
-
-// Values of Client.Algorithm (RFC 7518 section 3.1, RFC 8037).
+// Signing algorithms (RFC 7518 section 3.1, RFC 8037).
 const (
 	RS256 = "RS256"
+	PS256 = "PS256" // for assertions alone
 	ES256 = "ES256"
 	EdDSA = "EdDSA"
 )
 
 const (
-	// DefaultGrace is the grace of a client that sets none.
-	DefaultGrace = 10 * time.Second
-	// MaxGrace is the longest grace. A token that comes back later is not a lost response any more.
-	MaxGrace = time.Minute
 	// MaxSecrets is how many secrets of a client are good at once.
 	MaxSecrets = 2
 	// MinSecret is the shortest client secret that people may choose, in bytes.
 	MinSecret = 8
 )
 
-// Algorithms returns the signing algorithms.
+// Algorithms returns the algorithms by which the server signs tokens.
 func Algorithms() []string { return []string{RS256, ES256, EdDSA} }
+
+// AssertionAlgorithms returns the algorithms by which clients may sign assertions (RFC 7523 section 3).
+func AssertionAlgorithms() []string { return []string{RS256, PS256, ES256, EdDSA} }
 
 // Legacy tells whether tokens have the legacy profile.
 func (c Client) Legacy() bool { return c.Profile == ProfileLegacy }
-
-// Static tells whether a refresh token stays good until it expires.
-func (c Client) Static() bool { return c.Refresh == RefreshStatic }
 
 // SigningAlgorithm returns the algorithm of access tokens.
 func (c Client) SigningAlgorithm() string {

@@ -52,6 +52,19 @@ func FindGrant(grantType string) (Grant, bool) {
 	return grants[i], true
 }
 
+// OfferedProblems reports what is wrong with the list of grant types that a server offers; empty is all of them. The
+// operations API logs in and refreshes by two of the grants. The key is that of the configuration file.
+func OfferedProblems(offered []string, operations bool) Problems {
+	var p Problems
+	for _, grant := range offered {
+		p.oneOf("grants", grant, GrantTypes()...)
+	}
+	for _, needed := range []string{GrantPassword, GrantRefreshToken} {
+		p.check("grants", len(offered) == 0 || !operations || slices.Contains(offered, needed), "%s is missing, which the operations API needs", needed)
+	}
+	return p
+}
+
 // GrantTypes returns the types of all grants.
 func GrantTypes() []string {
 	types := make([]string, len(grants))

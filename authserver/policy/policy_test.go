@@ -16,7 +16,7 @@ func TestProblemsOfAClient(t *testing.T) {
 	}{
 		"valid":                         {func(*policy.Client) {}, ""},
 		"public":                        {func(c *policy.Client) { c.Public, c.Secrets = true, 0 }, ""},
-		"keys instead of a secret":      {func(c *policy.Client) { c.Secrets, c.KeySet = 0, []byte(`{"keys":[]}`) }, ""},
+		"keys instead of a secret":      {func(c *policy.Client) { c.Secrets, c.KeySet = 0, []byte(`{"keys":[`+ecKey+`]}`) }, ""},
 		"two secrets":                   {func(c *policy.Client) { c.Secrets = 2 }, ""},
 		"introspection without a grant": {func(c *policy.Client) { c.Grants, c.Introspect = nil, true }, ""},
 		"no ID":                         {func(c *policy.Client) { c.ID = "" }, "id"},
@@ -38,6 +38,14 @@ func TestProblemsOfAClient(t *testing.T) {
 		"legacy with ES256":        {func(c *policy.Client) { c.Profile, c.Algorithm = policy.ProfileLegacy, policy.ES256 }, "algorithm"},
 		"a negative TTL":           {func(c *policy.Client) { c.AccessTTL = -1 }, "access_ttl"},
 		"an unknown refresh mode":  {func(c *policy.Client) { c.Refresh = "never" }, "refresh"},
+		"strict":                   {func(c *policy.Client) { c.Refresh = policy.RefreshStrict }, ""},
+		"fapi2":                    {func(c *policy.Client) { c.Refresh = policy.RefreshFAPI2 }, ""},
+		"fapi2 for a public one":   {func(c *policy.Client) { c.Refresh, c.Public, c.Secrets = policy.RefreshFAPI2, true, 0 }, "refresh"},
+		"static for a public one":  {func(c *policy.Client) { c.Refresh, c.Public, c.Secrets = policy.RefreshStatic, true, 0 }, ""},
+		"strict with a grace":      {func(c *policy.Client) { c.Refresh, c.Grace = policy.RefreshStrict, time.Second }, "grace"},
+		"fapi2 with a grace":       {func(c *policy.Client) { c.Refresh, c.Grace = policy.RefreshFAPI2, time.Second }, "grace"},
+		"static with a grace":      {func(c *policy.Client) { c.Refresh, c.Grace = policy.RefreshStatic, 2*policy.MaxGrace }, "grace"},
+		"grace by its old name":    {func(c *policy.Client) { c.Refresh, c.Grace = policy.RefreshRotate, time.Second }, ""},
 		"a grace too long":         {func(c *policy.Client) { c.Grace = policy.MaxGrace + time.Second }, "grace"},
 		"a negative session limit": {func(c *policy.Client) { c.SessionsPerUser = -1 }, "sessions_per_user"},
 		"exchange by a public client": {func(c *policy.Client) {

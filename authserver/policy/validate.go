@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -74,9 +73,14 @@ func (c Client) Problems() Problems {
 		p.check(ttl.key, ttl.d >= 0, "is negative")
 	}
 	if c.Refresh != "" {
-		p.oneOf("refresh", c.Refresh, RefreshRotate, RefreshStatic)
+		p.oneOf("refresh", c.Refresh, RefreshPolicies()...)
 	}
-	p.check("grace", c.Grace >= 0 && c.Grace <= MaxGrace, "%s is not between 0s and %s", c.Grace, MaxGrace)
+	p.check("refresh", c.Refresh != RefreshFAPI2 || !c.Public, "fapi2 is for confidential clients: the refresh tokens of public ones rotate (RFC 9700, section 4.14.2)")
+	if c.Grace != 0 && slices.Contains(RefreshPolicies(), c.Refresh) && !HasGrace(c.Refresh) {
+		p.check("grace", false, "is for the refresh policies grace and rotate, not for %s", c.Refresh)
+	} else {
+		p.check("grace", c.Grace >= 0 && c.Grace <= MaxGrace, "%s is not between 0s and %s", c.Grace, MaxGrace)
+	}
 	p.check("sessions_per_user", c.SessionsPerUser >= 0, "is negative")
 	p.check("exchange_from", len(c.ExchangeFrom) == 0 || slices.Contains(c.Grants, GrantTokenExchange), "needs the grant %s", GrantTokenExchange)
 	for _, id := range c.ExchangeFrom {
@@ -90,7 +94,9 @@ func (c Client) checkCredentials(p *Problems) {
 	p.check("secret", c.Public || c.Secrets > 0 || len(c.KeySet) > 0, "a confidential client needs a secret or keys")
 	p.check("secret", !c.Public || c.Secrets == 0, "a public client has no secret")
 	p.check("secret", c.Secrets <= MaxSecrets, "at most %d secrets are good at once", MaxSecrets)
-	p.check("jwks", len(c.KeySet) == 0 || json.Valid(c.KeySet), "is not JSON")
+	if len(c.KeySet) > 0 {
+		p.keySet(c.KeySet)
+	}
 }
 
 // Validate returns all Problems as one error, or nil.

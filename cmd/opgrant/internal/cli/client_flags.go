@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
-	"fmt"
 	"os"
 	"time"
 
@@ -36,8 +34,9 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.DurationVar(&f.access, "access-ttl", 0, "TTL of its access tokens (default: the server's)")
 	flags.DurationVar(&f.refreshTTL, "refresh-ttl", 0, "TTL of its refresh tokens (default: the server's)")
 	flags.DurationVar(&f.session, "max-session-ttl", 0, "end a session this long after its login (default: never)")
-	flags.StringVar(&f.refresh, "refresh", "", "rotate: a refresh token is valid once; static: it is valid until it expires")
-	flags.DurationVar(&f.grace, "grace", 0, "how long a rotated refresh token gets the same answer again, up to 60s (default 10s)")
+	flags.StringVar(&f.refresh, "refresh", "", "strict: a refresh token is valid once; grace: and gets the same answer again for a short time (default); fapi2, static: it is valid until it expires (fapi2: confidential clients)")
+	_ = cmd.RegisterFlagCompletionFunc("refresh", cobra.FixedCompletions(policy.RefreshPolicies(), cobra.ShellCompDirectiveNoFileComp))
+	flags.DurationVar(&f.grace, "grace", 0, "with the refresh policy grace: how long a rotated refresh token gets the same answer again, up to 60s (default 10s)")
 	flags.IntVar(&f.sessions, "sessions-per-user", 0, "end the oldest session when a login exceeds this number (default: any number)")
 	flags.BoolVar(&f.introspect, "introspect", false, "allow it to introspect tokens of other clients")
 	flags.StringSliceVar(&f.from, "exchange-from", nil, "`clients` whose tokens it may exchange for its own (default: nobody's)")
@@ -64,6 +63,9 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 		"introspect":        func() { c.Introspect = f.introspect },
 		"exchange-from":     func() { c.ExchangeFrom = f.from },
 	}
+	if cmd.Flags().Changed("refresh") && !policy.HasGrace(f.refresh) {
+		c.Grace = nil // of the policy before
+	}
 	for name, write := range set {
 		if cmd.Flags().Changed(name) {
 			write()
@@ -75,9 +77,6 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 	raw, err := os.ReadFile(f.jwksFile)
 	if err != nil {
 		return err
-	}
-	if !json.Valid(raw) {
-		return fmt.Errorf("%s: not JSON", f.jwksFile)
 	}
 	c.JWKS = raw
 	return nil

@@ -40,7 +40,7 @@ func clientTable(list []*storage.Client) table {
 			kind = "public"
 		}
 		t.rows = append(t.rows, []string{
-			c.ID, c.Name, kind, orDefault(c.Profile, policy.ProfileStandard), orDefault(c.Refresh, policy.RefreshRotate),
+			c.ID, c.Name, kind, orDefault(c.Profile, policy.ProfileStandard), orDefault(c.Refresh, policy.RefreshGrace),
 			strings.Join(mapStrings(c.Grants, policy.ShortGrant), ","), strconv.Itoa(len(c.Secrets)),
 		})
 		shown = append(shown, withoutSecrets(c))

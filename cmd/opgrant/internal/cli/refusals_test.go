@@ -34,6 +34,10 @@ func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("seven77\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	shortKey, shortKeySet := filepath.Join(t.TempDir(), "jwks.json"), `{"keys":[{"kty":"RSA","e":"AQAB","n":"`+strings.Repeat("_", 170)+`w"}]}`
+	if err := os.WriteFile(shortKey, []byte(shortKeySet), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	grants := []string{policy.GrantPassword}
 	for name, row := range map[string]refusal{
 		"unknown grant": {
@@ -77,6 +81,30 @@ func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
 			file: "clients: [{id: c, grants: [password], refresh: sometimes}]",
 			args: []string{"client", "add", "c", "--public", "--grant", "password", "--refresh", "sometimes"},
 			api:  put(t, storage.Client{Grants: grants, Refresh: "sometimes"}),
+		},
+		"fapi2 for a public client": {
+			key:  "refresh",
+			file: "clients: [{id: c, grants: [password], refresh: fapi2}]",
+			args: []string{"client", "add", "c", "--public", "--grant", "password", "--refresh", "fapi2"},
+			api:  put(t, storage.Client{Grants: grants, Refresh: "fapi2"}),
+		},
+		"strict with a grace": {
+			key:  "grace",
+			file: "clients: [{id: c, grants: [password], refresh: strict, grace: 5s}]",
+			args: []string{"client", "add", "c", "--public", "--grant", "password", "--refresh", "strict", "--grace", "5s"},
+			api:  put(t, storage.Client{Grants: grants, Refresh: "strict", Grace: new(storage.Duration(5 * time.Second))}),
+		},
+		"RSA key of 1024 bits": {
+			key:  "jwks",
+			file: "clients: [{id: c, grants: [password], jwks_file: " + shortKey + "}]",
+			args: []string{"client", "add", "c", "--grant", "password", "--jwks-file", shortKey},
+			api:  put(t, storage.Client{Grants: grants, JWKS: []byte(shortKeySet)}),
+		},
+		"key set that is not JSON": {
+			key:  "jwks",
+			file: "clients: [{id: c, grants: [password], jwks_file: " + secret + "}]",
+			args: []string{"client", "add", "c", "--grant", "password", "--jwks-file", secret},
+			api:  put(t, storage.Client{Grants: grants, JWKS: []byte("seven77")}),
 		},
 		"grace over a minute": {
 			key:  "grace",

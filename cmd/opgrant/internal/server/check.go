@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant"
+	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
 	"github.com/opgrant/opgrant/storage"
@@ -80,6 +81,8 @@ func newAuthorization(cfg *config.Config, rdb redis.UniversalClient, m *metrics,
 		AccessTTL:  cfg.Tokens.AccessTTL,
 		RefreshTTL: cfg.Tokens.RefreshTTL,
 		Audience:   cfg.Tokens.Audience,
+		Grants:     cfg.Tokens.Grants,
+		Assertions: authserver.Assertions{MaxTTL: cfg.Assertions.MaxTTL, Audience: cfg.Assertions.Audience},
 		Throttle:   throttleLimits(cfg.Throttle),
 		Operations: compat.Config{
 			ClientID:    cfg.Compat.Client,

@@ -10,6 +10,9 @@ import (
 	"github.com/opgrant/opgrant/config"
 )
 
+// testKeySet is the key of RFC 7517, appendix A.1.
+const testKeySet = `{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
+
 func TestCheckClient(t *testing.T) {
 	for name, row := range map[string]struct {
 		client config.Client
@@ -17,7 +20,8 @@ func TestCheckClient(t *testing.T) {
 	}{
 		"public":                   {config.Client{ID: "c", Grants: []string{"password"}}, ""},
 		"with a secret":            {config.Client{ID: "c", Grants: []string{"client_credentials"}, Secret: "long enough"}, ""},
-		"with keys":                {config.Client{ID: "c", Grants: []string{"client_credentials"}, JWKS: `{"keys":[]}`}, ""},
+		"with keys":                {config.Client{ID: "c", Grants: []string{"client_credentials"}, JWKS: testKeySet}, ""},
+		"an empty key set":         {config.Client{ID: "c", Grants: []string{"client_credentials"}, JWKS: `{"keys":[]}`}, "jwks: has no keys"},
 		"keys that are not JSON":   {config.Client{ID: "c", Grants: []string{"password"}, JWKS: "PEM"}, "jwks: "},
 		"no grace":                 {config.Client{ID: "c", Grants: []string{"password"}, Grace: new(0 * time.Second)}, ""},
 		"grace over a minute":      {config.Client{ID: "c", Grants: []string{"password"}, Grace: new(61 * time.Second)}, "grace: "},
@@ -45,7 +49,7 @@ func TestCheckClient(t *testing.T) {
 // Every setting of a configured client reaches the store: a new field that the translation forgets fails here.
 func TestEverySettingOfAClientIsTranslated(t *testing.T) {
 	full := config.Client{
-		ID: "id", Name: "name", Secret: "a secret", JWKS: `{"keys":[]}`, Grants: []string{"password"},
+		ID: "id", Name: "name", Secret: "a secret", JWKS: testKeySet, Grants: []string{"password"},
 		Scopes: []string{"a", "b"}, DefaultScopes: []string{"a"}, Audience: []string{"aud"}, Profile: "standard", Algorithm: "ES256",
 		AccessTTL: time.Minute, RefreshTTL: time.Hour, MaxSessionTTL: 2 * time.Hour, Refresh: "rotate", Grace: new(time.Second),
 		SessionsPerUser: 3, Introspect: true, ExchangeFrom: []string{"old"},

@@ -63,7 +63,7 @@ func (h *Handler) decodeRequest(c *call) error {
 	switch {
 	case !hasBody:
 		return frameworkError(noBodyText)
-	case format == binaryFormat && h.upstream != nil:
+	case format == binaryFormat && h.upstream != nil && h.upstream.Authorization == nil:
 		c.binary = true
 		return nil
 	case format == binaryFormat || format == unsupportedFormat:

@@ -58,9 +58,13 @@ func newUpstreamClient(target *url.URL, u Upstream, log *slog.Logger) *upstreamC
 			ForceAttemptHTTP2:      true,
 		}
 	}
+	base := *target
+	if base.Path == "" {
+		base.Path = "/" // paths are joined to it
+	}
 	return &upstreamClient{
 		Upstream: u,
-		url:      target,
+		url:      &base,
 		client: &http.Client{
 			Transport: u.Transport, Timeout: u.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

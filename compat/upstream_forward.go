@@ -57,8 +57,11 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, u *upstreamReq
 			resp.Body = pace.answer(resp.Body)
 			return nil
 		},
-		ErrorHandler: h.writeUpstreamError,
-		ErrorLog:     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			// A body that cannot be read also ends the request's context, and the proxy returns whichever it sees first.
+			h.writeUpstreamError(w, r, errors.Join(body.failure(), err))
+		},
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
 	answer := &upstreamAnswer{w: w, header: http.Header{}, pace: pace, cookies: h.cookiesTravel(r)}
 	proxy.ServeHTTP(answer, out)
@@ -84,7 +87,7 @@ func (h *Handler) upstreamHeader(r *http.Request, u *upstreamRequest) (http.Head
 		header.Set("X-Forwarded-For", client)
 	}
 	switch {
-	case u.login: // proves itself by its body, and gets a session of its own
+	case u.login: // its body has the credentials, and it gets a session of its own
 		if origin := r.Header.Get("Origin"); origin != "" && h.cookiesTravel(r) {
 			header.Set("Origin", origin) // names the cookie
 		}

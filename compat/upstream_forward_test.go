@@ -133,4 +133,3 @@ func TestForwardingStreams(t *testing.T) {
 		more <- struct{}{}
 	}
 }
-

@@ -50,17 +50,19 @@ type pacedBody struct {
 	pace     *pace
 	body     io.ReadCloser
 	streamed bool
-	left     int64 // bytes that may still come
+	limit    int64
 
-	read    int64
-	waited  time.Duration // for the client
-	mu      sync.Mutex    // stop may be called while the body is still being sent
+	read   int64
+	waited time.Duration // for the client
+
+	mu      sync.Mutex // the body may still be sent when the answer is there
 	stopped bool
 	watch   *time.Timer // runs while the upstream takes what was read
+	err     error       // why the body was not read to its end
 }
 
 func (p *pace) body(u *upstreamRequest, limit int64) *pacedBody {
-	b := &pacedBody{pace: p, body: u.body, streamed: u.streamed, left: limit, watch: time.AfterFunc(p.idle, p.tooSlow)}
+	b := &pacedBody{pace: p, body: u.body, streamed: u.streamed, limit: limit, watch: time.AfterFunc(p.idle, p.tooSlow)}
 	b.watch.Stop()
 	if !b.streamed {
 		_ = p.deadlines.SetReadDeadline(time.Time{}) // the body has been read, and the deadline would end the wait for the upstream
@@ -74,28 +76,43 @@ var errClientSlow = &apiError{status: http.StatusRequestTimeout, message: "The r
 // Read reads the next part of the body.
 func (b *pacedBody) Read(p []byte) (int, error) {
 	b.watchUpstream(false)
-	started := time.Now()
-	if b.streamed {
-		_ = b.pace.deadlines.SetReadDeadline(started.Add(min(b.pace.idle, b.pace.idle+transferTime(b.read)-b.waited)))
+	n, err := b.readPart(p)
+	switch {
+	case err == nil:
+		b.watchUpstream(true)
+	case !errors.Is(err, io.EOF):
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
 	}
+	return n, err
+}
+
+func (b *pacedBody) readPart(p []byte) (int, error) {
+	if !b.streamed {
+		return b.body.Read(p)
+	}
+	started := time.Now()
+	_ = b.pace.deadlines.SetReadDeadline(started.Add(min(b.pace.idle, b.pace.idle+transferTime(b.read)-b.waited)))
 	n, err := b.body.Read(p)
 	b.waited += time.Since(started)
 	b.read += int64(n)
-	b.left -= int64(n)
 	switch {
-	case b.streamed && b.left < 0:
+	case b.read > b.limit:
 		return 0, tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, errClientSlow
 	case errors.Is(err, io.EOF):
-		if b.streamed {
-			_ = b.pace.deadlines.SetReadDeadline(time.Time{}) // as in pace.body
-		}
-		return n, err
-	case err == nil:
-		b.watchUpstream(true)
+		_ = b.pace.deadlines.SetReadDeadline(time.Time{}) // as in pace.body
 	}
 	return n, err
+}
+
+// failure is the error of Read, unless the body has been read to its end.
+func (b *pacedBody) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
 }
 
 // watchUpstream starts or stops the clock of the upstream.

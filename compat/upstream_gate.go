@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opgrant/opgrant/compat/internal/binarymap"
 	"github.com/opgrant/opgrant/compat/internal/strictjson"
 )
 
@@ -41,7 +42,11 @@ func (h *Handler) forwardBody(c *call) (any, error) {
 	if err := h.checkServiceAccount(*c.caller, c.op); err != nil {
 		return nil, err
 	}
-	return asResult(c.upstreamRequest(*c.caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body))))
+	request, err := c.upstreamRequest(*c.caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body)))
+	if err != nil {
+		return nil, err // and not a request that is nil, which would be a result
+	}
+	return request, nil
 }
 
 // forwardLargeBody returns the request for a large body, whose caller has to be in the header.
@@ -54,20 +59,49 @@ func (h *Handler) forwardLargeBody(c *call) (any, error) {
 	if h.upstream.Authorization != nil && !caller.SuperUser {
 		return nil, forbidden("A body of this size is restricted to 'super_user' roles")
 	}
-	return asResult(c.streamedRequest(caller, "application/json", c.large))
+	request, err := c.upstreamRequest(caller, c.large, c.r.ContentLength)
+	if err != nil {
+		return nil, err
+	}
+	request.streamed = true
+	return request, nil
 }
 
-// forwardBinaryBody returns the request for a body in a format that only the upstream reads. Its caller has to be in the header.
-// The operation is not known here, so it goes along with the caller's own credentials or not at all: see decodeRequest.
+// forwardBinaryBody returns the request for a body in MessagePack or CBOR, of which only the top level is read. Its caller has to be
+// in the header. Operations that are answered here are answered in JSON only, and those that hold another operation are not read.
 func (h *Handler) forwardBinaryBody(c *call) (any, error) {
 	caller, err := h.findCaller(c)
 	if err != nil {
 		return nil, err
 	}
-	if c.r.ContentLength > h.upstream.MaxBody {
-		return nil, tooLarge()
+	c.user = caller.Name
+	kind := strings.ToLower(c.r.Header["Content-Type"][0])
+	read, contentType := binarymap.CBOR, "application/cbor"
+	if !strings.HasPrefix(kind, contentType) {
+		read, contentType = binarymap.MessagePack, "application/x-msgpack"
 	}
-	return asResult(c.streamedRequest(caller, c.r.Header["Content-Type"][0], c.r.Body))
+	members, err := read(c.body)
+	if err != nil {
+		return nil, unsupportedMediaType(c.r)
+	}
+	operation := ""
+	for _, m := range members {
+		switch {
+		case m.Key == "operation":
+			operation = m.Text
+		case m.Key == nestedOperation, m.Key == "__proto__", slices.Contains(internalMembers, m.Key):
+			return nil, badRequest(strictjson.RefusedKey(m.Key).Error())
+		}
+	}
+	if operation == "" || operation == loginOperation || !h.forwarded(operation) {
+		return nil, unsupportedMediaType(c.r)
+	}
+	request, err := c.upstreamRequest(caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body)))
+	if err != nil {
+		return nil, err
+	}
+	request.contentType = contentType
+	return request, nil
 }
 
 // forwardLogin checks the name and password of login here, and then asks the upstream for a session. The body that it gets is
@@ -153,23 +187,6 @@ func (c *call) upstreamRequest(caller Caller, body io.ReadCloser, length int64) 
 	}, nil
 }
 
-func (c *call) streamedRequest(caller Caller, contentType string, body io.ReadCloser) (*upstreamRequest, error) {
-	request, err := c.upstreamRequest(caller, body, c.r.ContentLength)
-	if err != nil {
-		return nil, err
-	}
-	request.contentType, request.streamed = contentType, true
-	return request, nil
-}
-
-// asResult keeps a nil request from becoming a result that is not nil.
-func asResult(u *upstreamRequest, err error) (any, error) {
-	if err != nil {
-		return nil, err
-	}
-	return u, nil
-}
-
 // ownAuthorization is the Authorization header of the credentials that have proved the caller. There always is one: old servers
 // can be set up to take every request without it, if it comes from the same machine, for one of a super user.
 func (c *call) ownAuthorization() (string, error) {
@@ -194,7 +211,7 @@ func latin1(s string) (raw []byte, ok bool) {
 		if r > 0xff {
 			return nil, false
 		}
-		raw = append(raw, byte(r))
+		raw = append(raw, byte(r)) //nolint:gosec // at most 0xff
 	}
 	return raw, true
 }

@@ -191,8 +191,8 @@ func TestForwardedBodiesAreBounded(t *testing.T) {
 	for name, body := range map[string]io.Reader{
 		"length":     strings.NewReader(`{"operation":"insert","records":"` + strings.Repeat("a", 10<<10) + `"}`),
 		"no length":  io.MultiReader(strings.NewReader(`{"operation":"insert","records":"` + strings.Repeat("a", 10<<10) + `"}`)),
-		"not JSON":   strings.NewReader(strings.Repeat("a", 10<<10)),
-		"not length": io.MultiReader(strings.NewReader(strings.Repeat("a", 10<<10))),
+		"not JSON":   strings.NewReader(strings.Repeat("a", 2<<10)),
+		"not length": io.MultiReader(strings.NewReader(strings.Repeat("a", 2<<10))),
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/", body)
 		r.Header.Set("Content-Type", "application/json")

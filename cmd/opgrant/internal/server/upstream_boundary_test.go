@@ -114,6 +114,13 @@ var withOwnCredentials = []hostileRequest{
 	{name: "JSON as text", raw: rawPost(anyOperation, "Authorization: {ALICE}", "Content-Type: text/plain"), status: "400"},
 	{name: "CSV", raw: rawPost("operation\nsql", "Authorization: {ALICE}", "Content-Type: text/csv"), status: "415"},
 	{name: "multipart", raw: rawPost("--x\r\n", "Authorization: {ALICE}", "Content-Type: multipart/form-data; boundary=x"), status: "415"},
+	{name: "login in msgpack", raw: rawPost("\x83\xa9operation\xa5login\xa8username\xa9HDB_ADMIN\xa8password\xa8password", "Authorization: {ALICE}", "Content-Type: application/x-msgpack"), status: "415"},
+	{name: "password of another in msgpack", raw: rawPost("\x83\xa9operation\xbccreate_authentication_tokens\xa8username\xa9HDB_ADMIN\xa8password\xa5guess", "Authorization: {ALICE}", "Content-Type: application/x-msgpack"), status: "415"},
+	{name: "operation twice in CBOR", raw: rawPost("\xa2\x69operation\x63sql\x69operation\x65login", "Authorization: {ALICE}", "Content-Type: application/cbor"), status: "415"},
+	{name: "caller in CBOR", raw: rawPost("\xa2\x69operation\x63sql\x68hdb_user\xa0", "Authorization: {ALICE}", "Content-Type: application/cbor"), status: "400"},
+	{name: "nested operation in CBOR", raw: rawPost("\xa2\x69operation\x6cexport_local\x70search_operation\xa0", "Authorization: {ALICE}", "Content-Type: application/cbor"), status: "400"},
+	{name: "JSON as msgpack", raw: rawPost(anyOperation, "Authorization: {ALICE}", "Content-Type: application/x-msgpack"), status: "415"},
+	{name: "large msgpack", raw: rawPost(packed+strings.Repeat("a", 1<<20), "Authorization: {ALICE}", "Content-Type: application/x-msgpack"), status: "413"},
 	{name: "compressed", raw: rawPost(gzipped(anyOperation), "Authorization: {ALICE}", "Content-Encoding: gzip"), status: "400"},
 
 	// Requests within requests, and other things that HTTP forbids.

@@ -31,8 +31,12 @@ func TestADroppedUserIsNotImportedAgain(t *testing.T) {
 	if status, members := operate(t, site, admin, `{"operation":"drop_user","username":"olga"}`); status != 200 {
 		t.Fatalf("drop: %d %v", status, members)
 	}
+	before := asked.Load()
 	if status, members := operate(t, site, "", create); status != 401 {
 		t.Errorf("after the drop: %d %v", status, members)
+	}
+	if n := asked.Load(); n != before {
+		t.Errorf("the old server was asked %d times about a dropped user", n-before)
 	}
 }
 

@@ -22,7 +22,7 @@ func startForwarding(t *testing.T, u *fakeUpstream, change func(*compat.Upstream
 		change(c.Upstream)
 	})
 	s := httptest.NewUnstartedServer(h)
-	s.Config.ReadTimeout, s.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
+	s.Config.ReadTimeout, s.Config.WriteTimeout = time.Second, time.Second
 	s.Start()
 	t.Cleanup(s.Close)
 	return s
@@ -57,7 +57,7 @@ func finalStatus(t *testing.T, conn net.Conn) int {
 func TestForwardedBodiesHaveToMove(t *testing.T) {
 	for name, every := range map[string]time.Duration{"stops": 0, "sends letter by letter": 20 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
-			s := startForwarding(t, &fakeUpstream{}, func(u *compat.Upstream) { u.IdleTimeout = 200 * time.Millisecond })
+			s := startForwarding(t, &fakeUpstream{}, func(u *compat.Upstream) { u.IdleTimeout = time.Second })
 			conn := startBody(t, s, 10<<20)
 			if every > 0 {
 				stop := make(chan struct{})
@@ -85,7 +85,7 @@ func TestForwardedBodiesHaveToMove(t *testing.T) {
 func TestForwardingOutlivesTheDeadlinesOfTheServer(t *testing.T) {
 	s := startForwarding(t, &fakeUpstream{reply: func(w http.ResponseWriter, _ *http.Request, _ string) bool {
 		for range 10 {
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(120 * time.Millisecond)
 			_, _ = io.WriteString(w, "a row\n")
 			_ = http.NewResponseController(w).Flush()
 		}
@@ -94,7 +94,7 @@ func TestForwardingOutlivesTheDeadlinesOfTheServer(t *testing.T) {
 	rest := strings.Repeat("a", 100<<10)
 	conn := startBody(t, s, len(`{"operation":"insert","records":["`)+100+10*len(rest)+len(`"]}`))
 	for range 10 {
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(120 * time.Millisecond)
 		_, _ = io.WriteString(conn, rest)
 	}
 	_, _ = io.WriteString(conn, `"]}`)
@@ -120,14 +120,14 @@ func TestForwardedRequestsEnd(t *testing.T) {
 			func(u *compat.Upstream) { u.MaxTime = 200 * time.Millisecond },
 			neverAnswer, http.StatusGatewayTimeout,
 		},
-		"half an answer": {func(u *compat.Upstream) { u.IdleTimeout = 200 * time.Millisecond }, func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		"half an answer": {func(u *compat.Upstream) { u.IdleTimeout = time.Second }, func(w http.ResponseWriter, r *http.Request, _ string) bool {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "half")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 			return true
 		}, 0},
-		"an answer without end": {func(u *compat.Upstream) { u.MaxTime = 200 * time.Millisecond }, func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		"an answer without end": {func(u *compat.Upstream) { u.MaxTime = 2 * time.Second }, func(w http.ResponseWriter, r *http.Request, _ string) bool {
 			for r.Context().Err() == nil {
 				_, _ = io.WriteString(w, "a row\n")
 				_ = http.NewResponseController(w).Flush()
@@ -165,7 +165,7 @@ func TestUpstreamThatDoesNotTakeABody(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = deaf.Close() })
 	s := startForwarding(t, &fakeUpstream{}, func(u *compat.Upstream) {
-		u.URL, u.IdleTimeout = "http://"+deaf.Addr().String(), 500*time.Millisecond
+		u.URL, u.IdleTimeout = "http://"+deaf.Addr().String(), 2*time.Second
 	})
 	conn := startBody(t, s, 60<<20)
 	go func() { _, _ = io.Copy(conn, io.LimitReader(letters{}, 59<<20)) }()

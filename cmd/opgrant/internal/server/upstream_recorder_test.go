@@ -160,7 +160,7 @@ func startBoundary(t *testing.T, change func(*config.Config)) *boundary {
 	alice, refresh := create("alice", "")
 	ended, _ := create("erin", "")
 	expired, _ := create("alice", `,"expires_in":"1ms"`)
-	role, _ := create("alice", `,"role":"super_user"`)
+	role, _ := create("alice", `,"role":"staff"`)
 	b.operate(t, admin, `{"operation":"alter_user","username":"erin","password":"another"}`)
 	b.operate(t, admin, `{"operation":"alter_user","username":"carol","password":"another"}`)
 	b.operate(t, admin, `{"operation":"alter_user","username":"dora","active":false}`)

@@ -67,13 +67,17 @@ func TestForwarding(t *testing.T) {
 
 func TestForwardingWithOtherCredentials(t *testing.T) {
 	u := &fakeUpstream{}
-	_, h := withUpstream(t, u, func(c *compat.Config) {
+	d, h := withUpstream(t, u, func(c *compat.Config) {
 		c.Upstream.Authorization = func(_ context.Context, by compat.Caller) (string, error) { return "Basic for-" + by.Name, nil }
 	})
 	if w := send(h, adminBasic, `{"operation":"describe_all"}`); w.Code != 200 {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
-	if diff := cmp.Diff([]string{"describe_all Basic for-HDB_ADMIN"}, u.requests()); diff != "" {
+	_ = d.AddUser(t.Context(), compat.User{Name: "€", Role: "super_user", Active: true}, "euro")
+	if w := send(h, "", `{"operation":"sql","username":"€","password":"euro"}`); w.Code != 400 || !strings.Contains(w.Body.String(), "'sql' not found") {
+		t.Errorf("a caller in the body whose name has no Basic credentials: %d %s", w.Code, w.Body)
+	}
+	if diff := cmp.Diff([]string{"describe_all Basic for-HDB_ADMIN", "sql Basic for-€"}, u.requests()); diff != "" {
 		t.Error(diff)
 	}
 }

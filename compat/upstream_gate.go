@@ -25,7 +25,7 @@ const nestedOperation = "search_operation"
 // upstreamRequest is the result of an operation that the upstream answers.
 type upstreamRequest struct {
 	caller        Caller
-	authorization string // by which the caller has proved here who it is; empty for login
+	authorization string // by which the caller has proved here who it is; empty for login, and with Upstream.Authorization
 	login         bool
 	method, path  string
 	contentType   string
@@ -42,7 +42,7 @@ func (h *Handler) forwardBody(c *call) (any, error) {
 	if err := h.checkServiceAccount(*c.caller, c.op); err != nil {
 		return nil, err
 	}
-	request, err := c.upstreamRequest(*c.caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body)))
+	request, err := h.upstreamRequest(c, *c.caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body)))
 	if err != nil {
 		return nil, err // and not a request that is nil, which would be a result
 	}
@@ -59,7 +59,7 @@ func (h *Handler) forwardLargeBody(c *call) (any, error) {
 	if h.upstream.Authorization != nil && !caller.SuperUser {
 		return nil, forbidden("A body of this size is restricted to 'super_user' roles")
 	}
-	request, err := c.upstreamRequest(caller, c.large, c.r.ContentLength)
+	request, err := h.upstreamRequest(c, caller, c.large, c.r.ContentLength)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (h *Handler) forwardBinaryBody(c *call) (any, error) {
 	if operation == "" || operation == loginOperation || !h.forwarded(operation) {
 		return nil, unsupportedMediaType(c.r)
 	}
-	request, err := c.upstreamRequest(caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body)))
+	request, err := h.upstreamRequest(c, caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body)))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (h *Handler) forwardLogin(c *call) (any, error) {
 // forwardDescription answers GET /api/openapi/rest with the description of the databases of the upstream.
 func (h *Handler) forwardDescription(w http.ResponseWriter, c *call) {
 	caller := *c.credentials.caller
-	request, err := c.upstreamRequest(caller, http.NoBody, 0)
+	request, err := h.upstreamRequest(c, caller, http.NoBody, 0)
 	if h.upstream.Authorization != nil && !caller.SuperUser {
 		err = forbidden("The description is restricted to 'super_user' roles")
 	}
@@ -176,10 +176,13 @@ func (h *Handler) checkServiceAccount(caller Caller, o *operation) error {
 	return nil
 }
 
-func (c *call) upstreamRequest(caller Caller, body io.ReadCloser, length int64) (*upstreamRequest, error) {
-	authorization, err := c.ownAuthorization()
-	if err != nil {
-		return nil, err
+func (h *Handler) upstreamRequest(c *call, caller Caller, body io.ReadCloser, length int64) (*upstreamRequest, error) {
+	authorization := ""
+	if h.upstream.Authorization == nil {
+		var err error
+		if authorization, err = c.ownAuthorization(); err != nil {
+			return nil, err
+		}
 	}
 	return &upstreamRequest{
 		caller: caller, authorization: authorization, method: http.MethodPost, path: "/", contentType: "application/json",

@@ -31,13 +31,17 @@ func startForwarding(t *testing.T, u *fakeUpstream, change func(*compat.Upstream
 // startBody sends the header and the beginning of a large body, and returns the connection. The rest is up to the test.
 func startBody(t *testing.T, s *httptest.Server, length int) net.Conn {
 	t.Helper()
+	return startRequest(t, s, `{"operation":"insert","records":["`+strings.Repeat("a", 100), length)
+}
+
+func startRequest(t *testing.T, s *httptest.Server, beginning string, length int) net.Conn {
+	t.Helper()
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // a hang is a failure
-	beginning := `{"operation":"insert","records":["` + strings.Repeat("a", 100)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: "+adminBasic+
 		"\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n"+beginning)
 	return conn
@@ -91,21 +95,28 @@ func TestForwardingOutlivesTheDeadlinesOfTheServer(t *testing.T) {
 		}
 		return true
 	}}, func(u *compat.Upstream) { u.IdleTimeout = 20 * time.Second })
-	rest := strings.Repeat("a", 100<<10)
-	conn := startBody(t, s, len(`{"operation":"insert","records":["`)+100+10*len(rest)+len(`"]}`))
-	for range 10 {
-		time.Sleep(120 * time.Millisecond)
-		_, _ = io.WriteString(conn, rest)
-	}
-	_, _ = io.WriteString(conn, `"]}`)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != 200 || strings.Count(string(answer), "a row") != 10 {
-		t.Errorf("got %d %q %v", resp.StatusCode, answer, err)
+	for name, pieces := range map[string]int{"a body in memory": 0, "a large body": 10} {
+		rest := strings.Repeat("a", 100<<10)
+		var conn net.Conn
+		if pieces > 0 {
+			conn = startBody(t, s, len(`{"operation":"insert","records":["`)+100+pieces*len(rest)+len(`"]}`))
+			for range pieces {
+				time.Sleep(120 * time.Millisecond)
+				_, _ = io.WriteString(conn, rest)
+			}
+			_, _ = io.WriteString(conn, `"]}`)
+		} else {
+			conn = startRequest(t, s, `{"operation":"sql"}`, len(`{"operation":"sql"}`))
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		answer, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || strings.Count(string(answer), "a row") != 10 {
+			t.Errorf("%s: got %d %q %v", name, resp.StatusCode, answer, err)
+		}
 	}
 }
 
@@ -117,7 +128,7 @@ func TestForwardedRequestsEnd(t *testing.T) {
 		status int // 0: the answer is cut off
 	}{
 		"no answer": {
-			func(u *compat.Upstream) { u.MaxTime = 200 * time.Millisecond },
+			func(u *compat.Upstream) { u.MaxTime, u.Timeout = 200*time.Millisecond, time.Hour },
 			neverAnswer, http.StatusGatewayTimeout,
 		},
 		"half an answer": {func(u *compat.Upstream) { u.IdleTimeout = time.Second }, func(w http.ResponseWriter, r *http.Request, _ string) bool {

@@ -55,3 +55,8 @@ func (a *accounts) ImportUser(ctx context.Context, u compat.ImportedUser) error 
 	}
 	return accountError(a.store.Users.AddVerifiedUser(ctx, storage.User{Name: u.Name, Role: u.Role.ID, Active: u.Active}, u.Password))
 }
+
+// Dropped implements compat.Importer.
+func (a *accounts) Dropped(ctx context.Context, name string) (bool, error) {
+	return a.store.Users.Dropped(ctx, name)
+}

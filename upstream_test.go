@@ -3,6 +3,7 @@ package opgrant_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/compat"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 func TestADroppedUserIsNotImportedAgain(t *testing.T) {
@@ -29,8 +31,12 @@ func TestADroppedUserIsNotImportedAgain(t *testing.T) {
 	if status, members := operate(t, site, admin, `{"operation":"drop_user","username":"olga"}`); status != 200 {
 		t.Fatalf("drop: %d %v", status, members)
 	}
+	before := asked.Load()
 	if status, members := operate(t, site, "", create); status != 401 {
 		t.Errorf("after the drop: %d %v", status, members)
+	}
+	if n := asked.Load(); n != before {
+		t.Errorf("the old server was asked %d times about a dropped user", n-before)
 	}
 }
 
@@ -84,5 +90,52 @@ func TestUsersAreImportedWhenTheyLogIn(t *testing.T) {
 	}
 	if status, members := operate(t, site, admin, `{"operation":"insert"}`); status != 502 || members["error"] == "" {
 		t.Errorf("an operation of the old server: %d %v", status, members)
+	}
+}
+
+// Each way to have a password checked before something is forwarded counts with the same throttle, and none reaches the old server.
+func TestPasswordsOnTheWayToTheUpstreamAreThrottled(t *testing.T) {
+	ways := map[string]func(r *http.Request, password string) (body string){
+		"Basic": func(r *http.Request, password string) string {
+			r.SetBasicAuth("HDB_ADMIN", password)
+			return `{"operation":"sql"}`
+		},
+		"Basic, MessagePack": func(r *http.Request, password string) string {
+			r.SetBasicAuth("HDB_ADMIN", password)
+			r.Header.Set("Content-Type", "application/x-msgpack")
+			return "\x81\xa9operation\xa3sql"
+		},
+		"the body": func(_ *http.Request, password string) string {
+			return `{"operation":"sql","username":"HDB_ADMIN","password":"` + password + `"}`
+		},
+		"login": func(_ *http.Request, password string) string {
+			return `{"operation":"login","username":"HDB_ADMIN","password":"` + password + `"}`
+		},
+		"the tokens of a login": func(_ *http.Request, password string) string {
+			return `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"` + password + `"}`
+		},
+	}
+	var asked atomic.Int32
+	old := oldServer(t, &asked)
+	_, site := start(t, func(c *opgrant.Config) {
+		c.Throttle = throttle.Limits{PerUser: throttle.Limit{Failures: len(ways), Period: time.Hour}}
+		c.Operations.Upstream = &compat.Upstream{URL: old.URL, Timeout: 5 * time.Second, Cookies: true}
+	})
+	for round, want := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
+		for name, prepare := range ways {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, site.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/json")
+			body := prepare(r, fmt.Sprintf("wrong %d %s", round, name))
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+			if status, members := answered(t, site, r); status != want {
+				t.Errorf("%s, round %d: %d %v, want %d", name, round, status, members, want)
+			}
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the old server was asked %d times", n)
 	}
 }

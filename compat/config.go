@@ -57,13 +57,32 @@ type Upstream struct {
 	URL string
 	// Timeout bounds the wait for the first byte of its answer. Default: 10 s.
 	Timeout time.Duration
+	// IdleTimeout bounds each pause of a client or of the upstream in the middle of a forwarded body or answer. A client also
+	// has to send at least 1 KiB/s on average. Default: 30 s.
+	IdleTimeout time.Duration
+	// MaxTime bounds a forwarded request as a whole. Default: 10 min.
+	MaxTime time.Duration
+	// MaxBody bounds a forwarded body in bytes. Those above Config.MaxBody are not held in memory. Default: 64 MiB.
+	MaxBody int64
+	// MaxRequests bounds the forwarded requests at a time. Further ones are 503. Default: 64.
+	MaxRequests int
+
 	// Authorization returns the Authorization header for a forwarded request, whose caller has been checked. The request then
-	// has the rights of those credentials, not those of the caller. Nil: the caller's header is forwarded.
+	// has the rights of those credentials, not those of the caller. So only super users may use every operation, bodies other
+	// than JSON are 415, and Operations lists what all others with a role may do. Nil: each request goes along with the
+	// credentials that have proved its caller.
 	Authorization func(context.Context, Caller) (string, error)
+	// Operations are the names of operations that callers who are not super users may have forwarded under Authorization.
+	Operations []string
+	// Cookies forwards login, after its password has been checked here, and passes the session cookies of the upstream on: to
+	// callers, and from those that have proved who they are by other credentials too. With an Origin header, it has to be one
+	// of Config.Origins. False: the upstream neither sets nor gets cookies, and there is no login.
+	Cookies bool
+
 	// Importer stores users that are unknown here once the upstream has verified their password. Nil: no users are imported.
 	Importer Importer
-	// Shadow sends the token operations to the upstream too, after they have been answered, and reports differences. Each
-	// login there revokes the user's earlier refresh token there.
+	// Shadow sends the operations that are answered here and only read (user_info, list_users, list_roles) to the upstream
+	// too, with the header of the request, and reports differences.
 	Shadow bool
 	// OnShadow is called once for each shadowed operation, and must not block.
 	OnShadow func(ShadowResult)
@@ -131,7 +150,7 @@ func New(c Config) (*Handler, error) {
 		if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
 			problems = append(problems, fmt.Errorf("compat: Config.Upstream.URL %q is not a URL like http://127.0.0.1:9935", c.Upstream.URL))
 		} else {
-			h.upstream = newUpstreamClient(target, *c.Upstream, h.log, h.writeUpstreamError)
+			h.upstream = newUpstreamClient(target, *c.Upstream, h.log)
 		}
 	}
 	if err := errors.Join(problems...); err != nil {

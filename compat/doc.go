@@ -31,11 +31,10 @@
 //	list_roles, add_role,         super users                    [Roles]
 //	alter_role, drop_role
 //	describe_all                  callers with a role            {}, or the upstream
-//	login, logout                 everybody                      the upstream, or 400 Operation '…' not found
+//	login                         username and password in body  the upstream with [Upstream].Cookies, or 400 Operation '…' not
+//	                                                             found
+//	logout                        known callers                  as login
 //	any other                     known callers                  the upstream, or 400 Operation '…' not found
-//
-// With an upstream, an operation that is not answered here is also forwarded if a session cookie of the upstream is the only
-// thing that identifies its caller.
 //
 // An invalid Authorization header ends the request, whatever the body contains. An expired operation token, a refresh token, an
 // unknown scheme, a scheme in lower case, and Basic credentials with an empty name and password count as no header.
@@ -75,6 +74,9 @@
 //	invalid_request                                     400 with the error_description
 //	other OAuth errors                                  500: the client of the token endpoint is misconfigured
 //	upstream not reachable, slow                        502, 504
+//	upstream answers 401, 3xx                           502 with the reason
+//	too many forwarded requests                         503 with Retry-After
+//	forwarded body that does not arrive                 408
 //
 // An unavailable store or endpoint is never answered with 401, because clients then discard their tokens.
 //
@@ -113,11 +115,37 @@
 //	                                                                            unexpected end, a control character
 //	any website may call, with          only origins that are listed may call   any website could act for its visitors;
 //	credentials                                                                 see Config.Origins
-//	CBOR, MessagePack, CSV, cookies,    JSON only, no cookies, no database      not a database; forwarded if there is an
-//	a database                                                                  upstream
+//	CBOR, MessagePack, CSV, cookies,    JSON only, no cookies, no database      not a database; see Upstream for what is
+//	a database                                                                  forwarded
 //
 // Two things are not differences, and may be unexpected. A wrong method on / is 404 and not 405, here with an Allow header.
 // Basic credentials are decoded byte by byte, so that names in UTF-8 do not work there.
+//
+// # Upstream
+//
+// Nothing is forwarded whose caller has not been checked here. The upstream gets the body, a header that is chosen here, and one of:
+// the credentials that have proved the caller, the header of [Upstream].Authorization, or, for login, the name and password that
+// were checked. Of the caller's header it gets Accept, Accept-Encoding, User-Agent, X-Request-Id and Traceparent; X-Forwarded-For is
+// the address of the client. It gets no query and no trailers, and no connection is upgraded. This differs from the recorded server:
+//
+//	request                                  answer
+//	a session cookie and nothing else        401 Must login
+//	login, logout without Upstream.Cookies   400 Operation '…' not found, after the caller has been checked
+//	hdb_user, bypass_auth and the like in    400 '…' is not allowed: old servers pass the caller on in them
+//	the body or in search_operation
+//	name and password in the body, with      400: they go along as Basic credentials, which cannot express them
+//	characters beyond Latin-1
+//	a credential that is valid here and      502: a 401 would make the client discard it. It is so for Basic after a
+//	not there                                password change here, and for tokens whose key only this server has
+//
+// With Upstream.Authorization, the upstream cannot tell who calls. So callers who are not super users may only use what
+// Upstream.Operations lists, with a body of at most [Config].MaxBody, and bodies that are not JSON are 415.
+//
+// With Upstream.Cookies, session cookies accompany other credentials and never replace them. They pass in both directions for
+// requests without an Origin header and for those from a listed origin. The session of a login is always a new one.
+//
+// A body in CBOR or MessagePack is forwarded up to Config.MaxBody, if it is one map with plain keys, names an operation that is not
+// answered here, and holds no other operation. Otherwise it is 415 or 400.
 //
 // # Migration
 //

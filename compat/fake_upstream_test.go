@@ -73,6 +73,9 @@ func (d *directory) ImportUser(ctx context.Context, u compat.ImportedUser) error
 	return d.AddUser(ctx, compat.User{Name: u.Name, Role: u.Role.ID, Active: u.Active}, u.Password)
 }
 
+// Dropped implements compat.Importer.
+func (d *directory) Dropped(context.Context, string) (bool, error) { return false, nil }
+
 // withUpstream returns a handler that forwards to an upstream.
 func withUpstream(t *testing.T, u *fakeUpstream, change func(*compat.Config)) (*directory, *compat.Handler) {
 	t.Helper()

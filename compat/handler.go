@@ -77,7 +77,7 @@ func (h *Handler) serveOther(w http.ResponseWriter, c *call) {
 	case path == "/api/openapi/rest" && reads && c.credentials.caller == nil:
 		h.writeError(w, r, unauthorized(mustLoginText))
 	case path == "/api/openapi/rest" && reads && h.upstream != nil:
-		h.forward(w, r, &upstreamRequest{caller: *c.credentials.caller, body: http.NoBody})
+		h.forwardDescription(w, c)
 	default:
 		if path == "/" {
 			w.Header().Set("Allow", "POST, OPTIONS")

@@ -19,6 +19,7 @@ const (
 // credentials are those of the Authorization header, and what checking them has shown.
 type credentials struct {
 	scheme   scheme
+	encoded  string // Basic, as sent
 	name     string // Basic
 	password string // Basic
 	token    string // Bearer
@@ -56,7 +57,7 @@ func (h *Handler) checkBasic(c *call, encoded string) error {
 	case name == "" && password == "":
 		return nil
 	}
-	c.credentials.name, c.credentials.password = name, password
+	c.credentials.encoded, c.credentials.name, c.credentials.password = encoded, name, password
 	if h.cfg.Authenticator == nil {
 		return nil
 	}

@@ -1,8 +1,6 @@
 package compat
 
 import (
-	"strings"
-
 	"github.com/opgrant/opgrant/compat/internal/strictjson"
 )
 
@@ -41,8 +39,11 @@ var localOperations = map[string]localOperation{
 	"describe_all": {run: (*Handler).describeAll},
 }
 
-// anonymousOperations are the operations of the upstream that need no caller: they start and end its cookie sessions.
-var anonymousOperations = map[string]bool{"login": true, "logout": true}
+// The operations that start and end a cookie session of the upstream.
+const (
+	loginOperation  = "login"
+	logoutOperation = "logout"
+)
 
 // handledLocally tells whether an operation is answered here.
 func (h *Handler) handledLocally(name string) bool {
@@ -56,6 +57,14 @@ func (h *Handler) handledLocally(name string) bool {
 		return h.cfg.Users != nil
 	}
 	return h.upstream == nil && h.cfg.Authenticator != nil
+}
+
+// forwarded tells whether the upstream answers an operation. Without cookies there are no sessions to start or to end.
+func (h *Handler) forwarded(name string) bool {
+	if h.upstream == nil || h.handledLocally(name) {
+		return false
+	}
+	return h.upstream.Cookies || name != loginOperation && name != logoutOperation
 }
 
 // dispatch runs the operation of a request that has been decoded. The result is the body of the answer, or an
@@ -74,9 +83,9 @@ func (h *Handler) dispatch(c *call) (any, error) {
 	case refreshTokenOperation:
 		return h.refreshToken(c)
 	}
-	local := h.handledLocally(name)
-	if h.upstream != nil && (anonymousOperations[name] || !local && c.hasOnlyCookie()) {
-		return c.forUpstream(Caller{}), nil
+	forwarded := h.forwarded(name)
+	if forwarded && name == loginOperation {
+		return h.forwardLogin(c)
 	}
 	if err := h.requireCaller(c); err != nil {
 		return nil, err
@@ -84,9 +93,9 @@ func (h *Handler) dispatch(c *call) (any, error) {
 	switch {
 	case c.op.value.Kind() != strictjson.String:
 		return nil, badRequest("'operation' must be a string")
-	case !local && h.upstream != nil:
-		return c.forUpstream(*c.caller), nil
-	case !local:
+	case forwarded:
+		return h.forwardBody(c)
+	case !h.handledLocally(name):
 		return nil, badRequest("Operation '" + name + "' not found")
 	}
 	if err := c.requireRole(); err != nil {
@@ -97,12 +106,6 @@ func (h *Handler) dispatch(c *call) (any, error) {
 		return nil, forbidden("Operation '" + o.internalName + "' is restricted to 'super_user' roles")
 	}
 	return o.run(h, c)
-}
-
-// hasOnlyCookie tells whether a session cookie of the upstream is all that says who calls. Only the upstream can check it, so
-// such a request is forwarded without a caller, and no credentials are added to it.
-func (c *call) hasOnlyCookie() bool {
-	return c.anonymous() && strings.Contains(c.r.Header.Get("Cookie"), "hdb-session=")
 }
 
 // describeAll returns no databases. Clients call it to see whether the server is up.

@@ -12,8 +12,8 @@ type call struct {
 	credentials credentials
 
 	op     *operation
-	body   []byte     // the whole body of op
-	binary bool       // the body is in a format that only the upstream reads
+	body   []byte     // the whole body
+	binary bool       // the body is in CBOR or MessagePack
 	large  *largeBody // the body is larger than MaxBody
 	caller *Caller    // of an operation that needs one; nil without an Authenticator
 	user   string     // for OnOperation
@@ -63,10 +63,7 @@ func (h *Handler) decodeRequest(c *call) error {
 	switch {
 	case !hasBody:
 		return frameworkError(noBodyText)
-	case format == binaryFormat && h.upstream != nil:
-		c.binary = true
-		return nil
-	case format == binaryFormat || format == unsupportedFormat:
+	case format == binaryFormat && (h.upstream == nil || h.upstream.Authorization != nil), format == unsupportedFormat:
 		return unsupportedMediaType(c.r)
 	case c.r.ContentLength > h.cfg.MaxBody && h.upstream == nil:
 		return tooLarge()
@@ -86,6 +83,9 @@ func (h *Handler) decodeRequest(c *call) error {
 		return badRequest(emptyBodyText)
 	}
 	c.body = body
+	if c.binary = format == binaryFormat; c.binary {
+		return nil
+	}
 	c.op, err = parseOperation(body)
 	return err
 }

@@ -31,14 +31,14 @@ type frameworkBody struct {
 	Message    string `json:"message"`
 }
 
-// respond answers an operation and reports it to [Config].OnOperation and, in shadow mode, to the upstream.
+// respond answers an operation and reports it to [Config].OnOperation and, in shadow mode, asks the upstream too.
 func (h *Handler) respond(w http.ResponseWriter, c *call, result any, err error) {
 	status := h.writeResult(w, c.r, result, err)
 	if h.cfg.OnOperation != nil {
 		h.cfg.OnOperation(c.r.Context(), h.served(c, result, status))
 	}
-	if h.upstream != nil && h.upstream.Shadow && c.op != nil && isTokenOperation(c.op.name()) {
-		h.upstream.shadow(c.r, c.op.name(), c.body, status, shapeOf(result, err))
+	if h.shadowed(c, status) {
+		h.upstream.shadow(c, status, shapeOf(result, err))
 	}
 }
 

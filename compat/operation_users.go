@@ -124,7 +124,7 @@ func (h *Handler) alterUser(c *call) (any, error) {
 	err := h.cfg.Users.ChangeUser(c.ctx(), name, change)
 	switch {
 	case errors.Is(err, ErrNotFound) && h.migrating():
-		return c.forUpstream(*c.caller), nil
+		return h.forwardBody(c)
 	case errors.Is(err, ErrNotFound):
 		return updateBody{Message: "updated 0 of 1 records", Updated: []json.RawMessage{}, Skipped: hash}, nil
 	case errors.Is(err, ErrRefused):
@@ -145,7 +145,7 @@ func (h *Handler) dropUser(c *call) (any, error) {
 	}
 	err := h.cfg.Users.DropUser(c.ctx(), name)
 	if errors.Is(err, ErrNotFound) && h.migrating() {
-		return c.forUpstream(*c.caller), nil
+		return h.forwardBody(c)
 	}
 	if errors.Is(err, ErrNotFound) {
 		return nil, notFound("User " + name + " does not exist")

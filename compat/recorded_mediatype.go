@@ -22,7 +22,7 @@ const (
 	unsupportedFormat format = iota
 	jsonFormat
 	textFormat
-	binaryFormat // CBOR or MessagePack, which only the upstream reads
+	binaryFormat // CBOR or MessagePack, for the upstream
 )
 
 // bodyFormat returns the format of the body. hasBody is false if there is neither a body nor a Content-Type.

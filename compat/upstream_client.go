@@ -3,18 +3,18 @@ package compat
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"strings"
 	"time"
 )
 
-// Bounds on what this server asks the upstream on its own account at a time.
+// Bounds on what this server asks the upstream by itself at a time.
 const (
 	maxImports = 8
 	maxShadows = 16
@@ -23,59 +23,56 @@ const (
 // upstreamClient talks to the upstream.
 type upstreamClient struct {
 	Upstream
-	url     *url.URL
-	client  *http.Client           // for requests of this server's own
-	proxy   *httputil.ReverseProxy // for requests of callers
-	log     *slog.Logger
-	imports chan struct{} // :: one entry for each import under way
-	shadows chan struct{} // :: one entry for each shadowed operation under way
+	url      *url.URL
+	client   *http.Client // for requests of this server's own; no cookies, no redirects
+	log      *slog.Logger
+	forwards chan struct{} // :: one entry for each forwarded request under way
+	imports  chan struct{} // :: one entry for each import under way
+	shadows  chan struct{} // :: one entry for each shadowed operation under way
 }
 
-func newUpstreamClient(target *url.URL, u Upstream, log *slog.Logger, onError func(http.ResponseWriter, *http.Request, error)) *upstreamClient {
+func newUpstreamClient(target *url.URL, u Upstream, log *slog.Logger) *upstreamClient {
 	if u.Timeout <= 0 {
 		u.Timeout = 10 * time.Second
 	}
+	if u.IdleTimeout <= 0 {
+		u.IdleTimeout = 30 * time.Second
+	}
+	if u.MaxTime <= 0 {
+		u.MaxTime = 10 * time.Minute
+	}
+	if u.MaxBody <= 0 {
+		u.MaxBody = 64 << 20
+	}
+	if u.MaxRequests <= 0 {
+		u.MaxRequests = 64
+	}
 	if u.Transport == nil {
 		u.Transport = &http.Transport{
-			DialContext:           (&net.Dialer{Timeout: min(u.Timeout, 5*time.Second)}).DialContext,
-			TLSHandshakeTimeout:   5 * time.Second,
-			ResponseHeaderTimeout: u.Timeout,
-			MaxIdleConnsPerHost:   32,
-			IdleConnTimeout:       30 * time.Second,
-			ForceAttemptHTTP2:     true,
+			DialContext:            (&net.Dialer{Timeout: min(u.Timeout, 5*time.Second)}).DialContext,
+			TLSHandshakeTimeout:    5 * time.Second,
+			ResponseHeaderTimeout:  u.Timeout,
+			MaxResponseHeaderBytes: 64 << 10,
+			MaxIdleConnsPerHost:    32,
+			IdleConnTimeout:        30 * time.Second,
+			ForceAttemptHTTP2:      true,
 		}
+	}
+	base := *target
+	if base.Path == "" {
+		base.Path = "/" // paths are joined to it
 	}
 	return &upstreamClient{
 		Upstream: u,
-		url:      target,
+		url:      &base,
 		client: &http.Client{
 			Transport: u.Transport, Timeout: u.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		proxy:   newProxy(target, u.Transport, log, onError),
-		log:     log,
-		imports: make(chan struct{}, maxImports),
-		shadows: make(chan struct{}, maxShadows),
-	}
-}
-
-// newProxy streams requests to the upstream and its answers back.
-func newProxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, onError func(http.ResponseWriter, *http.Request, error)) *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
-		Transport: transport,
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(target)
-			p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
-			p.SetXForwarded()
-		},
-		// This server has set the CORS headers, and a browser refuses an answer that has them twice.
-		ModifyResponse: func(r *http.Response) error {
-			r.Header.Del("Access-Control-Allow-Origin")
-			r.Header.Del("Access-Control-Allow-Credentials")
-			return nil
-		},
-		ErrorHandler: onError,
-		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		log:      log,
+		forwards: make(chan struct{}, u.MaxRequests),
+		imports:  make(chan struct{}, maxImports),
+		shadows:  make(chan struct{}, maxShadows),
 	}
 }
 
@@ -92,9 +89,12 @@ func (u *upstreamClient) post(ctx context.Context, header http.Header, body []by
 		return 0, nil, fmt.Errorf("compat: ask upstream: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return 0, nil, fmt.Errorf("compat: read answer of upstream: %w", err)
+	}
+	if len(answer) > maxAnswer {
+		return 0, nil, errors.New("compat: answer of upstream is too large")
 	}
 	return resp.StatusCode, answer, nil
 }

@@ -18,6 +18,9 @@ type Importer interface {
 	// ErrExists means that another request has just imported the user, which counts as success. ErrInvalid refuses the user,
 	// for example one that was dropped here.
 	ImportUser(ctx context.Context, u ImportedUser) error
+	// Dropped tells whether there was a user of that name here, who was dropped. The upstream, where the account may still
+	// exist, is not asked about such a user.
+	Dropped(ctx context.Context, name string) (bool, error)
 }
 
 // ImportedUser is a user whose password the upstream has verified.
@@ -37,6 +40,9 @@ func (h *Handler) importFromUpstream(ctx context.Context, name, password string)
 	}
 	if _, err := h.cfg.Users.User(ctx, name); !errors.Is(err, ErrNotFound) {
 		return false, err // nil: the user is known here, so the password is wrong
+	}
+	if dropped, err := h.upstream.Importer.Dropped(ctx, name); dropped || err != nil {
+		return false, err
 	}
 	select {
 	case h.upstream.imports <- struct{}{}:

@@ -3,6 +3,7 @@ package compat_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -92,6 +93,31 @@ type refusingImporter struct{}
 
 func (refusingImporter) ImportUser(context.Context, compat.ImportedUser) error {
 	return compat.ErrInvalid
+}
+
+func (refusingImporter) Dropped(_ context.Context, name string) (bool, error) {
+	switch name {
+	case "dropped":
+		return true, nil
+	case "unclear":
+		return false, errors.New("the store does not answer")
+	}
+	return false, nil
+}
+
+func TestTheUpstreamIsNotAskedAboutDroppedUsers(t *testing.T) {
+	u := &fakeUpstream{}
+	_, h := withUpstream(t, u, func(c *compat.Config) { c.Upstream.Importer = refusingImporter{} })
+	for name, want := range map[string]int{"dropped": 401, "unclear": 503} {
+		for _, operation := range []string{"create_authentication_tokens", "sql"} {
+			if w := post(h, `{"operation":"`+operation+`","username":"`+name+`","password":"x"}`); w.Code != want {
+				t.Errorf("%s: got %d %s", name, w.Code, w.Body)
+			}
+		}
+	}
+	if seen := u.requests(); len(seen) > 0 {
+		t.Errorf("the upstream saw %v", seen)
+	}
 }
 
 func TestImportRefused(t *testing.T) {

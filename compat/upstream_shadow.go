@@ -17,7 +17,7 @@ const (
 	ShadowDropped = "dropped" // too many shadowed operations were under way
 )
 
-// ShadowResult compares the answers to one token operation.
+// ShadowResult compares the answers to one operation.
 type ShadowResult struct {
 	Operation string
 	Outcome   string
@@ -25,13 +25,29 @@ type ShadowResult struct {
 	Status, UpstreamStatus int
 }
 
-// shadow sends a token operation that has been answered here to the upstream, in the background, and compares the answers. It
-// logs statuses and the names of members, and never their values, which are passwords and tokens.
-func (u *upstreamClient) shadow(r *http.Request, operation string, body []byte, status int, shape string) {
+// shadowOperations are the operations that are compared: those that are answered here and only read. A login at the upstream would
+// revoke the user's refresh token there.
+var shadowOperations = map[string]bool{"user_info": true, "list_users": true, "list_roles": true}
+
+// shadowed tells whether a request that has been answered with a status is compared. It goes along with the credentials in its
+// own header, which have been checked.
+func (h *Handler) shadowed(c *call, status int) bool {
+	return h.upstream != nil && h.upstream.Shadow && c.op != nil && shadowOperations[c.op.name()] &&
+		c.credentials.caller != nil && status < http.StatusInternalServerError
+}
+
+// shadow sends an operation that has been answered here to the upstream, in the background, and compares the answers. It logs
+// statuses and the names of members, and never their values.
+func (u *upstreamClient) shadow(c *call, status int, shape string) {
+	operation := c.op.name()
 	report := func(result ShadowResult) {
 		if u.OnShadow != nil {
 			u.OnShadow(result)
 		}
+	}
+	authorization, err := c.ownAuthorization()
+	if err != nil || c.checkInternalMembers() != nil {
+		return
 	}
 	select {
 	case u.shadows <- struct{}{}:
@@ -39,15 +55,17 @@ func (u *upstreamClient) shadow(r *http.Request, operation string, body []byte, 
 		report(ShadowResult{Operation: operation, Outcome: ShadowDropped, Status: status})
 		return
 	}
-	header := http.Header{}
-	for _, name := range []string{"Content-Type", "Authorization", "User-Agent"} {
-		if values := r.Header.Values(name); len(values) > 0 {
-			header[name] = values
-		}
-	}
-	ctx := context.WithoutCancel(r.Context())
+	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {authorization}, "User-Agent": {c.r.UserAgent()}}
+	body := c.body
+	ctx := context.WithoutCancel(c.ctx())
 	go func() {
 		defer func() { <-u.shadows }()
+		defer func() {
+			// Nothing else recovers in this goroutine, and the transport and the hook are others' code.
+			if cause := recover(); cause != nil {
+				u.log.ErrorContext(ctx, "panic in shadow mode", "operation", operation, "panic", cause)
+			}
+		}()
 		ctx, cancel := context.WithTimeout(ctx, u.Timeout)
 		defer cancel()
 		result := ShadowResult{Operation: operation, Outcome: ShadowFailed, Status: status}

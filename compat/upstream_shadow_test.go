@@ -2,6 +2,7 @@ package compat_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,9 +17,9 @@ import (
 )
 
 func TestShadow(t *testing.T) {
-	create := `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`
+	info := `{"operation":"user_info"}`
 	agree := func(w http.ResponseWriter, _ *http.Request, _ string) bool {
-		_, _ = io.WriteString(w, `{"operation_token":"theirs","refresh_token":"theirs"}`)
+		_, _ = io.WriteString(w, `{"active":true,"username":"theirs","role":{"secret":1}}`)
 		return true
 	}
 	tests := []struct {
@@ -27,17 +28,17 @@ func TestShadow(t *testing.T) {
 		want       compat.ShadowResult
 		logged     string
 	}{
-		{"same status and shape", create, agree, compat.ShadowResult{Outcome: "same", Status: 200, UpstreamStatus: 200}, ""},
+		{"same status and shape", info, agree, compat.ShadowResult{Outcome: "same", Status: 200, UpstreamStatus: 200}, ""},
 		{
-			"another status", create, nil,
-			compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 401},
-			`status=200 upstream_status=401 shape={operation_token:string,refresh_token:string} upstream_shape={error:string}`,
+			"another status", `{"operation":"list_roles"}`, nil,
+			compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 400},
+			`status=200 upstream_status=400 shape=array upstream_shape={error:string}`,
 		},
-		{"another shape", create, func(w http.ResponseWriter, _ *http.Request, _ string) bool {
-			_, _ = io.WriteString(w, `{"operation_token":"theirs","`+strings.Repeat("secret", 20)+`":1}`)
+		{"another shape", info, func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+			_, _ = io.WriteString(w, `{"active":"theirs","`+strings.Repeat("secret", 20)+`":1}`)
 			return true
-		}, compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 200}, `upstream_shape={?:number,operation_token:string}`},
-		{"no answer", create, neverAnswer, compat.ShadowResult{Outcome: "failed", Status: 200}, "did not answer"},
+		}, compat.ShadowResult{Outcome: "differs", Status: 200, UpstreamStatus: 200}, `upstream_shape={?:number,active:string}`},
+		{"no answer", info, neverAnswer, compat.ShadowResult{Outcome: "failed", Status: 200}, "did not answer"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestShadow(t *testing.T) {
 			if w := send(h, adminBasic, test.body); w.Code != 200 {
 				t.Fatalf("got %d %s", w.Code, w.Body)
 			}
-			test.want.Operation = "create_authentication_tokens"
+			test.want.Operation = strings.Split(test.body, `"`)[3]
 			select {
 			case got := <-outcomes:
 				if diff := cmp.Diff(test.want, got); diff != "" {
@@ -82,7 +83,7 @@ func TestShadowIsBounded(t *testing.T) {
 		c.Upstream.Timeout = time.Minute
 	})
 	for range 20 {
-		if w := post(h, `{"operation":"refresh_operation_token","refresh_token":"x"}`); w.Code != 401 {
+		if w := send(h, adminBasic, `{"operation":"user_info"}`); w.Code != 200 {
 			t.Fatalf("got %d %s", w.Code, w.Body)
 		}
 	}
@@ -93,6 +94,35 @@ func TestShadowIsBounded(t *testing.T) {
 	}
 	if counts["dropped"] != 4 {
 		t.Errorf("outcomes %v, want 4 dropped and 16 sent", counts)
+	}
+}
+
+// TestShadowChangesNothing: a login at the old server would revoke the refresh token of the user there, and a request without
+// checked credentials is not repeated.
+func TestShadowChangesNothing(t *testing.T) {
+	outcomes := make(chan compat.ShadowResult, 100)
+	u := &fakeUpstream{}
+	_, h := withUpstream(t, u, func(c *compat.Config) {
+		c.Upstream.Shadow, c.Upstream.OnShadow = true, func(s compat.ShadowResult) { outcomes <- s }
+		c.Upstream.Authorization = func(context.Context, compat.Caller) (string, error) { return "Basic other", nil }
+	})
+	for _, body := range []string{
+		`{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`,
+		`{"operation":"create_authentication_tokens"}`,
+		`{"operation":"refresh_operation_token","refresh_token":"x"}`,
+		`{"operation":"add_role","role":"r","permission":{"super_user":false}}`,
+		`{"operation":"alter_user","username":"HDB_ADMIN","active":true}`,
+	} {
+		send(h, adminBasic, body)
+	}
+	send(h, "", `{"operation":"user_info","username":"HDB_ADMIN","password":"password"}`)
+	if n := len(outcomes) + len(u.requests()); n != 0 {
+		t.Errorf("the upstream saw %v", u.requests())
+	}
+	send(h, adminBasic, `{"operation":"user_info"}`)
+	<-outcomes
+	if diff := cmp.Diff([]string{"user_info " + adminBasic}, u.requests()); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -112,4 +142,23 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// Finding B1: nothing that a request starts ends the process.
+func TestAPanicInShadowModeEndsNothing(t *testing.T) {
+	called := make(chan bool, 2)
+	_, h := withUpstream(t, &fakeUpstream{}, func(c *compat.Config) {
+		c.Upstream.Shadow = true
+		c.Upstream.OnShadow = func(compat.ShadowResult) {
+			called <- true
+			panic("a hook")
+		}
+		c.Log = slog.New(slog.DiscardHandler)
+	})
+	for range 2 {
+		if w := send(h, adminBasic, `{"operation":"user_info"}`); w.Code != 200 {
+			t.Fatalf("got %d %s", w.Code, w.Body)
+		}
+		<-called
+	}
 }

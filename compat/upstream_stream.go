@@ -2,6 +2,7 @@ package compat
 
 import (
 	"io"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/opgrant/opgrant/compat/internal/strictjson"
@@ -20,9 +21,9 @@ type largeBody struct {
 
 var _ io.ReadCloser = (*largeBody)(nil)
 
-// decodeLargeBody finds the operation in the beginning of a large body. Those that are answered here are too large.
+// decodeLargeBody finds the operation in the beginning of a large body. Only those that are forwarded may be so large.
 func (h *Handler) decodeLargeBody(c *call, beginning []byte) error {
-	check, members, err := strictjson.NewStream(beginning, maxStreamedKeys)
+	check, members, err := strictjson.NewStream(beginning, maxStreamedKeys, slices.Concat(internalMembers, []string{nestedOperation})...)
 	if err != nil {
 		return bodyError(err)
 	}
@@ -30,27 +31,13 @@ func (h *Handler) decodeLargeBody(c *call, beginning []byte) error {
 	if !utf8.Valid(value.Raw) {
 		return bodyError(strictjson.ErrNotUTF8)
 	}
-	if value.Kind() != strictjson.String || h.handledLocally(value.Text()) {
+	if value.Kind() != strictjson.String || !h.forwarded(value.Text()) || value.Text() == loginOperation || c.r.ContentLength > h.upstream.MaxBody {
 		return tooLarge()
 	}
 	// Only the operation is taken from the body: a caller has to be in the header.
 	c.op = &operation{value: value}
 	c.large = &largeBody{beginning: beginning, unread: c.r.Body, check: check}
 	return nil
-}
-
-// forwardLargeBody returns the request for a large body.
-func (h *Handler) forwardLargeBody(c *call) (any, error) {
-	request := &upstreamRequest{body: c.large, length: c.r.ContentLength}
-	if anonymousOperations[c.op.name()] {
-		return request, nil
-	}
-	caller, err := h.findCaller(c)
-	if err != nil {
-		return nil, err
-	}
-	request.caller, c.user = caller, caller.Name
-	return request, nil
 }
 
 // Read returns the body from its beginning, and an error as soon as it is refused.

@@ -148,7 +148,15 @@ type Compat struct {
 	UpstreamTimeout  time.Duration `koanf:"upstream_timeout"`
 	UpstreamUsername string        `koanf:"upstream_username"` // with it, forwarded requests carry these credentials, not the caller's
 	UpstreamPassword Secret        `koanf:"upstream_password"`
-	Shadow           bool          `koanf:"shadow"` // send token operations to the upstream too and log differences
+
+	UpstreamOperations   []string      `koanf:"upstream_operations"`     // what callers who are not super users may do under these credentials
+	UpstreamCookies      bool          `koanf:"upstream_cookies"`        // forward login and session cookies; see origins
+	UpstreamIdleTimeout  time.Duration `koanf:"upstream_idle_timeout"`   // of each pause in a forwarded body or answer
+	UpstreamMaxTime      time.Duration `koanf:"upstream_max_time"`       // of a forwarded request
+	UpstreamMaxBodyBytes int64         `koanf:"upstream_max_body_bytes"` // of a forwarded request
+	UpstreamMaxRequests  int           `koanf:"upstream_max_requests"`   // forwarded at a time; further ones are 503
+
+	Shadow bool `koanf:"shadow"` // send operations that only read to the upstream too and log differences
 
 	Origins    []string `koanf:"origins"`     // of browser applications that may call, "*" for others without credentials; empty: none
 	ServerName string   `koanf:"server_name"` // Server header; empty: HarperDB, "-": none

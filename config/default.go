@@ -43,9 +43,13 @@ func Default() *Config {
 		},
 		Throttle: Throttle{PerUser: 10, PerAddress: 100, Window: 5 * time.Minute},
 		Compat: Compat{
-			Client:          "operations",
-			UpstreamTimeout: 10 * time.Second,
-			BasicCacheTTL:   5 * time.Minute,
+			Client:               "operations",
+			UpstreamTimeout:      10 * time.Second,
+			UpstreamIdleTimeout:  30 * time.Second,
+			UpstreamMaxTime:      10 * time.Minute,
+			UpstreamMaxBodyBytes: 64 << 20,
+			UpstreamMaxRequests:  64,
+			BasicCacheTTL:        5 * time.Minute,
 		},
 	}
 }

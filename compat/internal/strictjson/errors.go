@@ -18,6 +18,9 @@ const (
 	errTooDeep   = SyntaxError("Request body is nested too deeply")
 )
 
+// RefusedKey is the error for a key that the reader of the text refuses. It comes from the reader's own list.
+func RefusedKey(key string) SyntaxError { return SyntaxError("'" + key + "' is not allowed") }
+
 func (s *scanner) unexpected() error {
 	return SyntaxError(fmt.Sprintf("Unexpected token in JSON at position %d", s.pos))
 }

@@ -2,6 +2,7 @@ package strictjson
 
 import (
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -23,6 +24,9 @@ func (s *scanner) endKey() error {
 	key := Value{Raw: s.text}.Text()
 	if key == "__proto__" || key == "prototype" && s.inConstructor() {
 		return errPrototype
+	}
+	if slices.Contains(s.refused, key) {
+		return RefusedKey(key)
 	}
 	s.keyBytes += len(s.text) + keyOverhead
 	if s.duplicate(key) {

@@ -38,10 +38,11 @@ type Stream struct {
 }
 
 // NewStream starts with the beginning of a text and returns the members of the top-level object that are complete in it.
-// keyLimit bounds the memory for the top-level keys, in bytes; beyond it the error is ErrTooManyKeys.
-func NewStream(beginning []byte, keyLimit int) (*Stream, []Member, error) {
+// keyLimit bounds the memory for the top-level keys, in bytes; beyond it the error is ErrTooManyKeys. A text that has one of the
+// refused keys at its top level is not accepted.
+func NewStream(beginning []byte, keyLimit int, refused ...string) (*Stream, []Member, error) {
 	beginning = bytes.TrimPrefix(beginning, byteOrderMark)
-	s := &Stream{scanner{topKeysOnly: true, keyLimit: keyLimit}}
+	s := &Stream{scanner{topKeysOnly: true, keyLimit: keyLimit, refused: refused}}
 	if _, err := s.scanner.write(beginning); err != nil {
 		return nil, nil, err
 	}

@@ -48,6 +48,7 @@ type scanner struct {
 	topKeysOnly bool // check only the keys of the top-level object
 	keyLimit    int  // bound for the bytes of the kept keys; 0: none
 	keyBytes    int
+	refused     []string // keys that the text must not have
 
 	state state
 	pos   int         // offset of the byte being read

@@ -60,7 +60,13 @@ func upstream(c config.Compat, onShadow func(compat.ShadowResult)) *compat.Upstr
 	return &compat.Upstream{
 		URL:           c.Upstream,
 		Timeout:       c.UpstreamTimeout,
+		IdleTimeout:   c.UpstreamIdleTimeout,
+		MaxTime:       c.UpstreamMaxTime,
+		MaxBody:       c.UpstreamMaxBodyBytes,
+		MaxRequests:   c.UpstreamMaxRequests,
 		Authorization: upstreamCredentials(c),
+		Operations:    c.UpstreamOperations,
+		Cookies:       c.UpstreamCookies,
 		Shadow:        c.Shadow,
 		OnShadow:      onShadow,
 	}

@@ -45,6 +45,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ended := ctx.Err() != nil
 	if err == nil {
 		close(s.started)
+		background.Go(func() { s.countHashKinds(ctx) })
 		s.Keys.Run(ctx, s.config.Log)
 	}
 	stop()
@@ -53,6 +54,22 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// countHashKinds keeps the list of the kinds of password hashes, on which the cost of a refused login depends.
+func (s *Server) countHashKinds(ctx context.Context) {
+	for {
+		wait := 24 * time.Hour
+		if err := s.Store.Users.CountHashKinds(ctx); err != nil && ctx.Err() == nil {
+			s.config.Log.WarnContext(ctx, "kinds of password hashes not counted", "error", err)
+			wait = time.Minute
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
 }
 
 // start retries what needs Redis until it succeeds, or fails for a reason that waiting does not change.

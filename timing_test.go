@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/opgrant/opgrant"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 	"github.com/opgrant/opgrant/storage/throttle"
@@ -59,7 +60,10 @@ func TestLoginTiming(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, site := start(t, func(c *opgrant.Config) {
 				c.Redis = storagetest.StartInstance(t).Client(t)
-				c.Storage = storage.Options{CredentialCache: time.Hour} // hashes as in production
+				c.Storage = storage.Options{
+					CredentialCache: time.Hour,
+					Password:        policy.PasswordCosts{InsecureCheap: true}, // the costs of production: it only allows the weak password of start
+				}
 				many := throttle.Limit{Failures: 1 << 30, Period: time.Hour}
 				c.Throttle = throttle.Limits{PerUser: many, PerAddress: many}
 			})

@@ -96,6 +96,8 @@
 //	refresh token
 //	storage failures are 401            503 with Retry-After                    clients discard their tokens on 401
 //	500 for invalid members             400 for an error of the caller          it is not an error of the server
+//	add_user and alter_user take any    400 with what is wrong: empty, short    NIST SP 800-63B and RFC 8265; users who
+//	password, add_user any name         and common passwords, look-alike names  are imported keep theirs
 //	an unknown HTTP method is 400       404, as for every other method          no client sends one
 //	no Cache-Control,                   no-store with tokens and with 401,      RFC 6749 §5.1 and RFC 9110 §15.5.2; old
 //	no WWW-Authenticate                 WWW-Authenticate with 401               clients ignore both

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/opgrant/opgrant/authserver/policy"
+)
 
 // Default returns the configuration of a server for which nothing is set.
 func Default() *Config {
@@ -35,6 +39,7 @@ func Default() *Config {
 			MemoryKiB:   19 << 10, // the OWASP floor for argon2id
 			Iterations:  2,
 			Parallelism: 1,
+			MinLength:   policy.DefaultMinPassword,
 		},
 		Throttle: Throttle{PerUser: 10, PerAddress: 100, Window: 5 * time.Minute},
 		Compat: Compat{

@@ -69,8 +69,6 @@ const (
 	MaxGrace = time.Minute
 	// MaxSecrets is how many secrets of a client are good at once.
 	MaxSecrets = 2
-	// MinSecret is the shortest client secret that people may choose, in bytes.
-	MinSecret = 8
 )
 
 // Algorithms returns the signing algorithms.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
@@ -32,6 +33,10 @@ type refusal struct {
 func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("seven77\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	easy := filepath.Join(t.TempDir(), "easy")
+	if err := os.WriteFile(easy, []byte("aaaaaaaa\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	grants := []string{policy.GrantPassword}
@@ -112,7 +117,20 @@ func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
 			key:  "secret",
 			file: "clients: [{id: c, grants: [password], secret: seven77}]",
 			args: []string{"client", "add", "c", "--grant", "password", "--secret-file", secret},
-			api:  policy.SecretProblems("seven77").Err(),
+			api:  hashed("seven77"),
+		},
+		"client secret that is easy to guess": {
+			key:  "secret",
+			file: "clients: [{id: c, grants: [password], secret: aaaaaaaa}]",
+			args: []string{"client", "add", "c", "--grant", "password", "--secret-file", easy},
+			api:  hashed("aaaaaaaa"),
+		},
+		"minimum length of passwords": {
+			key:     "min_length",
+			file:    "passwords: {min_length: 4}",
+			args:    []string{"seed"},
+			environ: []string{"OPGRANT_PASSWORDS_MIN_LENGTH=4"},
+			api:     newStore(storage.Options{PasswordRules: policy.PasswordRules{MinLength: 4}}),
 		},
 		"password iterations": {
 			key:     "iterations",
@@ -192,6 +210,12 @@ func put(t *testing.T, c storage.Client) error {
 		t.Fatal(err)
 	}
 	return store.PutClient(context.Background(), &c)
+}
+
+// hashed is what hashing a client secret says.
+func hashed(secret string) error {
+	_, err := authserver.Secrets{}.Hash(context.Background(), []byte(secret))
+	return err
 }
 
 func newStore(o storage.Options) error {

@@ -24,7 +24,7 @@ func prepare(ctx context.Context, s *opgrant.Server, cfg *config.Config, log *sl
 	return seed(ctx, s, cfg, log)
 }
 
-// checkRedis warns of settings that endanger sessions or keys. With strict they are an error.
+// checkRedis warns of settings that endanger sessions, keys or accounts. With strict they are an error.
 func checkRedis(ctx context.Context, s *opgrant.Server, cfg *config.Config, log *slog.Logger) error {
 	warnings, err := s.Store.CheckServer(ctx)
 	if err != nil {
@@ -32,6 +32,9 @@ func checkRedis(ctx context.Context, s *opgrant.Server, cfg *config.Config, log 
 	}
 	if cfg.Secret == "" {
 		warnings = append(warnings, "the signing keys are not encrypted: whoever can read Redis can sign tokens. Set secret or OPGRANT_SECRET_FILE")
+	}
+	if cfg.Passwords.AllowWeak {
+		warnings = append(warnings, "passwords.allow_weak accepts any password that is not empty")
 	}
 	if cfg.Strict && len(warnings) > 0 {
 		return fmt.Errorf("strict: %s", strings.Join(warnings, "; "))

@@ -52,7 +52,7 @@ func refusalsLookTheSame(t *testing.T) {
 	same("throttled, right password", right, unknown)
 }
 
-// refusalsCostTheSame counts hashes, on which the time of a refusal depends. TestRefusalsTakeTheSameTime measures it.
+// refusalsCostTheSame counts hashes, on which the time of a refusal depends. TestLoginTiming of package opgrant measures it.
 func refusalsCostTheSame(t *testing.T) {
 	ts := onFake(t)
 	ts.addUser("known", "right", true)

@@ -156,7 +156,7 @@ type timedEndpoint struct {
 var timedEndpoints = []timedEndpoint{
 	{"token endpoint", http.StatusBadRequest, func(t *testing.T, site, user, password string) *http.Request {
 		form := url.Values{"grant_type": {"password"}, "username": {user}, "password": {password}}
-		r := timedRequest(t, site+"/oauth2/token", "application/x-www-form-urlencoded", form.Encode())
+		r := timedRequest(t, strings.TrimSuffix(site, "/")+"/oauth2/token", "application/x-www-form-urlencoded", form.Encode())
 		r.SetBasicAuth("demo", "demo-secret")
 		return r
 	}},
@@ -228,8 +228,8 @@ var importedHashes = timedStore{
 		if err != nil {
 			t.Fatal(err)
 		}
-		importTimed(t, u, "harper0", true, harperArgon2id())
-		importTimed(t, u, "gone-ha", false, harperArgon2id())
+		importTimed(t, u, "harper0", true, harperArgon2id(64<<10))
+		importTimed(t, u, "gone-ha", false, harperArgon2id(64<<10))
 		importTimed(t, u, "bcrypt0", true, string(bc))
 		importTimed(t, u, "md-user", true, harperMD5())
 		addTimed(t, u, "ownuser")
@@ -267,7 +267,7 @@ func importTimed(t *testing.T, u *storage.Users, name string, active bool, hash 
 	}
 }
 
-// The stored forms of HarperDB, at its costs.
+// The stored forms of HarperDB. Its argon2id uses 64 MiB.
 const timedSalt = "aB3dE6gH9jK2mN5p"
 
 func harperMD5() string {
@@ -280,8 +280,8 @@ func harperSHA256() string {
 	return timedSalt + hex.EncodeToString(sum[:])
 }
 
-func harperArgon2id() string {
+func harperArgon2id(memory uint32) string {
 	b64 := base64.RawStdEncoding.EncodeToString
-	key := argon2.IDKey([]byte(timedPassword), []byte(timedSalt), 3, 64<<10, 4, 32)
-	return fmt.Sprintf("%s$argon2id$v=19$m=65536,t=3,p=4$%s$%s", timedSalt, b64([]byte(timedSalt)), b64(key))
+	key := argon2.IDKey([]byte(timedPassword), []byte(timedSalt), 3, memory, 4, 32)
+	return fmt.Sprintf("%s$argon2id$v=19$m=%d,t=3,p=4$%s$%s", timedSalt, memory, b64([]byte(timedSalt)), b64(key))
 }

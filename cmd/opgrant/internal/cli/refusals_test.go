@@ -31,14 +31,16 @@ type refusal struct {
 
 // An invalid setting is refused by the configuration file, the command line and the Go API, with the same sentence.
 func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("seven77\n"), 0o600); err != nil {
-		t.Fatal(err)
+	folder := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(content+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	easy := filepath.Join(t.TempDir(), "easy")
-	if err := os.WriteFile(easy, []byte("aaaaaaaa\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	secret, easy := file("short", "seven77"), file("easy", "aaaaaaaa")
+	common, good := file("common", "iloveyou"), file("good", "nothing common")
 	grants := []string{policy.GrantPassword}
 	for name, row := range map[string]refusal{
 		"unknown grant": {
@@ -125,6 +127,24 @@ func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
 			args: []string{"client", "add", "c", "--grant", "password", "--secret-file", easy},
 			api:  hashed("aaaaaaaa"),
 		},
+		"short password of a user": {
+			key:  "password",
+			file: "users: [{username: bob, password: seven77}]",
+			args: []string{"user", "add", "bob", "--password-file", secret},
+			api:  addUser(t, "bob", "seven77"),
+		},
+		"common password of a user": {
+			key:  "password",
+			file: "users: [{username: bob, password: iloveyou}]",
+			args: []string{"user", "add", "bob", "--password-file", common},
+			api:  addUser(t, "bob", "iloveyou"),
+		},
+		"name of a user with a space at its end": {
+			key:  "username",
+			file: "users: [{username: 'bob ', password: nothing common}]",
+			args: []string{"user", "add", "bob ", "--password-file", good},
+			api:  addUser(t, "bob ", "nothing common"),
+		},
 		"minimum length of passwords": {
 			key:     "min_length",
 			file:    "passwords: {min_length: 4}",
@@ -210,6 +230,16 @@ func put(t *testing.T, c storage.Client) error {
 		t.Fatal(err)
 	}
 	return store.PutClient(context.Background(), &c)
+}
+
+// addUser is what the store says to a new user, whom it refuses before it asks Redis.
+func addUser(t *testing.T, name, password string) error {
+	t.Helper()
+	store, err := storage.New(noRedis(), storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Users.AddUser(t.Context(), storage.User{Name: name}, password)
 }
 
 // hashed is what hashing a client secret says.

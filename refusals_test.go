@@ -2,6 +2,7 @@ package opgrant_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -112,5 +113,24 @@ func TestRefusedLoginsDoTheSameOnEveryEndpoint(t *testing.T) {
 				t.Errorf("%s, %s, %.5s: %q and %d hashes, want %q and %d", endpoint.name, login.user, login.password, trips, runs, want, hashes)
 			}
 		}
+	}
+}
+
+// A running server knows the kinds of hashes that an older version has left in the store.
+func TestRunCountsTheKindsOfHashes(t *testing.T) {
+	var rdb redis.UniversalClient
+	start(t, func(c *opgrant.Config) {
+		rdb = c.Redis
+		prepare := c.Prepare
+		c.Prepare = func(ctx context.Context, s *opgrant.Server) error {
+			importTimed(t, s.Store.Users, "harper0", true, harperArgon2id(64))
+			return errors.Join(prepare(ctx, s), c.Redis.Del(ctx, "opgrant:kinds").Err())
+		}
+	})
+	for t.Context().Err() == nil {
+		if rdb.SCard(t.Context(), "opgrant:kinds").Val() == 2 { // HarperDB's and our own
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -1,7 +1,7 @@
 package opgrant_test
 
 import (
-	"crypto/md5"
+	"crypto/md5" //nolint:gosec // HarperDB uses it
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"

@@ -9,6 +9,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/throttle"
@@ -43,6 +44,9 @@ var accountErrors = []struct{ from, to error }{
 func accountError(err error) error {
 	if err == nil || errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 		return err
+	}
+	if problem := (policy.Problem{}); errors.Is(err, storage.ErrWeak) && errors.As(err, &problem) {
+		return &compat.RefusedError{Member: problem.Key, Reason: problem.Text}
 	}
 	for _, e := range accountErrors {
 		if errors.Is(err, e.from) {

@@ -40,7 +40,8 @@ func (s *Server) Started() <-chan struct{} { return s.started }
 func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
-	background.Go(func() { // before the start: requests may be answered, and counted, as soon as the keys are open
+	// Before the start: requests may be answered, and counted, as soon as the keys are open.
+	s.background(ctx, &background, "usage counts", func() {
 		if err := s.Usage.Run(ctx); err != nil {
 			s.config.Log.Warn("the last usage counts are lost", "error", err)
 		}
@@ -49,6 +50,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ended := ctx.Err() != nil
 	if err == nil {
 		close(s.started)
+		s.background(ctx, &background, "kinds of password hashes", func() { s.countHashKinds(ctx) })
 		s.Keys.Run(ctx, s.config.Log)
 	}
 	stop()
@@ -57,6 +59,44 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// background runs f, again after a panic: one of a hook of the Redis client, for example, would end the process, because no HTTP
+// server recovers it here.
+func (s *Server) background(ctx context.Context, group *sync.WaitGroup, what string, f func()) {
+	guarded := func() (done bool) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				s.config.Log.ErrorContext(ctx, "panic in background work", "work", what, "panic", cause)
+			}
+		}()
+		f()
+		return true
+	}
+	group.Go(func() {
+		for !guarded() && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryEvery):
+			}
+		}
+	})
+}
+
+// countHashKinds keeps the list of the kinds of password hashes, on which the cost of a refused login depends.
+func (s *Server) countHashKinds(ctx context.Context) {
+	for {
+		wait := 24 * time.Hour
+		if err := s.Store.Users.CountHashKinds(ctx); err != nil && ctx.Err() == nil {
+			s.config.Log.WarnContext(ctx, "kinds of password hashes not counted", "error", err)
+			wait = time.Minute
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
 }
 
 // start retries what needs Redis until it succeeds, or fails for a reason that waiting does not change.

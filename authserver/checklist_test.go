@@ -40,7 +40,7 @@ var checklist = [61]item{
 	13: {what: "scope is told where it differs", source: "RFC 6749 5.1", test: scopeIsTold},
 	14: {what: "error texts keep to their characters and echo nothing", source: "RFC 6749 5.2", test: errorsEchoNothing},
 	15: {what: "refused logins look the same", source: "ASVS 6.3.8, WSTG", test: refusalsLookTheSame},
-	16: {what: "refused logins take the same time", source: "ASVS 6.3.8", test: refusalsCostTheSame, proof: "authserver.TestRefusalsTakeTheSameTime storage.TestEveryRefusalCostsTheSame"},
+	16: {what: "refused logins take the same time", source: "ASVS 6.3.8", test: refusalsCostTheSame, proof: "storage.TestEveryRefusalCostsTheSame storage.TestRefusalsCostTheSameBesideImportedHashes ..TestLoginTiming"},
 	17: {what: "passwords are compared whole", source: "SP 800-63B-4 3.1.1", proof: "storage/internal/password.TestPasswordsAreComparedWhole"},
 	18: {what: "an over-long password costs no hash", source: "ASVS 6.2.9", test: longPasswordsCostNothing},
 	19: {what: "passwords are normalised alike", source: "SP 800-63B-4 3.1.1.2", proof: "storage/internal/password.TestPasswordsAreNormalised"},

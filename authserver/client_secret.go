@@ -7,10 +7,13 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/ory/fosite"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // Secrets hashes and compares client secrets. A salted SHA-256 is enough for secrets that are long and random, and a
@@ -27,8 +30,11 @@ var errWrongSecret = errors.New("authserver: wrong secret")
 // NewSecret returns a client secret of 256 random bits.
 func NewSecret() string { return random(32) }
 
-// Hash implements fosite.Hasher. It never fails.
+// Hash implements fosite.Hasher. It refuses a secret that is too easy to guess: see policy.SecretProblems.
 func (Secrets) Hash(_ context.Context, secret []byte) ([]byte, error) {
+	if err := policy.SecretProblems(string(secret)).Err(); err != nil {
+		return nil, fmt.Errorf("authserver: client %w", err)
+	}
 	var salt [16]byte
 	_, _ = rand.Read(salt[:])
 	return []byte(secretPrefix + base64.RawStdEncoding.EncodeToString(append(salt[:], salted(salt[:], secret)...))), nil

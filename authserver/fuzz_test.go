@@ -26,7 +26,7 @@ func fuzzed(f *testing.F) (server *authserver.Server, token string) {
 	ctx := f.Context()
 	check(f, store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonder land"))
 	check(f, store.PutClient(ctx, &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token"}}))
-	hash, err := authserver.Secrets{}.Hash(ctx, []byte("secret"))
+	hash, err := authserver.Secrets{}.Hash(ctx, []byte("rs-secret"))
 	check(f, err)
 	check(f, store.PutClient(ctx, &storage.Client{ID: "rs", Secrets: []string{string(hash)}, Introspect: true}))
 	server, err = authserver.New(authserver.Config{Issuer: "http://localhost", Storage: store, Users: store.Users, Keys: set, Log: slog.New(slog.DiscardHandler)})

@@ -26,12 +26,23 @@ var (
 	ErrExists = errors.New("compat: already exists")
 	// ErrInUse: an active user has the role.
 	ErrInUse = errors.New("compat: in use")
-	// ErrRefused: the store cannot hold the name, password or permission, for example because it is too long.
+	// ErrRefused: the store does not take the name, password or permission, for example because it is too long. A
+	// [RefusedError] says why.
 	ErrRefused = errors.New("compat: refused by the store")
 	// ErrThrottled: this user or this address has failed too often. It becomes 429 with Retry-After; a [RetryError] around it
 	// says after how long.
 	ErrThrottled = errors.New("compat: throttled")
 )
+
+// RefusedError is ErrRefused with a reason that callers may see.
+type RefusedError struct {
+	Member string // username or password
+	Reason string // goes on after the name of the member: "is shorter than 8 characters"
+}
+
+func (e *RefusedError) Error() string { return "compat: " + e.Member + " " + e.Reason }
+
+func (e *RefusedError) Unwrap() error { return ErrRefused }
 
 // RetryError adds the time after which a retry makes sense to ErrThrottled, or to an error that means unavailable.
 type RetryError struct {

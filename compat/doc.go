@@ -102,6 +102,8 @@
 //	an expired token                                                            use
 //	expires_in of any length            valid for no longer than the refresh    the server decides how long a login
 //	                                    token beside it                         lasts, not the caller
+//	add_user and alter_user take any    400 with what is wrong: empty, short    NIST SP 800-63B and RFC 8265; users who
+//	password, add_user any name         and common passwords, look-alike names  are imported keep theirs
 //	an unknown HTTP method is 400       404, as for every other method          no client sends one
 //	no Cache-Control,                   no-store with tokens and with 401,      RFC 6749 §5.1 and RFC 9110 §15.5.2; old
 //	no WWW-Authenticate                 WWW-Authenticate with 401               clients ignore both

@@ -76,12 +76,21 @@ func (h *Handler) addUser(c *call) (any, error) {
 		return nil, conflict("User " + name + " already exists")
 	}
 	if errors.Is(err, ErrRefused) {
-		return nil, badRequest("Username or password is invalid")
+		return nil, badRequest(refusalText(err, "Username or password is invalid"))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return messageBody{name + " successfully added"}, nil
+}
+
+// refusalText is the message for a user that the store refuses, in the style of checkUserMembers.
+func refusalText(err error, otherwise string) string {
+	refused := (*RefusedError)(nil)
+	if !errors.As(err, &refused) || refused.Member == "" {
+		return otherwise
+	}
+	return strings.ToUpper(refused.Member[:1]) + refused.Member[1:] + " " + refused.Reason
 }
 
 // updateBody is the answer to alter_user: that of an update of database records.
@@ -128,7 +137,7 @@ func (h *Handler) alterUser(c *call) (any, error) {
 	case errors.Is(err, ErrNotFound):
 		return updateBody{Message: "updated 0 of 1 records", Updated: []json.RawMessage{}, Skipped: hash}, nil
 	case errors.Is(err, ErrRefused):
-		return nil, badRequest("Password is invalid")
+		return nil, badRequest(refusalText(err, "Password is invalid"))
 	case err != nil:
 		return nil, err
 	}
@@ -181,7 +190,7 @@ func checkUserMembers(o *operation, all bool) string {
 	} else if user.Text() == "system" {
 		problems = append(problems, "Username You cannot create tables within the system schema")
 	}
-	if all && password.nullish() {
+	if all && (password.nullish() || password.empty() && password.Kind() == strictjson.String) {
 		problems = append(problems, "Password can't be blank")
 	}
 	problems = append(problems, checkName("Role", role, all)...)

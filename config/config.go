@@ -119,11 +119,19 @@ type Keys struct {
 	MaxTokenTTL time.Duration `koanf:"max_token_ttl"` // the longest TTL of a token; a retired key is published for so long
 }
 
-// Passwords sets the costs of argon2id.
+// Passwords sets the costs of argon2id, and which passwords may be set.
 type Passwords struct {
 	MemoryKiB   int `koanf:"memory_kib"`
 	Iterations  int `koanf:"iterations"`
 	Parallelism int `koanf:"parallelism"`
+
+	MinLength int  `koanf:"min_length"` // of passwords that are set here, in characters
+	AllowWeak bool `koanf:"allow_weak"` // accept any password that is not empty, as HarperDB does
+}
+
+// Rules returns the settings as package policy checks them and the store takes them.
+func (p Passwords) Rules() policy.PasswordRules {
+	return policy.PasswordRules{MinLength: p.MinLength, AllowWeak: p.AllowWeak}
 }
 
 // Costs returns the settings as package policy checks them and the store takes them.

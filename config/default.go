@@ -40,6 +40,7 @@ func Default() *Config {
 			MemoryKiB:   19 << 10, // the OWASP floor for argon2id
 			Iterations:  2,
 			Parallelism: 1,
+			MinLength:   policy.DefaultMinPassword,
 		},
 		Throttle: Throttle{PerUser: 10, PerAddress: 100, Window: 5 * time.Minute},
 		Compat: Compat{

@@ -8,6 +8,7 @@ func Dev() *Config {
 	cfg := Default()
 	cfg.Log.Format = "text"
 	cfg.Throttle.PerUser, cfg.Throttle.PerAddress = 100, 1000 // for trying things, wrong passwords included
+	cfg.Passwords.AllowWeak = true                            // such as those below
 	cfg.Users = []User{{Username: "HDB_ADMIN", Password: "password", Role: "super_user"}}
 	cfg.Clients = []Client{
 		{

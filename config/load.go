@@ -21,6 +21,8 @@ type Source struct {
 	// CheckClient reports what is wrong with one client, by the keys of its entry. The package itself does not know what
 	// clients may do. Nil: clients are not checked.
 	CheckClient func(Client) policy.Problems
+	// CheckUser reports what is wrong with one user who is to be created, by the keys of the entry. Nil: not checked.
+	CheckUser func(User, Passwords) policy.Problems
 	// Path names the YAML file. Empty: the file that OPGRANT_CONFIG names, or none.
 	Path string
 	// Environ holds KEY=VALUE pairs, as os.Environ returns them.
@@ -55,7 +57,7 @@ func Load(src Source) (*Config, error) {
 	}
 	problems = append(problems, decode(all.Raw(), cfg)...)
 	cfg.SecretFiles = secretFiles
-	if err := cfg.validate(src.CheckClient); err != nil {
+	if err := cfg.validate(src); err != nil {
 		problems = append(problems, err)
 	}
 	if len(problems) > 0 {

@@ -15,7 +15,7 @@ import (
 )
 
 // validate returns every problem of the configuration, joined. Each begins with its key.
-func (c *Config) validate(checkClient func(Client) policy.Problems) error {
+func (c *Config) validate(src Source) error {
 	v := &validation{}
 	v.listener("listen", c.Listen)
 	if c.AdminListen != "off" {
@@ -58,15 +58,16 @@ func (c *Config) validate(checkClient func(Client) policy.Problems) error {
 	v.positive("keys.lead", c.Keys.Lead)
 	v.check("keys.max_token_ttl", c.Keys.MaxTokenTTL >= c.Tokens.RefreshTTL, "shorter than tokens.refresh_ttl: tokens would outlive their key")
 	v.include("passwords.", c.Passwords.Costs().Problems())
+	v.include("passwords.", c.Passwords.Rules().Problems())
 	if !c.Throttle.Disabled {
 		v.check("throttle.per_user", c.Throttle.PerUser > 0, "must be positive; throttle.disabled turns the limits off")
 		v.check("throttle.per_address", c.Throttle.PerAddress > 0, "must be positive; throttle.disabled turns the limits off")
 		v.positive("throttle.window", c.Throttle.Window)
 	}
 	v.compat(c.Compat)
-	v.clients(c.Clients, checkClient)
+	v.clients(c.Clients, src.CheckClient)
 	v.check("remove_clients", !c.RemoveClients || len(c.Clients) > 0, "would remove every client, because clients is empty")
-	v.users(c.Users)
+	v.users(c.Users, c.Passwords, src.CheckUser)
 	return errors.Join(v.problems...)
 }
 

@@ -19,7 +19,8 @@ func (v *validation) clients(list []Client, check func(Client) policy.Problems) 
 	}
 }
 
-func (v *validation) users(list []User) {
+// users checks the list. Which names and passwords are refused is for check to say, as for clients.
+func (v *validation) users(list []User, rules Passwords, check func(User, Passwords) policy.Problems) {
 	seen := map[string]bool{}
 	for i, u := range list {
 		at := fmt.Sprintf("users[%d].", i)
@@ -27,5 +28,8 @@ func (v *validation) users(list []User) {
 		v.check(at+"username", u.Username == "" || !seen[u.Username], "%q is in the list twice", u.Username)
 		seen[u.Username] = true
 		v.check(at+"password", u.Password != "", "is missing; set password or password_file")
+		if check != nil && u.Password != "" {
+			v.include(at, check(u, rules))
+		}
 	}
 }

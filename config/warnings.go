@@ -21,12 +21,13 @@ const (
 	warnFileMode          = "file_mode"
 	warnIssuerPlaintext   = "issuer_plaintext"
 	warnKeysUnsealed      = "keys_unsealed"
+	warnPasswordsWeak     = "passwords_weak"
 	warnProxyAny          = "proxy_any"
 	warnRedisPlaintext    = "redis_plaintext"
 	warnUpstreamPlaintext = "upstream_plaintext"
 )
 
-var warningNames = []string{warnFileMode, warnIssuerPlaintext, warnKeysUnsealed, warnProxyAny, warnRedisPlaintext, warnUpstreamPlaintext}
+var warningNames = []string{warnFileMode, warnIssuerPlaintext, warnKeysUnsealed, warnPasswordsWeak, warnProxyAny, warnRedisPlaintext, warnUpstreamPlaintext}
 
 // Warnings returns what is valid and risky, without what AcceptWarnings names. It looks at the modes of SecretFiles as they are
 // now.
@@ -44,6 +45,9 @@ func (c *Config) Warnings() []Warning {
 	}
 	if c.Secret == "" {
 		warn(warnKeysUnsealed, "the signing keys are not encrypted: whoever can read Redis can sign tokens. Set secret or OPGRANT_SECRET_FILE")
+	}
+	if c.Passwords.AllowWeak {
+		warn(warnPasswordsWeak, "passwords.allow_weak accepts any password that is not empty")
 	}
 	if u, err := url.Parse(c.Issuer); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		warn(warnIssuerPlaintext, "issuer is http:// on another host than this one: clients send passwords and tokens unencrypted")

@@ -45,7 +45,8 @@ func TestVerifiedCredentialsCostNoHash(t *testing.T) {
 
 		off, on, two := false, true, "two"
 		change(UserChange{Active: &off})
-		login("disabled", "alice", "one", ErrUserDisabled, 0)
+		login("disabled", "alice", "one", ErrUserDisabled, 1) // like a wrong password
+		login("disabled, again", "alice", "one", ErrUserDisabled, 1)
 		change(UserChange{Active: &on})
 		change(UserChange{Password: &two})
 		login("old password", "alice", "one", fosite.ErrNotFound, 1)

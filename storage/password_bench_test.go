@@ -13,13 +13,13 @@ func BenchmarkLogin(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := u.AddUser(b.Context(), User{Name: "alice", Active: true}, "one"); err != nil {
+	if err := u.AddUser(b.Context(), User{Name: "alice", Active: true}, "wonderland"); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := u.Authenticate(b.Context(), "alice", "one"); err != nil {
+			if _, err := u.Authenticate(b.Context(), "alice", "wonderland"); err != nil {
 				b.Error(err)
 			}
 		}

@@ -61,6 +61,10 @@ type Options struct {
 
 	// Password says how passwords are hashed. The zero value is argon2id with 19 MiB, two passes and one lane.
 	Password policy.PasswordCosts
+
+	// PasswordRules say which passwords may be set. The zero value refuses those with fewer than eight characters, common ones
+	// and those that are little more than the user's name. Password.InsecureCheap, for tests, allows weak ones too.
+	PasswordRules policy.PasswordRules
 }
 
 func (o Options) withDefaults() Options {
@@ -77,6 +81,7 @@ func (o Options) withDefaults() Options {
 		o.ClientCache = 3 * time.Second
 	}
 	o.Password = o.Password.WithDefaults()
+	o.PasswordRules.AllowWeak = o.PasswordRules.AllowWeak || o.Password.InsecureCheap
 	return o
 }
 

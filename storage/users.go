@@ -3,11 +3,13 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/password"
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/throttle"
@@ -16,13 +18,17 @@ import (
 // Users keeps accounts, their passwords and their roles. It is safe for concurrent use.
 //
 // Names are compared byte by byte, without regard to case rules or Unicode forms: "admin", "Admin" and "ａｄｍｉｎ" are three
-// names. The servers that accounts are imported from do the same. The name is the subject of the user's tokens.
+// names. The servers that accounts are imported from do the same, so two of them may differ in nothing else. The name is the
+// subject of the user's tokens. A name that is added here must be in the one form that RFC 8265 gives it, so that no new user
+// can be mistaken for another: AddUser refuses "ａｄｍｉｎ". Case is kept and still tells names apart.
 //
-// Passwords are normalised (NFKC) before they are hashed with argon2id. See policy.PasswordCosts.
+// Passwords are normalised (NFKC) before they are hashed with argon2id. See policy.PasswordCosts, and policy.PasswordRules for
+// those that are refused.
 type Users struct {
 	db     *redisdb.DB
 	hasher *password.Hasher
 	cache  *password.Cache
+	rules  policy.PasswordRules
 }
 
 func newUsers(db *redisdb.DB, o Options) (*Users, error) {
@@ -30,7 +36,10 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache)}, nil
+	if err := o.PasswordRules.Problems().Err(); err != nil {
+		return nil, fmt.Errorf("storage: password rules: %w", err)
+	}
+	return &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}, nil
 }
 
 // NewThrottle returns a throttle that shares the users' Redis and their round trips.
@@ -77,6 +86,9 @@ var (
 	ErrInUse = errors.New("storage: in use")
 	// ErrName is returned for the name of a user or a role that is not valid UTF-8 or is longer than 1024 bytes.
 	ErrName = errors.New("storage: name is not valid UTF-8 of up to 1024 bytes")
+	// ErrWeak is returned for a new password or the name of a new user that policy.PasswordRules or RFC 8265 refuse. The error
+	// wraps a policy.Problem that says why.
+	ErrWeak = errors.New("storage: refused")
 	// ErrPasswordTooLong is returned for a new password of more than MaxPassword bytes.
 	ErrPasswordTooLong = password.ErrTooLong
 	// ErrHash is returned for an imported hash that is unreadable, of an unknown kind, or so expensive that it would stop the
@@ -88,18 +100,6 @@ func checkName(name string) error {
 	const longest = 1024 // names are stored twice
 	if len(name) > longest || !utf8.ValidString(name) {
 		return ErrName
-	}
-	return nil
-}
-
-// CheckNewUser returns what AddUser would refuse without asking Redis: a name or a password that is too long, or a name that is
-// not UTF-8.
-func CheckNewUser(name, secret string) error {
-	if err := checkName(name); err != nil {
-		return err
-	}
-	if len(secret) > MaxPassword {
-		return password.ErrTooLong
 	}
 	return nil
 }

@@ -19,13 +19,14 @@ type UserChange struct {
 	EndSessions bool
 }
 
-// AddUser stores a new user with the name, the role and the state given, or returns ErrExists. Tokens that another server
-// issued to that name are refused from then on: they belong to another person.
+// AddUser stores a new user with the name, the role and the state given, or returns ErrExists, or ErrWeak for a name or a
+// password that is refused. Tokens that another server issued to that name are refused from then on: they belong to another
+// person.
 func (u *Users) AddUser(ctx context.Context, user User, password string) error {
 	return u.add(ctx, user, password, false)
 }
 
-// AddVerifiedUser is AddUser for a user whose password another server has just verified. Tokens of that server stay valid: see
+// AddVerifiedUser is AddUser for a user whose password another server has just verified: any name and password will do. Tokens of that server stay valid: see
 // ImportedTokenValid. It returns ErrDropped for a user who was dropped here, whom the other server may still know.
 func (u *Users) AddVerifiedUser(ctx context.Context, user User, password string) error {
 	return u.add(ctx, user, password, true)
@@ -35,6 +36,14 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 	const op = "add user"
 	if err := checkName(user.Name); err != nil {
 		return err
+	}
+	if len(password) > MaxPassword {
+		return ErrPasswordTooLong
+	}
+	if !imported {
+		if err := weak(CheckNewUser(user.Name, password, u.rules)); err != nil {
+			return err
+		}
 	}
 	if err := u.db.CheckEpoch(ctx, op); err != nil {
 		return err
@@ -82,7 +91,7 @@ func (u *Users) addToIndex(ctx context.Context, op string, names ...string) erro
 	return err
 }
 
-// ChangeUser changes a user, or returns fosite.ErrNotFound. A new password, even one equal to the old, ends all sessions of
+// ChangeUser changes a user, or returns fosite.ErrNotFound, or ErrWeak for a password that is refused. A new password, even one equal to the old, ends all sessions of
 // the user before ChangeUser returns. Those of a disabled user are suspended: none of their tokens is valid until the user
 // is enabled again.
 func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error {
@@ -91,6 +100,9 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 	if c.Password != nil {
 		// First check that the user exists: a hash is expensive.
 		if _, err := u.raw(ctx, op, name); err != nil {
+			return err
+		}
+		if err := weak(checkNewPassword(name, *c.Password, u.rules)); err != nil {
 			return err
 		}
 		var err error

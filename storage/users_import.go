@@ -63,6 +63,7 @@ const opImport = "import users"
 // importWrite is the change of one record.
 type importWrite struct {
 	name, from, to string // from is empty for a new user
+	kind           string // of the hash
 	endSessions    bool
 	result         *ImportResult
 }
@@ -110,15 +111,21 @@ func (u *Users) importChunk(ctx context.Context, chunk []Import, dryRun bool) ([
 }
 
 func (u *Users) importWrites(ctx context.Context, writes []importWrite) error {
-	var added []string
+	var added, kinds []string
 	calls := make([]redisdb.Call, len(writes))
 	for i, w := range writes {
+		if w.kind != "" && !slices.Contains(kinds, w.kind) && len(kinds) < maxHashKinds {
+			kinds = append(kinds, w.kind)
+		}
 		if w.from == "" {
 			added = append(added, w.name)
 			calls[i] = u.addCall(w.name, w.to, true)
 		} else {
 			calls[i] = u.swapCall(w.name, w.from, w.to)
 		}
+	}
+	if err := u.addHashKinds(ctx, opImport, kinds...); err != nil { // before the users, or their logins would be told apart
+		return err
 	}
 	if len(added) > 0 {
 		if err := u.addToIndex(ctx, opImport, added...); err != nil {

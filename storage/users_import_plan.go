@@ -39,6 +39,7 @@ func planImport(c Import, found string, dropped bool) (*importWrite, ImportOutco
 	if w.to, err = r.encode(); err != nil {
 		return nil, ImportRefused, err
 	}
+	w.kind = hashKind(r.Scheme, r.Hash)
 	return w, outcome, nil
 }
 

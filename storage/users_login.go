@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/ory/fosite"
 
@@ -30,6 +31,9 @@ func (u *Users) Authenticate(ctx context.Context, username, password string) (su
 // VerifyPassword returns the user if the password is right. fosite.ErrNotFound: there is no such user, or the password is
 // wrong. ErrUserDisabled: user and password are right, but the user may not log in. It takes one round trip, and another
 // one for a login that replaces an outdated hash.
+//
+// All refusals cost the same: three round trips, one hash of our own, and one of every other kind that the store holds (see
+// CountHashKinds). So their time does not tell which users exist, nor whether the password of a disabled one was right.
 func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User, error) {
 	const op = "verify password"
 	if len(password) > MaxPassword {
@@ -39,54 +43,70 @@ func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User
 	if err != nil {
 		return User{}, err
 	}
-	if a.record == nil {
-		return User{}, u.refuseUnknown(ctx, op, password)
-	}
-	r, err := decodeUser(string(a.record))
-	if err != nil {
-		return User{}, err
-	}
-	if ok, err := u.matches(ctx, a, r, name, password); err != nil {
-		return User{}, err
-	} else if !ok {
-		return User{}, fosite.ErrNotFound
-	}
-	if !r.Active {
-		return User{}, ErrUserDisabled
-	}
-	return r.user(a.superRoles), nil
-}
-
-// refuseUnknown takes as long as a wrong password does. Meanwhile it asks whether Redis has lost its data.
-func (u *Users) refuseUnknown(ctx context.Context, op, password string) error {
-	missing := make(chan error, 1)
-	go func() { missing <- guarded(op, func() error { return u.db.Missing(ctx, op) }) }()
-	if _, _, err := u.hasher.Verify(ctx, nil, password); err != nil {
-		return err
-	}
-	return <-missing
-}
-
-func (u *Users) matches(ctx context.Context, a *account, r *userRecord, name, secret string) (bool, error) {
-	if r.Hash != "" && u.cache.Has(r.Hash, name, secret) {
-		return true, nil
-	}
-	var stored *password.Stored
-	if r.Hash != "" {
-		var err error
-		if stored, err = password.Parse(r.Scheme, r.Hash); err != nil {
-			return false, unavailable.Error("read user", errors.Join(unavailable.ErrRecord, err))
+	var r *userRecord
+	if a.record != nil {
+		if r, err = decodeUser(string(a.record)); err != nil {
+			return User{}, err
 		}
 	}
-	ok, fresh, err := u.hasher.Verify(ctx, stored, secret)
-	if err != nil || !ok {
-		return false, err
+	stored, ok, err := u.matches(ctx, a, r, name, password)
+	switch {
+	case err != nil:
+		return User{}, err
+	case ok && r.Active:
+		return r.user(a.superRoles), nil
+	}
+	if err := u.refuse(ctx, op, stored, password); err != nil {
+		return User{}, err
+	}
+	if ok {
+		return User{}, ErrUserDisabled
+	}
+	return User{}, fosite.ErrNotFound
+}
+
+// matches tells whether the password is that of the record, nil for an unknown user. It also returns the stored hash, unless
+// the password was cached. Only logins that succeed use the cache and replace the hash: otherwise the time of the next attempt
+// would tell that the password of a disabled user was right.
+func (u *Users) matches(ctx context.Context, a *account, r *userRecord, name, secret string) (*password.Stored, bool, error) {
+	var stored *password.Stored
+	if r != nil && r.Hash != "" {
+		if r.Active && u.cache.Has(r.Hash, name, secret) {
+			return nil, true, nil
+		}
+		var err error
+		if stored, err = password.Parse(r.Scheme, r.Hash); err != nil {
+			return nil, false, unavailable.Error("read user", errors.Join(unavailable.ErrRecord, err))
+		}
+	}
+	ok, fresh, err := u.hasher.Verify(ctx, stored, secret, r != nil && r.Active)
+	if err != nil || !ok || !r.Active {
+		return stored, ok, err
 	}
 	if fresh != "" {
 		u.rehash(ctx, a, r, name, fresh)
 	}
 	u.cache.Add(r.Hash, name, secret)
-	return true, nil
+	return stored, true, nil
+}
+
+// refuse makes a refusal cost what every other one costs, and asks whether Redis has lost its data: an emptied one knows no
+// user. Whether the user exists makes no difference to what it does.
+func (u *Users) refuse(ctx context.Context, op string, stored *password.Stored, secret string) error {
+	if err := u.db.CheckEpoch(ctx, op); err != nil {
+		return err
+	}
+	present, err := u.hashKinds(ctx, op)
+	if err != nil {
+		return err
+	}
+	if kind := stored.Kind(); kind != "" && kind != u.hasher.OwnKind() && !slices.Contains(present, kind) && len(present) < maxHashKinds {
+		// Seen for the first time, for example in a store that an older version has filled.
+		if err := u.addHashKinds(ctx, op, kind); err != nil {
+			return err
+		}
+	}
+	return u.hasher.Refuse(ctx, stored, secret, present)
 }
 
 // rehash replaces the stored hash of the password that was just verified, unless the record has changed since it was read: a

@@ -118,7 +118,7 @@ func TestRehashNeverOverwritesANewPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ok, err := u.matches(ctx, inFlight, r, "alice", "old")
+	_, ok, err := u.matches(ctx, inFlight, r, "alice", "old")
 	if !ok || err != nil {
 		t.Fatalf("the login in flight: %v, %v", ok, err)
 	}

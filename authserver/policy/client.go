@@ -70,8 +70,6 @@ const (
 const (
 	// MaxSecrets is how many secrets of a client are good at once.
 	MaxSecrets = 2
-	// MinSecret is the shortest client secret that people may choose, in bytes.
-	MinSecret = 8
 )
 
 // Algorithms returns the algorithms by which the server signs tokens.

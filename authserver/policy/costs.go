@@ -10,7 +10,7 @@ type PasswordCosts struct {
 	// Parallelism is the number of lanes. One leaves the cores to other logins.
 	Parallelism int
 
-	// InsecureCheap allows costs below the floor, for tests whose subject is not the hash.
+	// InsecureCheap allows costs below the floor, and weak passwords, for tests whose subject is neither.
 	InsecureCheap bool
 }
 

@@ -102,13 +102,6 @@ func (c Client) checkCredentials(p *Problems) {
 // Validate returns all Problems as one error, or nil.
 func (c Client) Validate() error { return c.Problems().Err() }
 
-// SecretProblems reports what is wrong with a client secret that people chose, before it is hashed.
-func SecretProblems(secret string) Problems {
-	var p Problems
-	p.check("secret", len(secret) >= MinSecret, "shorter than %d characters", MinSecret)
-	return p
-}
-
 func notPrintable(r rune) bool { return r < 0x20 || r > 0x7e }
 
 // scopeToken checks the characters of one scope (RFC 6749 section 3.3).

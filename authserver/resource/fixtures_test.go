@@ -79,7 +79,7 @@ func openKeys(t *testing.T, config keys.Config) *keys.Set {
 
 func newMemoryStorage(t *testing.T) *memoryStorage {
 	t.Helper()
-	hash, err := authserver.Secrets{}.Hash(t.Context(), []byte("secret"))
+	hash, err := authserver.Secrets{}.Hash(t.Context(), []byte("rs-secret"))
 	check(t, err)
 	secret := []string{string(hash)}
 	brief := storage.Duration(2 * time.Second)
@@ -140,7 +140,7 @@ func post(at http.Handler, path, client string, form ...string) (int, []byte) {
 	}
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(values.Encode()))
 	if client != "old" {
-		r.SetBasicAuth(client, "secret")
+		r.SetBasicAuth(client, "rs-secret")
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()

@@ -21,7 +21,7 @@ func both(t *testing.T, i *issuer, test func(t *testing.T, guard func(func(*reso
 	t.Run("introspected", func(t *testing.T) {
 		test(t, func(change func(*resource.Config)) *resource.Guard {
 			return newGuard(t, i, func(c *resource.Config) {
-				c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "secret"}
+				c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "rs-secret"}
 				if change != nil {
 					change(c)
 				}

@@ -15,7 +15,7 @@ func TestIntrospectionIsCachedForABoundedTime(t *testing.T) {
 		i := newIssuer(t, keys.Config{}, false)
 		caching := func(cache time.Duration) *resource.Guard {
 			return newGuard(t, i, func(c *resource.Config) {
-				c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "secret", Cache: cache}
+				c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "rs-secret", Cache: cache}
 			})
 		}
 		guard, uncached := caching(10*time.Second), caching(-1)

@@ -34,7 +34,7 @@ func TestOutageIs503(t *testing.T) {
 		}
 		guard, fresh := newGuard(t, i, config), newGuard(t, i, config)
 		asking := newGuard(t, i, func(c *resource.Config) {
-			c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "secret", Cache: 5 * time.Minute}
+			c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "rs-secret", Cache: 5 * time.Minute}
 			config(c)
 		})
 		want("before", guard, good, 200)

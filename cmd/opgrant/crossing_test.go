@@ -185,7 +185,7 @@ func TestTokensAndPasswordsSurviveAnImport(t *testing.T) {
 
 	issuedBefore := old.token(t, "alice", false, "operation", time.Hour)
 	_, boss := api.post(t, "", `{"operation":"create_authentication_tokens","username":"mona","password":"monapw"}`)
-	if status, body := api.post(t, boss["operation_token"], `{"operation":"alter_user","username":"alice","password":"another"}`); status != 200 {
+	if status, body := api.post(t, boss["operation_token"], `{"operation":"alter_user","username":"alice","password":"another one"}`); status != 200 {
 		t.Fatalf("alter_user: %d %v", status, body)
 	}
 	if status, body := api.post(t, refresh, `{"operation":"refresh_operation_token"}`); status != 401 {

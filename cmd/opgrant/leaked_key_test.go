@@ -34,8 +34,8 @@ clients:
   - {id: operations, profile: legacy, refresh: static, grants: [password, refresh_token]}
   - {id: web, secret: web-secret-long, grants: [password, refresh_token], scopes: [read, write, admin], default_scopes: [read], introspect: true}
 users:
-  - {username: HDB_ADMIN, password: password, role: super_user}
-  - {username: alice, password: wonderland}
+  - {username: HDB_ADMIN, password: leaving nothing, role: super_user}
+  - {username: alice, password: wonder land}
 `
 
 // replica is one of several servers on one Redis.
@@ -163,9 +163,9 @@ func TestALeakedKeyIsRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, web := a.oauth(t, "/oauth2/token", url.Values{"grant_type": {"password"}, "username": {"alice"}, "password": {"wonderland"}})
-	_, operations := a.post(t, "", `{"operation":"create_authentication_tokens","username":"alice","password":"wonderland"}`)
-	_, admin := b.post(t, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`)
+	_, web := a.oauth(t, "/oauth2/token", url.Values{"grant_type": {"password"}, "username": {"alice"}, "password": {"wonder land"}})
+	_, operations := a.post(t, "", `{"operation":"create_authentication_tokens","username":"alice","password":"wonder land"}`)
+	_, admin := b.post(t, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"leaving nothing"}`)
 	access, refresh := fmt.Sprint(web["access_token"]), fmt.Sprint(web["refresh_token"])
 	_, adminClaims := parts(t, admin["operation_token"])
 	_, wider := parts(t, access)
@@ -237,7 +237,7 @@ func TestALeakedKeyIsRevoked(t *testing.T) {
 	if kid, _ := parts(t, again); kid != done.Signer || !a.use(t, "standard", again) || !b.use(t, "standard", again) {
 		t.Errorf("the new access token is signed by %v", kid)
 	}
-	if status, body := b.post(t, "", `{"operation":"create_authentication_tokens","username":"alice","password":"wonderland"}`); status != 200 || !a.use(t, "operation", body["operation_token"]) {
+	if status, body := b.post(t, "", `{"operation":"create_authentication_tokens","username":"alice","password":"wonder land"}`); status != 200 || !a.use(t, "operation", body["operation_token"]) {
 		t.Errorf("login: %d %v", status, body)
 	}
 }

@@ -75,6 +75,7 @@ const (
 	unknownMethod  = "404, as for every other method"
 	bodyLimit      = "413 beyond 1 MiB"
 	ownSessions    = "each login is a session of its own"
+	newUsers       = "400 with what is wrong"
 	noDuplicates   = "400 for a key that occurs twice"
 	syntaxPosition = "Unexpected token in JSON at position N"
 	listedOrigins  = "only origins that are listed may call"
@@ -112,6 +113,9 @@ var Differences = []Difference{
 	{[]string{"p4/users/alter_user empty password", "p4/users/alter_user empty role"}, callerError, 400, `\{"error":"nothing to update, .*"\}`, "", 0},
 	{[]string{"p4/users/alter_user active string", "p4/users/alter_user active 0"}, callerError, 400, `\{"error":"active must be true or false"\}`, "", 0},
 	{[]string{"p4/users/alter_user empty role only w/ pw"}, callerError, 400, `\{"error":"If role is specified, it cannot be empty."\}`, "", 0},
+	{[]string{"p4/users/add_user empty password"}, newUsers, 400, `\{"error":"Password can't be blank"\}`, "", 0},
+	{[]string{"p4/users/Basic with empty password user"}, newUsers, 401, `\{"error":"Login failed"\}`, "", 0},
+	{[]string{"p4/users/(cleanup frank)"}, newUsers, 404, `\{"error":"User frank does not exist"\}`, "", 0},
 	{[]string{"p3/methods/FOO /"}, unknownMethod, 404, `Not found\n`, "", 0},
 	{[]string{"p3/malformed/2 MB body", "p3/malformed/30 MB body"}, bodyLimit, 413, `\{"error":"Request body is too large"\}`, "", 0},
 	{[]string{"p2/refresh/refresh with token of create #1 after same-second create #2"}, ownSessions, 401, refused, "", 0},

@@ -53,8 +53,9 @@ func parseHarper(scheme, encoded string) (*Stored, error) {
 		}
 		// The open source version hashes the password alone, with the sixteen characters as argon2's own salt. The source of
 		// older releases is not public; in case one followed the other two forms, password and salt are tried too.
-		return &Stored{slow: true, match: func(password string) bool {
-			return digest.Match(password) || digest.Match(password+encoded[:harperSalt])
+		return &Stored{slow: true, kind: kindOf(scheme, encoded), match: func(password string) bool {
+			alone, salted := digest.Match(password), digest.Match(password+encoded[:harperSalt]) // both, or the time tells which
+			return alone || salted
 		}}, nil
 	}
 	return nil, fmt.Errorf("%w: unknown scheme", ErrHash)

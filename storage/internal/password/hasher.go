@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -69,11 +70,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify tells whether the password is the one behind a stored hash. A nil hash matches no password and takes as long as a
-// wrong one. fresh, unless it is empty, should be stored in place of the hash from now on.
+// wrong one. With replace, a password that matches a hash of another form or of other costs is hashed again: fresh, unless it
+// is empty, should be stored from now on.
 //
-// Whatever is stored and whether it matches or not, one hash is computed, at the costs of today or at those of an imported
-// hash: the time it takes tells nothing about the user.
-func (h *Hasher) Verify(ctx context.Context, stored *Stored, password string) (ok bool, fresh string, err error) {
+// A refusal has not cost the same for all users yet: see Refuse.
+func (h *Hasher) Verify(ctx context.Context, stored *Stored, password string, replace bool) (ok bool, fresh string, err error) {
 	release, err := h.acquire(ctx)
 	if err != nil {
 		return false, "", err
@@ -87,14 +88,50 @@ func (h *Hasher) Verify(ctx context.Context, stored *Stored, password string) (o
 		h.runs.Add(1)
 	}
 	ok = stored.match(password)
-	if stored.slow && (!ok || stored.current(h.costs)) {
+	if stored.slow && (!ok || !replace || stored.current(h.costs)) {
 		return ok, "", nil
 	}
-	made, err := h.run(password)
-	if err != nil || !ok {
-		return false, "", err
+	made, err := h.run(password) // also of a wrong password, where the stored hash was a fast one
+	if err != nil || !ok || !replace {
+		return ok && err == nil, "", err
 	}
 	return true, made, nil
+}
+
+// Refuse completes a refusal after Verify, with the same stored hash and replace not set or not used: it computes the hashes
+// that Verify would have computed for the users of every other kind of hash. present lists the kinds that the store holds, as
+// Stored.Kind returns them. Every refusal then costs one hash of each kind, whoever the user is, so that its time does not
+// tell whether there is such a user.
+func (h *Hasher) Refuse(ctx context.Context, stored *Stored, password string, present []string) error {
+	own := stored == nil || !stored.slow || stored.current(h.costs)
+	var others []*Stored
+	for _, kind := range present {
+		if kind == stored.Kind() {
+			continue
+		}
+		other, err := parseKind(kind)
+		if err == nil && !other.current(h.costs) { // kinds of a later version are skipped
+			others = append(others, other)
+		}
+	}
+	if own && len(others) == 0 {
+		return nil
+	}
+	release, err := h.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if !own {
+		if _, err := h.run(password); err != nil {
+			return err
+		}
+	}
+	for _, other := range others {
+		h.runs.Add(1)
+		other.match(password)
+	}
+	return nil
 }
 
 // Matches tells whether the secret is the one behind a stored hash, without hiding how long that takes. It is for random
@@ -109,6 +146,12 @@ func (h *Hasher) Matches(ctx context.Context, stored *Stored, secret string) (bo
 		h.runs.Add(1)
 	}
 	return stored.match(secret), nil
+}
+
+// OwnKind returns the kind of the hashes that are made here now.
+func (h *Hasher) OwnKind() string {
+	return fmt.Sprintf(" $argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", h.costs.MemoryKiB, h.costs.Iterations, h.costs.Parallelism,
+		strings.Repeat("A", 22), strings.Repeat("A", 43)) // 16 and 32 bytes
 }
 
 // acquire waits for a core. When it takes too long the error is marked as unavailable.

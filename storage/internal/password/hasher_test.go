@@ -41,7 +41,7 @@ func mustVerify(t *testing.T, h *Hasher, scheme, stored, password string) (ok bo
 	if err != nil {
 		t.Fatalf("%s: %v", stored, err)
 	}
-	ok, fresh, err = h.Verify(t.Context(), s, password)
+	ok, fresh, err = h.Verify(t.Context(), s, password, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestAFloodOfPasswordsIsUnavailable(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				_, _, err := h.Verify(t.Context(), nil, "secret")
+				_, _, err := h.Verify(t.Context(), nil, "secret", true)
 				wantErr(t, "flooded", err, fosite.ErrTemporarilyUnavailable)
 			})
 		}

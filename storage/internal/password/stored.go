@@ -27,6 +27,17 @@ type Stored struct {
 	match func(password string) bool
 	slow  bool                  // takes about as long as one of ours: no second hash is needed to hide its speed
 	costs *policy.PasswordCosts // of our own argon2id over the normalised password; nil for every form that is to be replaced
+	kind  string                // what hashes of the same cost share; empty for fast ones
+}
+
+// Kind names what all hashes share that take the same time to verify: the form, the parameters, and the lengths of salt and
+// key. It holds nothing of the hash itself. It is empty for the fast forms, which are always verified together with one hash of
+// our own, and for nil.
+func (s *Stored) Kind() string {
+	if s == nil {
+		return ""
+	}
+	return s.kind
 }
 
 // current tells whether the hash is what would be made today.
@@ -45,13 +56,15 @@ func Parse(scheme, encoded string) (*Stored, error) {
 		if costs == nil {
 			return nil, fmt.Errorf("%w: not argon2id", ErrHash)
 		}
-		return &Stored{match: func(p string) bool { return digest.Match(normalise(p)) }, slow: true, costs: costs}, nil
+		return &Stored{
+			match: func(p string) bool { return digest.Match(normalise(p)) }, slow: true, costs: costs, kind: kindOf(scheme, encoded),
+		}, nil
 	case SchemeCrypt:
 		digest, _, err := parsePHC(encoded)
 		if err != nil {
 			return nil, err
 		}
-		return &Stored{match: digest.Match, slow: true}, nil
+		return &Stored{match: digest.Match, slow: true, kind: kindOf(scheme, encoded)}, nil
 	default:
 		return parseHarper(scheme, encoded)
 	}

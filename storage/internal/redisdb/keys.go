@@ -23,6 +23,7 @@ import (
 //	f:hash          failed logins of a user or an address                    until the counter is empty
 //	clients         IDs of all clients (set)                                 none
 //	users           names of all users (sorted set)                          none
+//	kinds           kinds of password hashes that users have (set)           none
 //	{roles}         roles (hash)                                             none
 //	{roles}:supers  IDs of the roles that make a super user (set)            none
 //	keys            the signing keys                                         none
@@ -80,6 +81,9 @@ func (k Keys) Clients() string { return k.Prefix + "clients" }
 
 // Users is the key of the sorted set of user names.
 func (k Keys) Users() string { return k.Prefix + "users" }
+
+// HashKinds is the key of the set of kinds of password hashes.
+func (k Keys) HashKinds() string { return k.Prefix + "kinds" }
 
 // Roles is the key of the hash of roles.
 func (k Keys) Roles() string { return k.Prefix + "{roles}" }

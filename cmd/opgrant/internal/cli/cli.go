@@ -90,7 +90,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 
 // load reads the configuration from the flags, the environment and the file.
 func (p *program) load() (*config.Config, error) {
-	src := config.Source{Path: p.configPath, Environ: p.Environ, Flags: p.flags, CheckClient: server.CheckClient}
+	src := config.Source{Path: p.configPath, Environ: p.Environ, Flags: p.flags, CheckClient: server.CheckClient, CheckUser: server.CheckUser}
 	if p.dev {
 		src.Base = config.Dev()
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
@@ -30,14 +31,18 @@ type refusal struct {
 
 // An invalid setting is refused by the configuration file, the command line and the Go API, with the same sentence.
 func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("seven77\n"), 0o600); err != nil {
-		t.Fatal(err)
+	folder := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(content+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	shortKey, shortKeySet := filepath.Join(t.TempDir(), "jwks.json"), `{"keys":[{"kty":"RSA","e":"AQAB","n":"`+strings.Repeat("_", 170)+`w"}]}`
-	if err := os.WriteFile(shortKey, []byte(shortKeySet), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	shortKeySet := `{"keys":[{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("_", 170) + `w"}]}`
+	shortKey := file("jwks.json", shortKeySet)
+	secret, easy := file("short", "seven77"), file("easy", "aaaaaaaa")
+	common, good := file("common", "iloveyou"), file("good", "nothing common")
 	grants := []string{policy.GrantPassword}
 	for name, row := range map[string]refusal{
 		"unknown grant": {
@@ -140,7 +145,38 @@ func TestAnInvalidSettingIsRefusedWithOneSentence(t *testing.T) {
 			key:  "secret",
 			file: "clients: [{id: c, grants: [password], secret: seven77}]",
 			args: []string{"client", "add", "c", "--grant", "password", "--secret-file", secret},
-			api:  policy.SecretProblems("seven77").Err(),
+			api:  hashed("seven77"),
+		},
+		"client secret that is easy to guess": {
+			key:  "secret",
+			file: "clients: [{id: c, grants: [password], secret: aaaaaaaa}]",
+			args: []string{"client", "add", "c", "--grant", "password", "--secret-file", easy},
+			api:  hashed("aaaaaaaa"),
+		},
+		"short password of a user": {
+			key:  "password",
+			file: "users: [{username: bob, password: seven77}]",
+			args: []string{"user", "add", "bob", "--password-file", secret},
+			api:  addUser(t, "bob", "seven77"),
+		},
+		"common password of a user": {
+			key:  "password",
+			file: "users: [{username: bob, password: iloveyou}]",
+			args: []string{"user", "add", "bob", "--password-file", common},
+			api:  addUser(t, "bob", "iloveyou"),
+		},
+		"name of a user with a space at its end": {
+			key:  "username",
+			file: "users: [{username: 'bob ', password: nothing common}]",
+			args: []string{"user", "add", "bob ", "--password-file", good},
+			api:  addUser(t, "bob ", "nothing common"),
+		},
+		"minimum length of passwords": {
+			key:     "min_length",
+			file:    "passwords: {min_length: 4}",
+			args:    []string{"seed"},
+			environ: []string{"OPGRANT_PASSWORDS_MIN_LENGTH=4"},
+			api:     newStore(storage.Options{PasswordRules: policy.PasswordRules{MinLength: 4}}),
 		},
 		"password iterations": {
 			key:     "iterations",
@@ -220,6 +256,22 @@ func put(t *testing.T, c storage.Client) error {
 		t.Fatal(err)
 	}
 	return store.PutClient(context.Background(), &c)
+}
+
+// addUser is what the store says to a new user, whom it refuses before it asks Redis.
+func addUser(t *testing.T, name, password string) error {
+	t.Helper()
+	store, err := storage.New(noRedis(), storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Users.AddUser(t.Context(), storage.User{Name: name}, password)
+}
+
+// hashed is what hashing a client secret says.
+func hashed(secret string) error {
+	_, err := authserver.Secrets{}.Hash(context.Background(), []byte(secret))
+	return err
 }
 
 func newStore(o storage.Options) error {

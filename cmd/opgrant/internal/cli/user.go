@@ -9,6 +9,7 @@ import (
 
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/cmd/opgrant/internal/server"
+	"github.com/opgrant/opgrant/config"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -36,6 +37,13 @@ func (p *program) userAddCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, err := p.readSecret(passwordFile, "password")
 			if err != nil {
+				return err
+			}
+			cfg, err := p.load()
+			if err != nil {
+				return err
+			}
+			if err := server.CheckUser(config.User{Username: args[0], Password: config.Secret(password)}, cfg.Passwords).Err(); err != nil {
 				return err
 			}
 			return p.withServer(cmd.Context(), func(ctx context.Context, s *opgrant.Server) error {

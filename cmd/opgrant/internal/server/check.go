@@ -14,7 +14,6 @@ import (
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/config"
-	"github.com/opgrant/opgrant/storage"
 )
 
 // Check returns every reason for which a server would refuse a loaded configuration, joined, and what it would warn of. It does
@@ -23,11 +22,6 @@ func Check(ctx context.Context, cfg *config.Config) ([]config.Warning, error) {
 	problems := []error{
 		checkListener(ctx, "listen", cfg.Listen),
 		checkListener(ctx, "admin_listen", cfg.AdminListen),
-	}
-	for i, u := range cfg.Users {
-		if err := storage.CheckNewUser(u.Username, string(u.Password)); err != nil {
-			problems = append(problems, fmt.Errorf("users[%d]: %w", i, err))
-		}
 	}
 	problems = append(problems, checkAuthorization(cfg))
 	return cfg.Warnings(), errors.Join(problems...)

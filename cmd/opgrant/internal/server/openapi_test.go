@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -135,12 +137,32 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.outage()
+	d.upstream()
 
-	elsewhere := []string{"/.well-known/jwks.json 503"} // the server of this test has its keys from the start
+	elsewhere := []string{
+		"/.well-known/jwks.json 503", // the server of this test has its keys from the start
+		"/ 408",                      // for a forwarded body that stops: TestForwardedBodiesHaveToMove
+	}
 	for _, path := range d.paths() {
 		if !d.seen[path] && !slices.Contains(elsewhere, path) {
 			t.Errorf("%s is described and did not occur", path)
 		}
+	}
+}
+
+// upstream meets an old server that is not there, and one that does not answer.
+func (d *described) upstream() {
+	d.t.Helper()
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then the end of the connection is noticed
+		<-r.Context().Done()
+	}))
+	defer silent.Close()
+	for address, status := range map[string]int{"http://127.0.0.1:1": http.StatusBadGateway, silent.URL: http.StatusGatewayTimeout} {
+		d.url, _ = startServer(d.t, func(cfg *config.Config) {
+			cfg.Compat.Upstream, cfg.Compat.UpstreamTimeout = address, 100*time.Millisecond
+		})
+		d.operate(status, basicAuth("HDB_ADMIN", "password"), `{"operation":"search_by_value"}`)
 	}
 }
 

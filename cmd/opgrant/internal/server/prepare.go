@@ -24,7 +24,7 @@ func prepare(ctx context.Context, s *opgrant.Server, cfg *config.Config, log *sl
 	return seed(ctx, s, cfg, log)
 }
 
-// checkRedis warns of settings that endanger sessions or keys. With strict they are an error.
+// checkRedis warns of settings that endanger sessions, keys or accounts. With strict they are an error.
 func checkRedis(ctx context.Context, s *opgrant.Server, cfg *config.Config, log *slog.Logger) error {
 	warnings, err := s.Store.CheckServer(ctx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/config"
 	"github.com/opgrant/opgrant/storage"
 )
@@ -29,6 +30,11 @@ func seedUser(ctx context.Context, users *storage.Users, u config.User, log *slo
 		log.Info("user created as configured", "user", u.Username)
 	}
 	return err
+}
+
+// CheckUser reports what the store would refuse of a configured user.
+func CheckUser(u config.User, passwords config.Passwords) policy.Problems {
+	return storage.CheckNewUser(u.Username, string(u.Password), passwords.Rules())
 }
 
 // superUserRole is the one role that is created when it is needed.

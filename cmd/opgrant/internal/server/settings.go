@@ -21,6 +21,7 @@ func storageOptions(cfg *config.Config) storage.Options {
 		ReplicaTimeout:  cfg.Durability.Timeout,
 		CredentialCache: cfg.Compat.BasicCacheTTL,
 		Password:        cfg.Passwords.Costs(),
+		PasswordRules:   cfg.Passwords.Rules(),
 	}
 }
 

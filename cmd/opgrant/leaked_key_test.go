@@ -158,6 +158,7 @@ func parts(t *testing.T, token string) (kid any, claims jwt.MapClaims) {
 func TestALeakedKeyIsRevoked(t *testing.T) {
 	server := storagetest.StartRedis(t, storagetest.Options{})
 	redis := server.URL()
+	initStore(t, redis)
 	a, b := startReplica(t, "first server", redis, leakConfig), startReplica(t, "second server", redis, leakConfig)
 	store, err := storage.New(server.Client(t), storage.Options{})
 	if err != nil {

@@ -159,7 +159,8 @@ func startBoundary(t *testing.T, change func(*config.Config)) *boundary {
 	}
 	alice, refresh := create("alice", "")
 	ended, _ := create("erin", "")
-	expired, _ := create("alice", `,"expires_in":"1ms"`)
+	expired, _ := create("alice", `,"expires_in":"1s"`)
+	time.Sleep(1100 * time.Millisecond)
 	role, _ := create("alice", `,"role":"staff"`)
 	b.operate(t, admin, `{"operation":"alter_user","username":"erin","password":"another"}`)
 	b.operate(t, admin, `{"operation":"alter_user","username":"carol","password":"another"}`)

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,5 +157,44 @@ func TestReadmeEmbeds(t *testing.T) {
 	block = strings.ReplaceAll("\t"+strings.TrimSpace(block), `"127.0.0.1:6379"`, "fake.Addr()")
 	if block = strings.ReplaceAll(block, "\n", "\n\t"); !strings.Contains(string(example), block) {
 		t.Errorf("example_test.go does not contain the embedding of README.md:\n%s", block)
+	}
+}
+
+// Every claim of SECURITY.md names tests. Each of them is a test of this repository.
+func TestSecurityNamesRealTests(t *testing.T) {
+	text, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range declaration.FindAllStringSubmatch(string(source), -1) {
+			declared[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 50 {
+		t.Errorf("SECURITY.md names %d tests", len(named))
+	}
+	for _, m := range named {
+		if !declared[m[1]] {
+			t.Errorf("SECURITY.md names %s, which is not a test", m[1])
+		}
+	}
+	_, claims, _ := strings.Cut(string(text), "### What does not happen")
+	claims, _, _ = strings.Cut(claims, "\nSixty mistakes")
+	for _, claim := range strings.Split(claims, "\n- ")[1:] {
+		if !strings.Contains(claim, "`Test") {
+			t.Errorf("this claim names no test: %s", claim)
+		}
 	}
 }

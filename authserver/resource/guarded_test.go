@@ -28,7 +28,7 @@ func TestAPanicOfTheTransportIsUnavailable(t *testing.T) {
 	for name, change := range map[string]func(*resource.Config){
 		"key set": func(c *resource.Config) { c.KeysEvery = time.Millisecond },
 		"introspection": func(c *resource.Config) {
-			c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "secret"}
+			c.Introspection = &resource.Introspection{ClientID: "web", ClientSecret: "rs-secret"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -96,6 +96,10 @@
 //	the name is added again
 //	super_user is copied from the       super_user is read at each refresh      a demoted administrator must lose it
 //	refresh token
+//	role of a login is copied           400 for a role that is not the user's   a token would name a right that its user does
+//	unchecked                                                                   not have
+//	a login by an operation token       valid for no longer than that token,    a token must not become a right that lasts
+//	gives tokens of full length         and ended with it                       longer
 //	storage failures are 401            503 with Retry-After                    clients discard their tokens on 401
 //	500 for invalid members             400 for an error of the caller          it is not an error of the server
 //	expires_in of zero or less issues   valid for a second at least             no token is issued that nobody could

@@ -2,6 +2,7 @@ package compat_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -76,14 +77,14 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			oauthError(w, http.StatusBadRequest, "invalid_grant", "")
 			return
 		}
-		d.open(w, caller, form.Get("role"), form.Get("expires_in"))
+		d.open(w, caller, form.Get("role"), form.Get("expires_in"), d.refreshTTL)
 	case "urn:ietf:params:oauth:grant-type:token-exchange":
 		caller, _, err := d.Token(r.Context(), form.Get("subject_token"))
 		if err != nil {
 			oauthError(w, http.StatusBadRequest, "invalid_grant", "")
 			return
 		}
-		d.open(w, caller, form.Get("role"), form.Get("expires_in"))
+		d.open(w, caller, form.Get("role"), form.Get("expires_in"), expiry(form.Get("subject_token")).Sub(d.now()))
 	case "refresh_token":
 		caller, kind, err := d.Token(r.Context(), form.Get("refresh_token"))
 		switch {
@@ -110,8 +111,20 @@ func (d *directory) answer(w http.ResponseWriter, body map[string]any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
+// expiry returns the claim exp of a token.
+func expiry(token string) time.Time {
+	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	var c struct{ Exp int64 }
+	_ = json.Unmarshal(payload, &c)
+	return time.Unix(c.Exp, 0)
+}
+
 // open starts a session, which revokes the refresh token of the user's session before.
-func (d *directory) open(w http.ResponseWriter, caller compat.Caller, role, expiresIn string) {
+func (d *directory) open(w http.ResponseWriter, caller compat.Caller, role, expiresIn string, refreshTTL time.Duration) {
+	if role != "" && role != caller.Role {
+		oauthError(w, http.StatusBadRequest, "invalid_request", "The role is not the user's.")
+		return
+	}
 	ttl := d.accessTTL
 	if n, err := strconv.ParseInt(expiresIn, 10, 64); err == nil {
 		ttl = time.Duration(min(n, 9e9)) * time.Second
@@ -123,7 +136,7 @@ func (d *directory) open(w http.ResponseWriter, caller compat.Caller, role, expi
 	d.newest[caller.Name] = session
 	d.mu.Unlock()
 	access := d.signFor(caller, role, "operation", session, ttl, expiresIn)
-	d.answer(w, map[string]any{"access_token": access, "refresh_token": d.sign(caller, role, "refresh", session, d.refreshTTL)})
+	d.answer(w, map[string]any{"access_token": access, "refresh_token": d.sign(caller, role, "refresh", session, refreshTTL)})
 }
 
 func (d *directory) caller(u *account) compat.Caller {

@@ -3,10 +3,12 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // A rotation is in doubt until the process that made it has the reply of Redis: it may have happened, and the client may have
@@ -99,7 +101,7 @@ func (c *confirmations) run(db *redisdb.DB) {
 		if len(chunk) == 0 {
 			return
 		}
-		if _, err := db.EvalAll(context.Background(), "confirm refresh", chunk, nil); err == nil {
+		if err := c.send(db, chunk); err == nil {
 			pause, failed = confirmEvery, 0
 			continue
 		}
@@ -109,6 +111,19 @@ func (c *confirmations) run(db *redisdb.DB) {
 			pause, failed = confirmEvery, 0
 		}
 	}
+}
+
+// send returns a panic, of a hook of the Redis client for example, as an error: nothing recovers it in this goroutine, so that it
+// would end the process.
+func (c *confirmations) send(db *redisdb.DB, chunk []redisdb.Call) (err error) {
+	const op = "confirm refresh"
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = unavailable.Error(op, fmt.Errorf("panic: %v", cause))
+		}
+	}()
+	_, err = db.EvalAll(context.Background(), op, chunk, nil)
+	return err
 }
 
 // take returns the oldest confirmations. When there are none, the goroutine must end.

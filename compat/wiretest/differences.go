@@ -71,6 +71,8 @@ const (
 	superUserNow   = "super_user is read at each refresh"
 	atLeastASecond = "valid for a second at least"
 	withTheRefresh = "valid for no longer than the refresh token"
+	ownRole        = "400 for a role that is not the user's"
+	withTheToken   = "valid for no longer than that token"
 	callerError    = "400 for an error of the caller"
 	unknownMethod  = "404, as for every other method"
 	bodyLimit      = "413 beyond 1 MiB"
@@ -104,6 +106,8 @@ var Differences = []Difference{
 		"p2/lifecycle/op token after password change", "p2/lifecycle/refresh after password change",
 		"p2/lifecycle/op token after drop: *", "p2/lifecycle/old op token after re-add",
 	}, sessionsEnd, 401, refused, "", 0},
+	{[]string{`p1/create/role "super_user"`, `p1/create/role "anything"`}, ownRole, 400, `\{"error":"The role is not the user's."\}`, "", 0},
+	{[]string{"p1/create+auth/Bearer op token, no body creds"}, withTheToken, 200, bothTokens, "", 0},
 	{[]string{"p2/lifecycle/refresh after promotion: super_user claim?"}, superUserNow, 200, `\{"operation_token":"<JWT>"\}`, "", 0},
 	{[]string{`p1/create/expires_in 1.5`, `p1/create/expires_in "abc"`}, callerError, 400, `\{"error":"\\"expiresIn\\" should be .*"\}`, "", 0},
 	{[]string{

@@ -78,11 +78,12 @@ func (k *Keys) read(ctx context.Context) (*storedKeys, error) {
 		raw, err = k.db.Client.Get(ctx, k.db.Keys.SigningKeys()).Result()
 		return err
 	})
-	if errors.Is(err, redis.Nil) {
-		return nil, k.db.CheckEpoch(ctx, op)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, err
+	}
+	// Also for keys that are there: with the keys of another store, a server would refuse the tokens of its own.
+	if epoch := k.db.CheckEpoch(ctx, op); epoch != nil || err != nil {
+		return nil, epoch
 	}
 	stored := &storedKeys{}
 	if err := decodeRecord(op, raw, stored, &stored.Version); err != nil {

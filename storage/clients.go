@@ -65,6 +65,10 @@ func (c *Clients) Client(ctx context.Context, id string) (*Client, error) {
 		}
 		return nil, err
 	}
+	// A client of the same ID in another store has other secrets, and a right one would be refused.
+	if err := c.db.CheckEpoch(ctx, opReadClient); err != nil {
+		return nil, err
+	}
 	c.remember(client, now)
 	return client, nil
 }

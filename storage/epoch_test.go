@@ -323,3 +323,34 @@ func (c *commandNames) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (c *commandNames) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error { c.add(cmds...); return next(ctx, cmds) }
 }
+
+// What another store holds under the same names is not this store's: a right secret would be refused, and tokens by keys that are
+// not in the set.
+func TestRecordsOfAnotherStoreAreUnavailable(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		rdb, ctx := r.Client(t), t.Context()
+		fill := func() *Store {
+			s, err := New(rdb, Options{Password: cheap, Timeout: hang, ClientCache: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = s.PutClient(ctx, &Client{ID: "web", Secrets: []string{redisdb.RandomID()}, Grants: []string{"password"}})
+			if err == nil {
+				err = s.Keys.SaveKeys(ctx, []byte("[]"), "")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		old := fill()
+		if err := rdb.FlushAll(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
+		fill()
+		_, err := old.Client(ctx, "web")
+		wantErr(t, "client", err, fosite.ErrTemporarilyUnavailable)
+		_, _, err = old.Keys.LoadKeys(ctx)
+		wantErr(t, "keys", err, fosite.ErrTemporarilyUnavailable)
+	})
+}

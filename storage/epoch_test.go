@@ -334,7 +334,7 @@ func TestRecordsOfAnotherStoreAreUnavailable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = s.PutClient(ctx, &Client{ID: "web", Secrets: []string{redisdb.RandomID()}, Grants: []string{"password"}})
+			err = s.PutClient(ctx, &Client{ID: "web", Secrets: []string{newGeneration()}, Grants: []string{"password"}})
 			if err == nil {
 				err = s.Keys.SaveKeys(ctx, []byte("[]"), "")
 			}

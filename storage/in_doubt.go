@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -100,7 +99,7 @@ func (c *confirmations) run(db *redisdb.DB) {
 		if len(chunk) == 0 {
 			return
 		}
-		if err := send(db, chunk); err == nil {
+		if _, err := db.EvalAll(context.Background(), "confirm refresh", chunk, nil); err == nil {
 			pause, failed = confirmEvery, 0
 			continue
 		}
@@ -110,18 +109,6 @@ func (c *confirmations) run(db *redisdb.DB) {
 			pause, failed = confirmEvery, 0
 		}
 	}
-}
-
-// send sends a chunk. A panic, in a hook of the Redis client, is an error: no HTTP server recovers it here, and it would end the
-// process.
-func send(db *redisdb.DB, chunk []redisdb.Call) (err error) {
-	defer func() {
-		if broken := recover(); broken != nil {
-			err = fmt.Errorf("storage: panic: %v", broken)
-		}
-	}()
-	_, err = db.EvalAll(context.Background(), "confirm refresh", chunk, nil)
-	return err
 }
 
 // take returns the oldest confirmations. When there are none, the goroutine must end.

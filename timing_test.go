@@ -1,7 +1,7 @@
 package opgrant_test
 
 import (
-	"crypto/md5" //nolint:gosec // HarperDB uses it
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -185,7 +185,7 @@ func timedRequest(t *testing.T, target, contentType, body string) *http.Request 
 	return r
 }
 
-const timedPassword = "quite right for all of them" //nolint:gosec // of users of this test
+const timedPassword = "quite right for all of them"
 
 // ownHashes has our own hashes and the fast ones, which cost a refusal nothing more.
 var ownHashes = timedStore{
@@ -275,7 +275,7 @@ func importTimed(t *testing.T, u *storage.Users, name string, active bool, hash 
 const timedSalt = "aB3dE6gH9jK2mN5p"
 
 func harperMD5() string {
-	sum := md5.Sum([]byte(timedPassword + timedSalt[:9])) //nolint:gosec // HarperDB uses it
+	sum := md5.Sum([]byte(timedPassword + timedSalt[:9]))
 	return timedSalt[:9] + hex.EncodeToString(sum[:])
 }
 

@@ -78,7 +78,7 @@ func TestRandomChainsNeverWiden(t *testing.T) {
 	check(t, err)
 	putIntrospector(t, store)
 
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("OPGRANT_TEST_SEED"); text != "" {
 		seed, err = strconv.ParseUint(text, 10, 64)
 		check(t, err)
@@ -93,7 +93,7 @@ func TestRandomChainsNeverWiden(t *testing.T) {
 		group.Go(func() {
 			for number := range next {
 				c := &chain{
-					t: t, number: number, random: rand.New(rand.NewPCG(seed, uint64(number))), store: store, server: server, inside: server.Token(), //nolint:gosec // repeatable
+					t: t, number: number, random: rand.New(rand.NewPCG(seed, uint64(number))), store: store, server: server, inside: server.Token(),
 					counts: map[string]int{},
 				}
 				c.run()

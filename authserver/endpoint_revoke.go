@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/ory/fosite"
 )
@@ -53,6 +52,9 @@ func (s *Server) revoke(ctx context.Context, client fosite.Client, token string)
 		s.config.Log.WarnContext(ctx, "a client tried to revoke another client's token", "client", client.GetID(), "owner", owner)
 		return refuseRevocation(client)
 	}
+	if t.imported() {
+		return s.revokeUnopened(ctx, t) // a request that has just checked the token must not open the session again
+	}
 	if t.kind == KindRefresh {
 		return s.config.Storage.RevokeSession(ctx, session)
 	}
@@ -69,11 +71,7 @@ func (s *Server) revokeImported(ctx context.Context, client fosite.Client, t *pa
 	if t.kind == KindAccess {
 		return &oauthError{Status: http.StatusBadRequest, Code: "unsupported_token_type", Description: "The token has no session here, so that it cannot be revoked by itself."}
 	}
-	err := s.config.Storage.SetClientAssertionJWT(ctx, importedID(t), t.expires.Add(time.Minute))
-	if errors.Is(err, fosite.ErrJTIKnown) {
-		return nil
-	}
-	return err
+	return s.revokeUnopened(ctx, t)
 }
 
 // refuseRevocation is the answer to a client that revokes a token of another one: RFC 7009 section 2.1 says that the request

@@ -148,7 +148,7 @@ func (s *Server) limitTo(t *Token, session *Session, req fosite.AccessRequester)
 	session.MadeFrom = t.madeFrom
 	session.LoggedIn = t.loggedIn
 	session.Ends = t.Expires.Unix()
-	if policyOf(req.GetClient()).Legacy() && !(t.limit.Scopes.All && t.limit.Targets.All) {
+	if policyOf(req.GetClient()).Legacy() && (!t.limit.Scopes.All || !t.limit.Targets.All) {
 		session.Limit = &t.limit
 	}
 	if err := limitScopes(t.limit.Scopes, req); err != nil {

@@ -47,6 +47,9 @@ func (s *Server) checkUnused(ctx context.Context, t *parsedToken) error {
 // importedID is the ID of an imported token in the store's register of IDs that are used once. The store hashes it.
 func importedID(t *parsedToken) string { return "adopted\x00" + t.raw }
 
+// revokedID is the ID, in the same register, of an imported refresh token that was revoked.
+func revokedID(t *parsedToken) string { return "revoked\x00" + t.raw }
+
 // inspectImported is Inspect for an imported token.
 func (s *Server) inspectImported(ctx context.Context, t *parsedToken) (*Token, error) {
 	if t.kind == KindRefresh {
@@ -69,6 +72,9 @@ func (s *Server) inspectImported(ctx context.Context, t *parsedToken) (*Token, e
 
 // openImported opens the session of an imported refresh token at its first use. The refresh grant then finds it like any
 // other session.
+//
+// It is a unit of work of its own: in that of the request the store would wait for the commit of the whole grant, and without
+// one a session would be opened whose user's tokens were ended after they were checked.
 func (s *Server) openImported(ctx context.Context, req fosite.AccessRequester, t *parsedToken) error {
 	_, err := s.config.Storage.GetRefreshTokenSession(ctx, t.signature, nil)
 	if !isNotFound(err) {
@@ -78,8 +84,12 @@ func (s *Server) openImported(ctx context.Context, req fosite.AccessRequester, t
 	if !client.Legacy() || !req.GetClient().GetGrantTypes().Has(policy.GrantRefreshToken) {
 		return ErrTokenInvalid
 	}
-	if err := s.checkUnused(ctx, t); err != nil {
+	own, err := s.config.Storage.BeginTX(context.Background())
+	if err != nil {
 		return err
+	}
+	if err := s.checkUnused(own, t); err != nil {
+		return errors.Join(err, s.config.Storage.Rollback(own))
 	}
 	session := &Session{Subject: t.subject, RefreshExpires: t.expires.Unix(), AccessExpires: s.config.Now().Unix()}
 	session.Ends, session.MadeFrom = t.expires.Unix(), appendMissing(nil, t.keyID)
@@ -93,15 +103,43 @@ func (s *Server) openImported(ctx context.Context, req fosite.AccessRequester, t
 	for _, scope := range client.DefaultScopes {
 		opened.GrantScope(scope)
 	}
-	// A context of its own: in the request's context the store would wait for the commit of the whole grant.
-	background := context.Background()
-	if err := s.config.Storage.CreateRefreshTokenSession(background, t.signature, "", opened); err != nil {
+	if err := s.config.Storage.CreateRefreshTokenSession(own, t.signature, "", opened); err != nil {
+		return errors.Join(err, s.config.Storage.Rollback(own))
+	}
+	err = s.config.Storage.Commit(own)
+	if isNotFound(err) {
+		return ErrTokenInvalid // the user has changed since the token was checked
+	}
+	if err != nil {
 		return err
 	}
 	// The session is stored before its ID is marked as used: a crash between the two loses no token.
-	err = s.config.Storage.SetClientAssertionJWT(background, importedID(t), t.expires.Add(time.Minute))
+	err = s.markOpened(t)
+	if !errors.Is(err, fosite.ErrJTIKnown) {
+		return err
+	}
+	// Another request has opened the same session at the same time, or the token was revoked since it was checked.
+	err = s.config.Storage.ClientAssertionJWTValid(context.Background(), revokedID(t))
 	if errors.Is(err, fosite.ErrJTIKnown) {
-		return nil // another request opened the same session at the same time
+		return errors.Join(ErrTokenInvalid, s.config.Storage.RevokeSession(context.Background(), opened.GetID()))
+	}
+	return err
+}
+
+// markOpened notes that an imported refresh token has had its session. fosite.ErrJTIKnown: that is noted already.
+func (s *Server) markOpened(t *parsedToken) error {
+	return s.config.Storage.SetClientAssertionJWT(context.Background(), importedID(t), t.expires.Add(time.Minute))
+}
+
+// revokeUnopened keeps an imported refresh token from opening a session, also in requests that have checked it before, and ends
+// the session if there is one.
+func (s *Server) revokeUnopened(ctx context.Context, t *parsedToken) error {
+	err := s.config.Storage.SetClientAssertionJWT(ctx, revokedID(t), t.expires.Add(time.Minute))
+	if err == nil || errors.Is(err, fosite.ErrJTIKnown) {
+		err = s.markOpened(t)
+	}
+	if err == nil || errors.Is(err, fosite.ErrJTIKnown) {
+		err = s.config.Storage.RevokeSession(ctx, s.config.Storage.ImportedSessionID(t.subject, t.raw))
 	}
 	return err
 }

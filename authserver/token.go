@@ -172,7 +172,7 @@ func (s *Server) inspectStored(ctx context.Context, t *parsedToken) (*Token, err
 // or its session was made from a limited token.
 func (s *Server) limitOf(t *Token, client policy.Client, req fosite.Requester) limit {
 	if !client.Legacy() {
-		return limit{Scopes: most{List: t.Scopes}, Targets: most{List: narrowed(s.sessionTargets(req), t.parsed)}}
+		return limit{Scopes: most{List: t.Scopes}, Targets: narrowed(most{List: s.sessionTargets(req)}, t.parsed)}
 	}
 	l := limit{Scopes: all, Targets: all}
 	if session, ok := req.GetSession().(*Session); ok && session.Limit != nil {
@@ -184,19 +184,17 @@ func (s *Server) limitOf(t *Token, client policy.Client, req fosite.Requester) l
 	if granted := req.GetGrantedAudience(); len(granted) > 0 {
 		l.Targets = most{List: granted}
 	}
-	if !l.Targets.All {
-		l.Targets.List = narrowed(l.Targets.List, t.parsed)
-	}
+	l.Targets = narrowed(l.Targets, t.parsed)
 	return l
 }
 
 // narrowed returns the targets of a session that a token of it is for: a refresh may have asked for fewer.
-func narrowed(targets []string, t *parsedToken) []string {
+func narrowed(targets most, t *parsedToken) most {
 	audience, err := t.claims.GetAudience()
 	if err != nil || len(audience) == 0 {
 		return targets
 	}
-	return most{List: targets}.and(audience)
+	return most{List: targets.and(audience)}
 }
 
 // checkKeys returns ErrTokenInvalid if a key was withdrawn that signed a token which the session was made from. A key leaves

@@ -22,8 +22,8 @@ type userRecord struct {
 	Role    string `json:"role,omitempty"`
 	Active  bool   `json:"active"`
 
-	// Revision changes with everything that must stop logins in flight: a new password, disabled or enabled, dropped and added
-	// again. A transition compares it with the one that was read with the credentials. It does not change with the role, nor
+	// Revision changes with everything that must stop logins in flight: a new password, sessions ended, disabled or enabled,
+	// dropped and added again. A transition compares it with the one that was read with the credentials. It does not change with the role, nor
 	// with a better hash of the same password.
 	Revision string `json:"rev"`
 
@@ -49,9 +49,9 @@ type userRecord struct {
 // newGeneration returns a value that differs from the ones before it. It is not secret, and each session keeps one.
 func newGeneration() string { return redisdb.RandomID()[:8] }
 
-// endSessions ends all sessions of the user, and refuses the tokens that another server has issued to the name so far.
+// endSessions ends all sessions of the user, stops those that are being opened, and refuses the tokens that another server has issued to the name so far.
 func (r *userRecord) endSessions() {
-	r.Generation, r.NotBefore = newGeneration(), now()
+	r.Generation, r.Revision, r.NotBefore = newGeneration(), redisdb.RandomID(), now()
 }
 
 func (r *userRecord) encode() (string, error) {

@@ -214,7 +214,7 @@ func latin1(s string) (raw []byte, ok bool) {
 		if r > 0xff {
 			return nil, false
 		}
-		raw = append(raw, byte(r)) //nolint:gosec // at most 0xff
+		raw = append(raw, byte(r)) // #nosec G115 -- at most 0xff
 	}
 	return raw, true
 }

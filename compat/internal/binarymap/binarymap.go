@@ -116,7 +116,7 @@ func (r *reader) container(n uint64, isMap bool) (item, error) {
 	if n > uint64(len(r.data)) {
 		return item{}, ErrInvalid
 	}
-	count := int(n) //nolint:gosec // at most the length of the body
+	count := int(n) // #nosec G115 -- at most the length of the body
 	if isMap {
 		count *= 2
 	}

@@ -33,7 +33,7 @@ type chainClient struct {
 
 var (
 	chainScopes  = []string{"a", "b", "c", "d"}
-	chainTargets = []string{"https://one.example", "https://two.example", "https://three.example"}
+	chainTargets = []string{"https://one.example", "https://two.example", "https://three.example", "https://as.example"}
 )
 
 // chain is one random run: logins, refreshes, exchanges and narrowing by some clients, while users are demoted and suspended

@@ -101,6 +101,7 @@ var oauchTokenEndpoint = []catalogueRow{
 	{name: "Concurrency.SingleFastRefreshTest", run: func(c *catalogue) error { return c.refreshAtOnce(5, c.testServer) }},
 	{name: "Concurrency.MultiFastRefreshTest", run: func(c *catalogue) error {
 		replica := *c.testServer
+		replica.log = &strings.Builder{} // each server writes to its own
 		replica.store, replica.keys = newStore(c.t, c.rdb)
 		replica.start(func(config *authserver.Config) { config.Issuer = c.issuer })
 		return c.refreshAtOnce(25, c.testServer, &replica)

@@ -32,6 +32,7 @@ type modelToken struct {
 	revoked  bool
 	scopes   []string // what it may have at most; nil: no scope limits it
 	audience []string // likewise
+	targeted bool     // a request on the way to it named an audience, so that others may not be able to take it
 	expires  time.Time
 	login    int64 // auth_time at most
 }

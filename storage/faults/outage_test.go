@@ -96,7 +96,8 @@ func TestFaultRepeated(t *testing.T) {
 					inject: func() { stop = repeat(50*time.Millisecond, func() { what(admin) }) }, heal: func() { stop() },
 					lasts: scale(2*time.Second, 20*time.Second), recoverWithin: 5 * time.Second,
 				})
-				if name == "SCRIPT FLUSH" && e.unknowns.Load() > 0 {
+				// Without a grace, a second use of a token is unavailable while the first one is being decided.
+				if name == "SCRIPT FLUSH" && !strict && e.unknowns.Load() > 0 {
 					t.Errorf("%d calls were answered as unavailable, but a script that was flushed can be sent again", e.unknowns.Load())
 				}
 			})

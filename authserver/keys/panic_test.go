@@ -3,8 +3,10 @@ package keys_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -37,5 +39,28 @@ func TestAPanicOfTheStoreIsUnavailable(t *testing.T) {
 		if err := set.Refresh(t.Context()); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
+	})
+}
+
+// Run goes on after a panic of the store, in a goroutine that nothing else guards.
+func TestAPanicOfTheStoreDoesNotEndRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &breaking{memory: &memory{}}
+		set := open(t, keys.Config{Store: store, RotateEvery: time.Hour, Lead: time.Minute})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		store.broken = true
+		go func() { defer close(ended); set.Run(ctx, slog.New(slog.DiscardHandler)) }()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		store.broken = false
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		list, err := set.List(t.Context())
+		if err != nil || len(list) < 4 {
+			t.Errorf("the rotation that was due did not follow: %d keys, %v", len(list), err)
+		}
+		stop()
+		<-ended
 	})
 }

@@ -38,7 +38,7 @@ func (s *Set) every(ctx context.Context, log *slog.Logger, failure string, do fu
 			return
 		case <-ticker.C:
 		}
-		switch err := do(ctx); {
+		switch err := guarded(ctx, do); {
 		case err == nil:
 			complained = time.Time{}
 		case ctx.Err() == nil && time.Since(complained) >= complainEvery:
@@ -46,6 +46,17 @@ func (s *Set) every(ctx context.Context, log *slog.Logger, failure string, do fu
 			log.Warn(failure, "error", err)
 		}
 	}
+}
+
+// guarded returns a panic of the store as an error: no HTTP server recovers it in a goroutine of the set, and it would end the
+// process.
+func guarded(ctx context.Context, do func(context.Context) error) (err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = fosite.ErrTemporarilyUnavailable.WithWrap(fmt.Errorf("keys: panic: %v", broken))
+		}
+	}()
+	return do(ctx)
 }
 
 // follow loads the keys. It opens the set where that has not been done, and where the store has lost revocations that this
@@ -122,11 +133,6 @@ func (s *Set) runRefresh() {
 	s.refreshing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // not of one caller: others wait too
 	defer cancel()
-	defer close(r.done)
-	defer func() { // no HTTP server recovers a panic of the store here, and it would end the process
-		if broken := recover(); broken != nil {
-			r.err = fosite.ErrTemporarilyUnavailable.WithWrap(fmt.Errorf("keys: panic: %v", broken))
-		}
-	}()
-	r.err = s.Load(ctx)
+	r.err = guarded(ctx, s.Load)
+	close(r.done)
 }

@@ -64,7 +64,8 @@ func (s *Server) inspectImported(ctx context.Context, t *parsedToken) (*Token, e
 		return nil, err
 	}
 	found := &Token{
-		parsed: t, limit: limit{Scopes: all, Targets: all}, loggedIn: t.issued.Unix(), madeFrom: appendMissing(nil, t.keyID), Kind: t.kind, Legacy: true, Subject: t.subject, Issued: t.issued, Expires: t.expires, Claims: t.claims, signature: t.signature,
+		Kind: t.kind, Legacy: true, Subject: t.subject, Issued: t.issued, Expires: t.expires, Claims: t.claims, signature: t.signature,
+		parsed: t, limit: limit{Scopes: all, Targets: all}, loggedIn: t.issued.Unix(), madeFrom: appendMissing(nil, t.keyID),
 	}
 	found.Role, _ = t.claims["role"].(string)
 	return found, nil

@@ -91,8 +91,8 @@ func (s *Server) mintRefreshToken(ctx context.Context, req fosite.Requester, ses
 }
 
 // mintLegacy makes a token of the legacy profile. Old resource servers read its claims except jti and sid: jti makes two
-// tokens of one second different, and sid lets a session be revoked. A client
-// that has scopes, and a session that was made from a limited token, get scope and aud too, which old servers ignore.
+// tokens of one second different, and sid lets a session be revoked. A client that has scopes, and a session that was made from
+// a limited token, get scope and aud too, which old servers ignore.
 func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *Session, kind string, expires int64) (token, signature string, err error) {
 	super, _ := session.claims["super_user"].(bool)
 	claims := jwt.MapClaims{
@@ -102,7 +102,8 @@ func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *
 	if session.Role != "" {
 		claims["role"] = session.Role
 	}
-	if scopes, targets := session.legacyLimits(req); kind == subAccess {
+	if kind == subAccess {
+		scopes, targets := session.legacyLimits(req)
 		if scopes != nil {
 			claims["scope"] = strings.Join(scopes, " ")
 		}

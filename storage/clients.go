@@ -76,19 +76,26 @@ func (c *Clients) Client(ctx context.Context, id string) (*Client, error) {
 const opReadClient = "read client"
 
 func (c *Clients) read(ctx context.Context, id string) (*Client, error) {
-	var raw string
-	err := c.db.Do(ctx, opReadClient, func(ctx context.Context) error {
-		var err error
+	raw, found, err := c.raw(ctx, opReadClient, id)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, c.db.Missing(ctx, opReadClient)
+	}
+	return decodeClient(raw)
+}
+
+// raw returns the record of a client as it is stored. Whether Redis has lost one that is not there is not checked.
+func (c *Clients) raw(ctx context.Context, op, id string) (raw string, found bool, err error) {
+	err = c.db.Do(ctx, op, func(ctx context.Context) error {
 		raw, err = c.db.Client.Get(ctx, c.db.Keys.Client(id)).Result()
 		return err
 	})
 	if errors.Is(err, redis.Nil) {
-		return nil, c.db.Missing(ctx, opReadClient)
+		return "", false, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return decodeClient(raw)
+	return raw, err == nil, err
 }
 
 func decodeClient(raw string) (*Client, error) {
@@ -182,17 +189,10 @@ func (c *Clients) newGeneration(ctx context.Context, id string) error {
 func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *Client) (*Client, error)) error {
 	defer c.forget(id)
 	for range 10 {
-		var raw string
-		err := c.db.Do(ctx, op, func(ctx context.Context) error {
-			var err error
-			raw, err = c.db.Client.Get(ctx, c.db.Keys.Client(id)).Result()
-			return err
-		})
+		raw, found, err := c.raw(ctx, op, id)
 		var stored *Client
-		if err == nil {
+		if found {
 			stored, err = decodeClient(raw)
-		} else if errors.Is(err, redis.Nil) {
-			err = nil
 		}
 		if err != nil {
 			return err

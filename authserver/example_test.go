@@ -63,6 +63,6 @@ func Example() {
 	answer := httptest.NewRecorder()
 	router.ServeHTTP(answer, request)
 	body := decode(answer.Body.Bytes())
-	fmt.Println(answer.Code, body["token_type"], body["expires_in"], body["refresh_token"] != nil)
-	// Output: 200 bearer 3600 true
+	fmt.Println(answer.Code, body["token_type"], body["refresh_token"] != nil)
+	// Output: 200 bearer true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,11 @@ import (
 // breaking is a store that panics while it is told to.
 type breaking struct {
 	*memory
-	broken bool
+	broken atomic.Bool
 }
 
 func (b *breaking) LoadKeys(ctx context.Context) ([]byte, string, error) {
-	if b.broken {
+	if b.broken.Load() {
 		panic("the store")
 	}
 	return b.memory.LoadKeys(ctx)
@@ -31,11 +32,11 @@ func TestAPanicOfTheStoreIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &breaking{memory: &memory{}}
 		set := open(t, keys.Config{Store: store})
-		store.broken = true
+		store.broken.Store(true)
 		if err := set.Refresh(t.Context()); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 			t.Errorf("got %v", err)
 		}
-		store.broken = false
+		store.broken.Store(false)
 		if err := set.Refresh(t.Context()); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
@@ -49,11 +50,11 @@ func TestAPanicOfTheStoreDoesNotEndRun(t *testing.T) {
 		set := open(t, keys.Config{Store: store, RotateEvery: time.Hour, Lead: time.Minute})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		store.broken = true
+		store.broken.Store(true)
 		go func() { defer close(ended); set.Run(ctx, slog.New(slog.DiscardHandler)) }()
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		store.broken = false
+		store.broken.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		list, err := set.List(t.Context())

@@ -55,6 +55,9 @@ type Options struct {
 	// OtherSecrets decrypt the signing keys too, and encrypt nothing: for the time in which the secret changes (see Keys.Reseal).
 	OtherSecrets [][]byte
 
+	// Source verifies users who are not in the store, which adds them at their first login. Default: nil, there are no others.
+	Source Source
+
 	// CredentialCache is how long a verified password is accepted without hashing it again, for clients that send it with
 	// every request. The user record is read each time all the same. Default 0: not at all.
 	CredentialCache time.Duration

@@ -25,7 +25,8 @@ type Config struct {
 	Redis redis.UniversalClient
 
 	// Storage tunes the store: key prefix, secret, password costs, durability. Set its MustExist in a server that others rely
-	// on. Its OnLost logs an error by default.
+	// on. Its OnLost logs an error by default. Its Source is the Upstream of Operations by default, where there is one: whoever
+	// logs in for the first time, by whichever API, is verified there.
 	Storage storage.Options
 
 	// Keys tunes the signing keys. Its Store is filled in. RotateEvery is zero by default: keys rotate by command only.
@@ -50,10 +51,10 @@ type Config struct {
 	// negative number of failures turns a limit off.
 	Throttle throttle.Limits
 
-	// Operations tunes the operations API. Token, Authenticator, Users, Roles and the Importer of its Upstream are filled in.
+	// Operations tunes the operations API. Token, Authenticator, Users and Roles are filled in.
 	// ClientID names a client in the store, "operations" by default: create it, or logins by that API fail.
 	Operations compat.Config
-	// DisableOperations leaves the OAuth endpoints alone.
+	// DisableOperations leaves the OAuth endpoints alone, without the Upstream of Operations.
 	DisableOperations bool
 
 	// Prepare is called by Run when Redis answers, before the server becomes ready; create users and clients in it. It is

@@ -41,6 +41,9 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
 	var err error
+	if s.config.Storage.Source, err = s.config.source(); err != nil {
+		return nil, err
+	}
 	if s.Store, err = storage.New(config.Redis, s.config.Storage); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type Users struct {
 	hasher *password.Hasher
 	cache  *password.Cache
 	rules  policy.PasswordRules
+	logins *sourceQueue // of users who are not in the store; nil without a Source
 }
 
 func newUsers(db *redisdb.DB, o Options) (*Users, error) {
@@ -39,7 +40,13 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	if err := o.PasswordRules.Problems().Err(); err != nil {
 		return nil, fmt.Errorf("storage: password rules: %w", err)
 	}
-	return &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}, nil
+	u := &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}
+	if o.Source != nil {
+		u.logins = newSourceQueue(func(ctx context.Context, name, password string) sourceResult {
+			return u.importLogin(ctx, o.Source, name, password)
+		})
+	}
+	return u, nil
 }
 
 // NewThrottle returns a throttle that shares the users' Redis and their round trips.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -42,6 +43,16 @@ func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User
 	a, err := u.account(ctx, op, name)
 	if err != nil {
 		return User{}, err
+	}
+	if a.record == nil {
+		switch user, found, err := u.fromSource(ctx, name, password); {
+		case err != nil:
+			return User{}, err
+		case found && user.Active:
+			return user, nil
+		case found:
+			return User{}, cmp.Or(u.refuse(ctx, op, nil, password), ErrUserDisabled) // the import has cost the one hash
+		}
 	}
 	var r *userRecord
 	if a.record != nil {

@@ -1,0 +1,174 @@
+package storage
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
+)
+
+const (
+	// maxQuestions bounds the questions to the source at a time, and with them the hashes of new users.
+	maxQuestions = 16
+	// maxWaiting bounds the memory of the queue.
+	maxWaiting = 1000
+	// queueTime is how long a login waits for its turn, questionTime how long for the answer and the import. Together they are
+	// less than the 30 s in which a server by default completes its answer.
+	queueTime, questionTime = 10 * time.Second, 15 * time.Second
+)
+
+var (
+	errSourceFull = errors.New("too many logins wait for the source")
+	errSourceBusy = errors.New("no turn at the source in time")
+	errSourceSlow = errors.New("no answer of the source in time")
+)
+
+// sourceQueue asks the source, for logins in the order in which they came, but never twice about one name at a time. Equal
+// logins are one. It is safe for concurrent use.
+type sourceQueue struct {
+	ask func(ctx context.Context, name, password string) sourceResult
+	key [32]byte
+
+	mutex   sync.Mutex
+	logins  map[loginID]*sourceLogin // those that wait and those that are asked about
+	waiting []*sourceLogin
+	asked   map[string]bool // the names of those that are asked about
+}
+
+// loginID is an HMAC of name and password under a random key of this process, which cannot be used to guess the password without
+// that key.
+type loginID [sha256.Size]byte
+
+// sourceLogin is what a question is asked for: one or more equal logins.
+type sourceLogin struct {
+	id             loginID
+	ctx            context.Context //nolint:containedctx // of the first login, without its end: the others share the import
+	name, password string
+	callers        int           // that wait for it
+	started        chan struct{} // closed when it is asked about
+	done           chan struct{} // closed when result is set
+	result         sourceResult
+}
+
+func newSourceQueue(ask func(ctx context.Context, name, password string) sourceResult) *sourceQueue {
+	q := &sourceQueue{ask: ask, logins: map[loginID]*sourceLogin{}, asked: map[string]bool{}}
+	_, _ = rand.Read(q.key[:]) // never fails: crypto/rand aborts the program instead
+	return q
+}
+
+// do returns the result for one login. A login that gets none in time, or whose caller has gone, is unavailable.
+func (q *sourceQueue) do(ctx context.Context, name, password string) sourceResult {
+	l := q.join(ctx, name, password)
+	if l == nil {
+		return sourceResult{err: unavailable.Error(opSource, errSourceFull)}
+	}
+	defer q.leave(l)
+	select {
+	case <-l.started:
+	default:
+		turn := time.NewTimer(queueTime)
+		defer turn.Stop()
+		select {
+		case <-l.started:
+		case <-turn.C:
+			return sourceResult{err: unavailable.Error(opSource, errSourceBusy)}
+		case <-ctx.Done():
+			return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
+		}
+	}
+	answer := time.NewTimer(questionTime)
+	defer answer.Stop()
+	select {
+	case <-l.done:
+		return l.result
+	case <-answer.C: // of a source that does not heed its context
+		return sourceResult{err: unavailable.Error(opSource, errSourceSlow)}
+	case <-ctx.Done():
+		return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
+	}
+}
+
+// join returns the login that equals this one, or else a new one, or nil where too many wait.
+func (q *sourceQueue) join(ctx context.Context, name, password string) *sourceLogin {
+	id := q.id(name, password)
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	l := q.logins[id]
+	if l == nil {
+		if len(q.waiting) >= maxWaiting {
+			return nil
+		}
+		ctx = context.WithValue(context.WithoutCancel(ctx), batchKey{}, (*batch)(nil)) // a unit of work belongs to one request
+		l = &sourceLogin{
+			id: id, ctx: ctx, name: name, password: password, started: make(chan struct{}), done: make(chan struct{}),
+			result: sourceResult{err: unavailable.Error(opSource, errSourceEnded)},
+		}
+		q.logins[id] = l
+		q.waiting = append(q.waiting, l)
+		q.next()
+	}
+	l.callers++
+	return l
+}
+
+// leave ends the wait of one caller. A question that has not been asked is not needed any more when the last one leaves.
+func (q *sourceQueue) leave(l *sourceLogin) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	l.callers--
+	if i := slices.Index(q.waiting, l); l.callers == 0 && i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+		delete(q.logins, l.id)
+	}
+}
+
+// next asks about the first logins that may be asked about. The caller has the mutex.
+func (q *sourceQueue) next() {
+	for i := 0; i < len(q.waiting) && len(q.asked) < maxQuestions; {
+		l := q.waiting[i]
+		if q.asked[l.name] {
+			i++
+			continue
+		}
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+		q.asked[l.name] = true
+		close(l.started)
+		go q.run(l)
+	}
+}
+
+// run asks about one login. Nothing else recovers in its goroutine, and the source is third-party code.
+func (q *sourceQueue) run(l *sourceLogin) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			// The type alone: the value could hold the password.
+			l.result = sourceResult{err: unavailable.Error(opSource, fmt.Errorf("panic: %T", cause))}
+		}
+		q.mutex.Lock()
+		delete(q.asked, l.name)
+		delete(q.logins, l.id)
+		q.next()
+		q.mutex.Unlock()
+		close(l.done)
+	}()
+	ctx, cancel := context.WithTimeout(l.ctx, questionTime)
+	defer cancel()
+	l.result = q.ask(ctx, l.name, l.password)
+}
+
+func (q *sourceQueue) id(name, password string) loginID {
+	mac := hmac.New(sha256.New, q.key[:])
+	for _, part := range []string{name, password} {
+		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		mac.Write([]byte(part))
+	}
+	return loginID(mac.Sum(nil))
+}

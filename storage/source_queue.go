@@ -84,12 +84,12 @@ func (q *sourceQueue) do(ctx context.Context, name, password string) sourceResul
 			return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
 		}
 	}
-	answer := time.NewTimer(questionTime)
+	answer := time.NewTimer(questionTime + time.Second) // whoever heeds the context has ended by then
 	defer answer.Stop()
 	select {
 	case <-l.done:
 		return l.result
-	case <-answer.C: // of a source that does not heed its context
+	case <-answer.C:
 		return sourceResult{err: unavailable.Error(opSource, errSourceSlow)}
 	case <-ctx.Done():
 		return sourceResult{err: unavailable.Error(opSource, ctx.Err())}

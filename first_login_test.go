@@ -114,7 +114,7 @@ func TestTheFirstLoginWorksByEveryWayIn(t *testing.T) {
 		name := fmt.Sprint("old", i)
 		before := len(old.questions())
 		way.wants(t, site, name, name+"pw", http.StatusOK)
-		if asked := old.questions()[before:]; asked[0] != "user_info "+name || slices.Contains(asked, "create_authentication_tokens ") {
+		if asked := old.questions()[before:]; len(asked) == 0 || asked[0] != "user_info "+name || slices.Contains(asked, "create_authentication_tokens ") {
 			t.Errorf("%s: the old server was asked %q", way.name, asked)
 		}
 		if u, err := s.Store.Users.User(t.Context(), name); err != nil || u.Role != "keeper" || u.Scheme != "argon2id" {
@@ -178,7 +178,7 @@ func TestTwoHundredUsersOfTheOldServerLogInAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := len(old.questions()); n != 200 || old.atOnce() != 16 {
+	if n := len(old.questions()); n != 200 || old.atOnce() > 16 {
 		t.Errorf("%d questions, %d at once", n, old.atOnce())
 	}
 	if list, err := s.Store.Users.ListUsers(t.Context()); err != nil || len(list) != 201 {

@@ -35,6 +35,8 @@ func (u *Users) Authenticate(ctx context.Context, username, password string) (su
 //
 // All refusals cost the same: three round trips, one hash of our own, and one of every other kind that the store holds (see
 // CountHashKinds). So their time does not tell which users exist, nor whether the password of a disabled one was right.
+//
+// A user who is not in the store is looked for at Options.Source before, which takes as long as the source does.
 func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User, error) {
 	const op = "verify password"
 	if len(password) > MaxPassword {

@@ -15,8 +15,8 @@ const (
 	oldMustLogin     = "p1/create/no credentials"
 	oldWrongPassword = "p1/create/wrong password"
 	oldBadBasic      = "p2/bearer/Basic bad user_info"
-	oldBadToken      = "p2/refresh/old refresh token after a second create" // #nosec G101 -- the name of a case
-	oldNoToken       = "p2/refresh/operation token as Bearer (again, cached?)"  // #nosec G101 -- likewise
+	oldBadToken      = "p2/refresh/old refresh token after a second create"    // #nosec G101 -- the name of a case
+	oldNoToken       = "p2/refresh/operation token as Bearer (again, cached?)" // #nosec G101 -- likewise
 	oldInactive      = "p2/lifecycle/Basic after deactivate"
 	oldInfo          = "p2/bearer/user_info alice"
 	oldRestricted    = "p2/bearer/list_users alice"

@@ -1,31 +1,58 @@
 package opgrant_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/opgrant/opgrant/compat/wiretest"
 )
 
-// oldServer answers as recorded. It knows olga and every name that begins with "old". Their passwords are the names with "pw".
+// oldServer answers as recorded, unless it is told to do otherwise. It knows olga and old0 to old199, whose passwords are the names
+// with "pw", and whose role is keeper.
 type oldServer struct {
 	*httptest.Server
+	known *wiretest.OldServer
 
 	mutex   sync.Mutex
 	reply   http.HandlerFunc // answers in its place; nil: it answers itself
-	asked   []string         // operation and caller of each request
-	now     int              // questions under way
+	asked   []string         // operation and Basic name of each request
+	now     int              // requests under way
 	highest int              // of them at a time
 }
 
 func startOldServer(t *testing.T) *oldServer {
 	t.Helper()
-	s := &oldServer{}
+	f, err := os.Open("compat/testdata/wire-cases.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	cases, err := wiretest.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := wiretest.NewOldServer(cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known.PutRole(wiretest.OldRole{ID: "keeper", Permission: `{"super_user":false}`})
+	for i := range 201 {
+		name := "olga"
+		if i < 200 {
+			name = fmt.Sprint("old", i)
+		}
+		known.PutUser(wiretest.OldUser{Name: name, Password: name + "pw", Role: "keeper", Active: true})
+	}
+	s := &oldServer{known: known}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
@@ -38,7 +65,7 @@ func (s *oldServer) answer(reply http.HandlerFunc) {
 	s.reply = reply
 }
 
-// questions are the operations that have arrived, with the names of their callers.
+// questions are the operations that have arrived, with the Basic names of their callers.
 func (s *oldServer) questions() []string {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -53,11 +80,12 @@ func (s *oldServer) atOnce() int {
 
 func (s *oldServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	var op struct{ Operation string }
 	_ = json.Unmarshal(body, &op)
-	name, password, _ := r.BasicAuth()
+	name, _, _ := r.BasicAuth()
 	s.mutex.Lock()
-	s.asked = append(s.asked, op.Operation+" "+name)
+	s.asked = append(s.asked, strings.TrimSpace(op.Operation+" "+name))
 	s.now++
 	s.highest = max(s.highest, s.now)
 	reply := s.reply
@@ -67,30 +95,12 @@ func (s *oldServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer s.mutex.Unlock()
 		s.now--
 	}()
-	if reply == nil {
-		reply = asRecorded(op.Operation, name, password)
-	}
-	reply(w, r)
-}
-
-// asRecorded is the answer to an operation with Basic credentials.
-func asRecorded(operation, name, password string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		if operation == "login" { // its credentials are in the body, and have been checked
-			_, _ = io.WriteString(w, `{"message":"Login successful"}`)
-			return
-		}
-		if name != "olga" && !strings.HasPrefix(name, "old") || password != name+"pw" {
-			w.Header()["Content-Type"] = nil
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = io.WriteString(w, `{"error":"Login failed"}`)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		if operation == "user_info" {
-			_, _ = fmt.Fprintf(w, `{"active":true,"username":%q,"role":{"permission":{"super_user":false},"role":"keeper","id":"keeper"}}`, name)
-			return
-		}
-		_, _ = io.WriteString(w, `{"message":"done"}`)
+	switch {
+	case reply != nil:
+		reply(w, r)
+	case op.Operation == "login": // sets a cookie there, which is not what is tested here
+		_, _ = io.WriteString(w, `{"message":"Login successful"}`)
+	default:
+		s.known.ServeHTTP(w, r)
 	}
 }

@@ -24,7 +24,7 @@ func TestTwoHundredUsersOfTheOldServerLogInAtOnce(t *testing.T) {
 	burst := make(chan struct{}) // closed when as many questions are under way as may be
 	var full sync.Once
 	old.answer(func(w http.ResponseWriter, r *http.Request) {
-		if old.atOnce() == 16 {
+		if old.atOnce() == 64 {
 			full.Do(func() { close(burst) })
 		}
 		<-burst
@@ -39,7 +39,7 @@ func TestTwoHundredUsersOfTheOldServerLogInAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := len(old.questions()); n != 200 || old.atOnce() > 16 {
+	if n := len(old.questions()); n != 200 || old.atOnce() > 64 {
 		t.Errorf("%d questions, %d at once", n, old.atOnce())
 	}
 	if list, err := s.Store.Users.ListUsers(t.Context()); err != nil || len(list) != 201 {

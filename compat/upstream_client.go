@@ -49,7 +49,7 @@ func newUpstreamClient(target *url.URL, u Upstream, log *slog.Logger) *upstreamC
 			TLSHandshakeTimeout:    5 * time.Second,
 			ResponseHeaderTimeout:  u.Timeout,
 			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConnsPerHost:    32,
+			MaxIdleConnsPerHost:    u.MaxRequests,
 			IdleConnTimeout:        30 * time.Second,
 			ForceAttemptHTTP2:      true,
 		}

@@ -13,7 +13,7 @@ import (
 // Source verifies the passwords of users who are not in the store yet, at the server that they move from. Its methods must be
 // safe for concurrent use.
 //
-// The store asks about one name once at a time, and about 16 names at a time. Logins with the same password share one question.
+// The store asks about one name once at a time, and about 64 names at a time. Logins with the same password share one question.
 // Others wait for their turn, up to 10 s, and are unavailable after that. A panic is contained, and means unavailable.
 type Source interface {
 	// Verify returns the user if the password is right there, and the user's role, whose ID is empty where there is none.

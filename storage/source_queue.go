@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// maxQuestions bounds the questions to the source at a time, and with them the hashes of new users.
-	maxQuestions = 16
+	// maxQuestions bounds the questions to the source at a time, and with them the hashes of new users: as many as package compat
+	// forwards at a time by default. With 64, 200 users who arrive at once get in although each answer takes two seconds.
+	maxQuestions = 64
 	// maxWaiting bounds the memory of the queue.
 	maxWaiting = 1000
 	// queueTime is how long a login waits for its turn, questionTime how long for the answer and the import. Together they are

@@ -146,7 +146,7 @@ func TestLoginsOfOneNameAreAskedAboutOneByOne(t *testing.T) {
 
 func TestTheSourceIsAskedABoundedNumberOfQuestionsAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &askedSource{takes: 700 * time.Millisecond}
+		s := &askedSource{takes: 2 * time.Second}
 		q := newSourceQueue(s.ask)
 		var all []*asking
 		var order []string
@@ -155,7 +155,7 @@ func TestTheSourceIsAskedABoundedNumberOfQuestionsAtATime(t *testing.T) {
 			order = append(order, name+":right")
 			all = append(all, ask(t.Context(), q, name, "right"))
 		}
-		time.Sleep(9100 * time.Millisecond) // 13 rounds of 16
+		time.Sleep(8 * time.Second) // four rounds
 		for i, a := range all {
 			if r := a.got(); r.err != nil || !r.found {
 				t.Errorf("user %d: found %t, %v", i, r.found, r.err)

@@ -95,7 +95,9 @@ type OperationServed struct {
 	Operation string // as requested; empty for an operation that does not exist
 	Client    string // Config.ClientID for the token operations, otherwise empty
 	User      string // empty if the caller is not known
+	Verified  bool   // a password or token has proved that the caller is User; false: the caller says so
 	UserAgent string
+	Address   string // where the request came from: http.Request.RemoteAddr without the port
 	Status    int
 	Forwarded bool // the upstream answered
 }

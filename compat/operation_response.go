@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 )
 
@@ -46,7 +47,8 @@ func (h *Handler) respond(w http.ResponseWriter, c *call, result any, err error)
 // the caller can choose them.
 func (h *Handler) served(c *call, result any, status int) OperationServed {
 	_, forwarded := result.(*upstreamRequest)
-	s := OperationServed{User: c.user, UserAgent: c.r.UserAgent(), Status: status, Forwarded: forwarded}
+	s := OperationServed{UserAgent: c.r.UserAgent(), Address: addressOf(c.r), Status: status, Forwarded: forwarded}
+	s.User, s.Verified = c.servedUser(result)
 	if c.op == nil {
 		return s
 	}
@@ -58,6 +60,33 @@ func (h *Handler) served(c *call, result any, status int) OperationServed {
 		s.Operation = name
 	}
 	return s
+}
+
+// servedUser is the caller of an operation that was answered, and whether that is proved: by the tokens that were issued, by
+// credentials that were checked for the operation, or by those in the header.
+func (c *call) servedUser(result any) (user string, verified bool) {
+	_, issued := result.(tokensBody)
+	request, forwarded := result.(*upstreamRequest)
+	switch {
+	case issued && c.user != "":
+		return c.user, true
+	case forwarded:
+		return request.caller.Name, true
+	case c.caller != nil:
+		return c.caller.Name, true
+	case c.credentials.caller != nil:
+		return c.credentials.caller.Name, true
+	}
+	return c.user, false
+}
+
+// addressOf is the address of the client, without the port.
+func addressOf(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return peer.Addr().Unmap().WithZone("").String()
 }
 
 // maxReportedName bounds the names of forwarded operations that are reported.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
+	"regexp"
 )
 
 // maxHeaderBytes bounds the request header, as on the recorded server.
@@ -65,21 +67,23 @@ func (h *Handler) refuseHeader(w http.ResponseWriter, r *http.Request, err error
 // serveOther answers everything but POST /.
 func (h *Handler) serveOther(w http.ResponseWriter, c *call) {
 	r := c.r
-	path := r.URL.EscapedPath()
+	escaped := r.URL.EscapedPath()
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case r.Method == http.MethodOptions:
 		varyByOrigin(w.Header())
 		writeText(w, http.StatusBadRequest, "text/plain", "Invalid Preflight Request")
-	case path == "/health" && reads:
+	case escaped == "/health" && reads:
 		varyByOrigin(w.Header())
 		writeText(w, http.StatusOK, "text/plain; charset=utf-8", "HarperDB is running.")
-	case path == "/api/openapi/rest" && reads && c.credentials.caller == nil:
+	case escaped == "/api/openapi/rest" && reads && c.credentials.caller == nil:
 		h.writeError(w, r, unauthorized(mustLoginText))
-	case path == "/api/openapi/rest" && reads && h.upstream != nil:
+	case escaped == "/api/openapi/rest" && reads && h.upstream != nil:
 		h.forwardDescription(w, c)
+	case reads && aboveRoot(r.URL.Path):
+		h.writeError(w, r, &apiError{status: http.StatusForbidden, message: "Forbidden"})
 	default:
-		if path == "/" {
+		if escaped == "/" {
 			w.Header().Set("Allow", "POST, OPTIONS")
 		}
 		w.Header()["Content-Type"] = nil
@@ -87,6 +91,12 @@ func (h *Handler) serveOther(w http.ResponseWriter, c *call) {
 		_, _ = io.WriteString(w, "Not found\n")
 	}
 }
+
+// upwards is a segment that leads upwards, where backslashes separate segments too.
+var upwards = regexp.MustCompile(`(^|[/\\])\.\.([/\\]|$)`)
+
+// aboveRoot tells whether a path leads above the root. The recorded server serves files, and refuses these before it looks for one.
+func aboveRoot(p string) bool { return upwards.MatchString(path.Clean("./" + p)) }
 
 func writeText(w http.ResponseWriter, status int, contentType, body string) {
 	w.Header().Set("Content-Type", contentType)

@@ -111,7 +111,7 @@ func (h *Handler) writeResult(w http.ResponseWriter, r *http.Request, result any
 
 // writeError writes every error answer.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
-	if e.cause != nil && e.status >= http.StatusInternalServerError {
+	if e.cause != nil && e.status >= http.StatusInternalServerError && r.Context().Err() == nil { // the client has not gone
 		h.log.ErrorContext(r.Context(), "operation failed", "status", e.status, "error", e.cause)
 	}
 	if e.retryAfter > 0 {
@@ -132,6 +132,8 @@ func setNoStore(header http.Header) {
 
 func (e *apiError) encode() []byte {
 	switch {
+	case e.shape == protocolShape:
+		return nil
 	case e.shape == textShape:
 		return []byte(e.message)
 	case e.shape == frameworkShape:
@@ -152,6 +154,10 @@ func writeBody(w http.ResponseWriter, status int, shape errorShape, body []byte)
 	case frameworkShape:
 		header.Set("Content-Type", "application/json; charset=utf-8")
 		varyByOrigin(header)
+	case protocolShape:
+		header["Content-Type"] = nil
+		header.Del("Server")
+		header.Set("Connection", "close")
 	default:
 		header["Content-Type"] = nil // keeps net/http from guessing one
 	}

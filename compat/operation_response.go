@@ -82,11 +82,11 @@ func (c *call) servedUser(result any) (user string, verified bool) {
 
 // addressOf is the address of the client, without the port.
 func addressOf(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
-	return peer.Addr().Unmap().WithZone("").String()
+	return remote.Addr().Unmap().WithZone("").String()
 }
 
 // maxReportedName bounds the names of forwarded operations that are reported.

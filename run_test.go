@@ -105,4 +105,3 @@ func TestOperationsCanBeDisabled(t *testing.T) {
 		t.Errorf("POST /: %s", resp.Status)
 	}
 }
-

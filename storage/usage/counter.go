@@ -73,16 +73,17 @@ func (c *Counter) Count(caller Caller) {
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
+	c.add(caller, tally{1, at, at})
+}
+
+// add keeps calls for the next flush. The mutex is held.
+func (c *Counter) add(caller Caller, t tally) {
 	if c.pending[caller] == nil && len(c.pending) >= maxPending/2 {
 		caller = caller.anywhere()
 	}
 	if c.pending[caller] == nil && len(c.pending) >= maxPending {
 		caller = caller.anyUser()
 	}
-	c.add(caller, tally{1, at, at})
-}
-
-func (c *Counter) add(caller Caller, t tally) {
 	sum := c.pending[caller]
 	if sum == nil {
 		c.pending[caller] = &t

@@ -163,6 +163,30 @@ func TestCounterIsBoundedInMemory(t *testing.T) {
 	}
 }
 
+// While Redis takes no writes, what is kept for later does not grow.
+func TestCounterIsBoundedInAnOutage(t *testing.T) {
+	r := storagetest.StartMiniredis(t)
+	c := testCounter(t, r, time.Now())
+	flush(t, c)
+	r.Mini.SetError("OOM")
+	const rounds, n = 3, maxPending
+	for round := range rounds {
+		for i := range n {
+			c.Count(old(fmt.Sprint("user", round, "-", i), "agent"))
+		}
+		if err := c.Flush(t.Context()); err == nil {
+			t.Fatal("the write was accepted")
+		}
+	}
+	var sum int64
+	for _, kept := range c.pending {
+		sum += kept.count
+	}
+	if len(c.pending) > maxPending+1 || sum != rounds*n {
+		t.Errorf("%d callers with %d calls are kept, want at most %d with %d", len(c.pending), sum, maxPending+1, rounds*n)
+	}
+}
+
 func TestCounterKeepsWhatDidNotArrive(t *testing.T) {
 	r := storagetest.StartMiniredis(t)
 	c := testCounter(t, r, time.Now())

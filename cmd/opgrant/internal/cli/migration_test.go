@@ -42,7 +42,8 @@ func TestWhetherTheOperationsAPICanBeSwitchedOff(t *testing.T) {
 			"no", 4, 1, "2026-12-30T12:00:00Z", "No: 1 caller has",
 		},
 		{
-			"a caller of an earlier release, and no start", usage.Report{Entries: []usage.Entry{used(usage.APIOperations, 2*day)}},
+			"a caller of an earlier release, and no start",
+			usage.Report{Entries: []usage.Entry{used(usage.APIOperations, 2*day)}},
 			"no", 4, 1, "", "Start a server",
 		},
 		{"servers are down for hours", counted(60*day, 23*time.Hour), "yes", 0, 0, "", "Yes"},

@@ -2,7 +2,6 @@ package compat_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opgrant/opgrant/compat"
@@ -76,35 +76,66 @@ func TestABodyThatDoesNotArriveInTime(t *testing.T) {
 	}
 }
 
-// untilGone is a store that answers when the client has gone.
-type untilGone struct{ *directory }
+// afterTheClient is a store that answers when the client has shut its side of the connection.
+type afterTheClient struct {
+	*directory
+	shut <-chan struct{}
+}
 
-func (d untilGone) Password(ctx context.Context, _ compat.Credentials) (compat.Caller, error) {
-	select {
-	case <-ctx.Done():
+func (d afterTheClient) Password(ctx context.Context, c compat.Credentials) (compat.Caller, error) {
+	<-d.shut
+	if ctx.Err() != nil {
 		return compat.Caller{}, ctx.Err()
-	case <-time.After(time.Minute):
-		return compat.Caller{}, errors.New("the request goes on")
+	}
+	return d.directory.Password(ctx, c)
+}
+
+// A client that shuts its side of the connection behind its request may wait for the answer.
+func TestAHalfClosedRequestIsAnswered(t *testing.T) {
+	d, shut := newDirectory(t), make(chan struct{})
+	h := d.handler(t, func(c *compat.Config) { c.Authenticator = afterTheClient{d, shut} })
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer context.AfterFunc(r.Context(), func() { close(shut) })()
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	const body = `{"operation":"user_info","username":"HDB_ADMIN","password":"password"}`
+	answer := exchange(t, s, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 70\r\n\r\n"+body)
+	if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || !strings.Contains(answer, `"username":"HDB_ADMIN"`) {
+		t.Errorf("answer: %s", answer)
 	}
 }
 
-// Whose client shuts its side of the connection cannot be told from one whose client has gone. Its work ends, and no refusal tells
-// the client to discard anything.
-func TestAHalfClosedRequestIsUnavailable(t *testing.T) {
-	d := newDirectory(t)
-	var log strings.Builder
-	s := httptest.NewServer(d.handler(t, func(c *compat.Config) {
-		c.Authenticator, c.Log = untilGone{d}, slog.New(slog.NewTextHandler(&log, nil))
-	}))
-	const body = `{"operation":"user_info","username":"HDB_ADMIN","password":"password"}`
-	answer := exchange(t, s, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 70\r\n\r\n"+body)
-	s.Close()
-	if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || !strings.Contains(answer, "Retry-After: ") {
-		t.Errorf("answer: %s", answer)
-	}
-	if log.Len() > 0 {
-		t.Errorf("an error was logged: %s", &log)
-	}
+// untilTheEnd is a store that does not answer before the request ends.
+type untilTheEnd struct{ *directory }
+
+func (untilTheEnd) Password(ctx context.Context, _ compat.Credentials) (compat.Caller, error) {
+	<-ctx.Done()
+	return compat.Caller{}, ctx.Err()
+}
+
+// A client that has gone costs a second more, is not refused anything, and is not an error of the server.
+func TestWorkEndsSoonAfterTheClientHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory(t)
+		var log strings.Builder
+		h := d.handler(t, func(c *compat.Config) {
+			c.Authenticator, c.Log = untilTheEnd{d}, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, leave)
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(`{"operation":"user_info"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", adminBasic)
+		w, start := httptest.NewRecorder(), time.Now()
+		h.ServeHTTP(w, r)
+		if took := time.Since(start); took != time.Minute+time.Second {
+			t.Errorf("took %s", took)
+		}
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || log.Len() > 0 {
+			t.Errorf("%d %v, log: %s", w.Code, w.Header(), &log)
+		}
+	})
 }
 
 // Paths that lead above the root are refused as by a server of files, which the recorded one is for GET and HEAD.

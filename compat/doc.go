@@ -123,9 +123,8 @@
 //	                                                                            unexpected end, a control character
 //	any website may call, with          only origins that are listed may call   any website could act for its visitors;
 //	credentials                                                                 see Config.Origins
-//	a request whose client shuts its    answered, or 503 with Retry-After       it cannot be told from a client that has
-//	side of the connection is closed                                            gone, for whom no work is done
-//	without an answer
+//	a request whose client shuts its    answered, or 503 where it takes longer  the client may still wait for its answer; one
+//	side of the connection gets none    than a second from then on              that has gone costs no more than that
 //	CBOR, MessagePack, CSV, cookies,    JSON only, no cookies, no database      not a database; see Upstream for what is
 //	a database                                                                  forwarded
 //

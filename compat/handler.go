@@ -1,11 +1,13 @@
 package compat
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"path"
 	"regexp"
+	"time"
 )
 
 // maxHeaderBytes bounds the request header, as on the recorded server.
@@ -27,6 +29,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	ctx, end := lingering(r.Context())
+	defer end()
+	r = r.WithContext(ctx)
 	c := &call{r: r}
 	err := h.checkHeader(c)
 	if err == nil && r.Method == http.MethodPost && r.URL.EscapedPath() == "/" {
@@ -41,6 +46,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.serveOther(w, c)
+}
+
+// linger is how long a request goes on after its client has shut its side of the connection.
+const linger = time.Second
+
+// lingering returns the context of a request, and what ends it. net/http ends its own as soon as the client has nothing more to send,
+// which a client that waits for its answer may say too. It cannot be told from one that has gone, for whom no work is done for long.
+func lingering(ctx context.Context) (context.Context, func()) {
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(linger, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(lasting, func() { timer.Stop() })
+	})
+	return lasting, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 func headerTooLarge(r *http.Request) bool {
@@ -81,7 +103,9 @@ func (h *Handler) serveOther(w http.ResponseWriter, c *call) {
 	case escaped == "/api/openapi/rest" && reads && h.upstream != nil:
 		h.forwardDescription(w, c)
 	case reads && aboveRoot(r.URL.Path):
-		h.writeError(w, r, &apiError{status: http.StatusForbidden, message: "Forbidden"})
+		varyByOrigin(w.Header())
+		w.Header().Add("Vary", "accept-encoding") // its files may be compressed
+		writeText(w, http.StatusForbidden, "application/json", `{"error":"Forbidden"}`)
 	default:
 		if escaped == "/" {
 			w.Header().Set("Allow", "POST, OPTIONS")

@@ -35,11 +35,16 @@ type frameworkBody struct {
 // respond answers an operation and reports it to [Config].OnOperation and, in shadow mode, asks the upstream too.
 func (h *Handler) respond(w http.ResponseWriter, c *call, result any, err error) {
 	status := h.writeResult(w, c.r, result, err)
-	if h.cfg.OnOperation != nil {
-		h.cfg.OnOperation(c.r.Context(), h.served(c, result, status))
-	}
+	h.report(c, result, status)
 	if h.shadowed(c, status) {
 		h.upstream.shadow(c, status, shapeOf(result, err))
+	}
+}
+
+// report calls [Config].OnOperation.
+func (h *Handler) report(c *call, result any, status int) {
+	if h.cfg.OnOperation != nil {
+		h.cfg.OnOperation(c.r.Context(), h.served(c, result, status))
 	}
 }
 

@@ -3,6 +3,8 @@ package compat_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -129,6 +131,15 @@ func TestOnOperation(t *testing.T) {
 		if diff := cmp.Diff([]compat.OperationServed{test.want}, served); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
+	}
+
+	served = nil
+	r := httptest.NewRequest(http.MethodGet, "/api/openapi/rest", nil)
+	r.Header.Set("Authorization", adminBasic)
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	want := compat.OperationServed{User: "HDB_ADMIN", Verified: true, Address: "192.0.2.1", Status: 400, Forwarded: true} // of the fake
+	if diff := cmp.Diff([]compat.OperationServed{want}, served); diff != "" {
+		t.Errorf("the description (-want +got):\n%s", diff)
 	}
 }
 

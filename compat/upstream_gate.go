@@ -148,7 +148,7 @@ func (h *Handler) forwardDescription(w http.ResponseWriter, c *call) {
 		return
 	}
 	request.method, request.path, request.contentType = c.r.Method, "/api/openapi/rest", ""
-	h.forward(w, c.r, request)
+	h.report(c, request, h.forward(w, c.r, request))
 }
 
 // checkInternalMembers refuses a body that names a caller in the way of the old server's own functions.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/opgrant/opgrant/compat/internal/strictjson"
 )
@@ -58,14 +57,6 @@ func (h *Handler) listUsers(c *call) (any, error) {
 		})
 	}
 	return list, nil
-}
-
-// userTime leaves out a time that is not known.
-func userTime(t time.Time) json.Number {
-	if t.IsZero() {
-		return ""
-	}
-	return milliseconds(t)
 }
 
 func (h *Handler) addUser(c *call) (any, error) {

@@ -89,7 +89,8 @@ func (s *Server) runGrant(r *http.Request, form url.Values) (map[string]any, Tok
 		delete(body, "scope")
 	}
 	return body, TokenIssued{
-		Client: req.GetClient().GetID(), Subject: req.GetSession().GetSubject(), UserAgent: r.UserAgent(), Grant: form.Get("grant_type"),
+		Client: req.GetClient().GetID(), Subject: req.GetSession().GetSubject(), UserAgent: r.UserAgent(), Address: session.address,
+		Grant: form.Get("grant_type"),
 	}, nil
 }
 

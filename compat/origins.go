@@ -6,35 +6,69 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/rs/cors"
 )
 
 // anyOrigin in the list allows every origin, but never with credentials.
 const anyOrigin = "*"
 
+// browserRules are the rules (CORS) for pages of other origins: for listed ones with credentials, for others, if anyOrigin is in
+// the list, without.
+type browserRules struct {
+	listed, others *cors.Cors // others is nil without anyOrigin
+	origins        []string
+}
+
+// newBrowserRules returns nil for an empty list: no CORS headers are sent.
+func newBrowserRules(origins []string) *browserRules {
+	if len(origins) == 0 {
+		return nil
+	}
+	options := cors.Options{
+		AllowedMethods:       recordedMethods,
+		AllowedHeaders:       []string{"*"},
+		AllowCredentials:     true,
+		OptionsPassthrough:   true,
+		OptionsSuccessStatus: http.StatusOK,
+	}
+	rules := &browserRules{origins: origins}
+	options.AllowOriginVaryRequestFunc = func(_ *http.Request, origin string) (bool, []string) { return rules.lists(origin), nil }
+	rules.listed = cors.New(options)
+	if slices.Contains(origins, anyOrigin) {
+		options.AllowOriginVaryRequestFunc, options.AllowCredentials = nil, false
+		options.AllowedOrigins = []string{anyOrigin}
+		rules.others = cors.New(options)
+	}
+	return rules
+}
+
+// lists tells whether an origin is in the list by its name. To name one that is not, with credentials, would let every website
+// act for its visitors.
+func (b *browserRules) lists(origin string) bool {
+	return origin != anyOrigin && slices.Contains(b.origins, origin)
+}
+
+// recordedMethods are those that the recorded server names in its answer to each preflight, whatever it asks for.
+var recordedMethods = []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions}
+
 // allowOrigin sets the CORS headers and tells whether the request is a preflight, which they answer. An origin that is not in
-// the list gets none: to name it, with credentials, would let every website act for its visitors.
+// the list gets none.
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) (preflight bool) {
-	if len(h.cfg.Origins) == 0 {
+	if h.browsers == nil {
 		return false
 	}
-	varyByOrigin(w.Header()) // without an Origin too: a cache would give that answer to an origin that is in the list
-	origin := r.Header.Get("Origin")
-	switch {
-	case origin == "":
-		return false
-	case origin != anyOrigin && slices.Contains(h.cfg.Origins, origin):
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Allow-Credentials", "true")
-	case slices.Contains(h.cfg.Origins, anyOrigin):
-		w.Header().Set("Access-Control-Allow-Origin", anyOrigin)
-	default:
+	rules, header := h.browsers.listed, w.Header()
+	if h.browsers.others != nil && !h.browsers.lists(r.Header.Get("Origin")) {
+		rules = h.browsers.others
+	}
+	rules.ServeHTTP(w, r, func(http.ResponseWriter, *http.Request) {})
+	header.Set("Vary", "Origin") // without an Origin too: a cache would give that answer to an origin that is in the list
+	if r.Method != http.MethodOptions || header.Get("Access-Control-Allow-Origin") == "" {
 		return false
 	}
-	if r.Method != http.MethodOptions {
-		return false
-	}
-	w.Header().Set("Access-Control-Allow-Methods", "POST, GET, PUT, DELETE, PATCH, OPTIONS")
-	w.Header().Set("Access-Control-Allow-Headers", "Accept, Content-Type, Authorization")
+	header.Set("Access-Control-Allow-Methods", strings.Join(recordedMethods, ", "))
+	header.Set("Access-Control-Allow-Headers", "Accept, Content-Type, Authorization")
 	return true
 }
 

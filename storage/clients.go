@@ -24,6 +24,8 @@ type Clients struct {
 
 	mutex sync.RWMutex
 	cache map[string]cachedClient // :: client ID → client
+
+	origins clientOrigins
 }
 
 type cachedClient struct {
@@ -37,7 +39,7 @@ const maxCachedClients = 10_000
 var _ fosite.ClientManager = (*Clients)(nil)
 
 func newClients(db *redisdb.DB, o Options) *Clients {
-	return &Clients{db: db, cacheTTL: o.ClientCache}
+	return &Clients{db: db, cacheTTL: o.ClientCache, origins: newClientOrigins()}
 }
 
 // GetClient implements fosite.ClientManager. It returns fosite.ErrNotFound when there is no such client.
@@ -157,6 +159,7 @@ func (c *Clients) PutClient(ctx context.Context, client *Client) error {
 	if err := client.Validate(); err != nil {
 		return err
 	}
+	defer c.origins.changed()
 	const op = "store client"
 	// The index first: a crash between the two leaves an ID without a client, which lists leave out.
 	if _, err := c.db.Eval(ctx, op, redisdb.Command("SADD", c.db.Keys.Clients(), client.ID)); err != nil {
@@ -217,6 +220,7 @@ func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *C
 // Tokens.RevokeClient ends them.
 func (c *Clients) RemoveClient(ctx context.Context, id string) error {
 	defer c.forget(id)
+	defer c.origins.changed()
 	const op = "remove client"
 	removed, err := c.db.Eval(ctx, op, redisdb.Command("DEL", c.db.Keys.Client(id)))
 	if err != nil {
@@ -233,8 +237,28 @@ func (c *Clients) RemoveClient(ctx context.Context, id string) error {
 
 // ListClients returns all clients, ordered by ID.
 func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
+	records, err := c.records(ctx, "list clients")
+	if err != nil {
+		return nil, err
+	}
+	var list []*Client
+	for _, raw := range records {
+		client, err := decodeClient(raw)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, client)
+	}
+	return list, nil
+}
+
+// recordsAtOnce is how many records one pipeline reads.
+const recordsAtOnce = 100
+
+// records returns all clients as they are stored, ordered by ID.
+func (c *Clients) records(ctx context.Context, op string) ([]string, error) {
 	var ids []string
-	err := c.db.Do(ctx, "list clients", func(ctx context.Context) error {
+	err := c.db.Do(ctx, op, func(ctx context.Context) error {
 		var err error
 		ids, err = c.db.Client.SMembers(ctx, c.db.Keys.Clients()).Result()
 		return err
@@ -242,20 +266,28 @@ func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(ids) == 0 {
-		return nil, c.db.CheckEpoch(ctx, "list clients")
-	}
 	slices.Sort(ids)
-	var list []*Client
-	for _, id := range ids {
-		client, err := c.read(ctx, id)
-		if errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err) {
-			continue
-		}
+	var list []string
+	for some := range slices.Chunk(ids, recordsAtOnce) {
+		found := make([]*redis.StringCmd, len(some))
+		err := c.db.Do(ctx, op, func(ctx context.Context) error {
+			pipe := c.db.Client.Pipeline()
+			commands := make([]redis.Cmder, len(some))
+			for i, id := range some {
+				found[i] = pipe.Get(ctx, c.db.Keys.Client(id))
+				commands[i] = found[i]
+			}
+			_, err := pipe.Exec(ctx)
+			return redisdb.FirstError(err, commands...)
+		})
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, client)
+		for _, record := range found {
+			if record.Err() == nil { // an ID without a client, see PutClient
+				list = append(list, record.Val())
+			}
+		}
 	}
-	return list, nil
+	return list, c.db.CheckEpoch(ctx, op)
 }

@@ -31,6 +31,10 @@ const { port } = pages.address()
 const listed = `http://127.0.0.1:${port}`
 const unlisted = `http://localhost:${port}`
 
+// The run may end it early.
+process.on('exit', () => started.forEach((child) => child.kill()))
+process.on('SIGTERM', () => process.exit(1))
+
 function start(command, args, options) {
   const child = spawn(command, args, options)
   started.push(child)
@@ -90,7 +94,7 @@ await run('browser', async (did) => {
   did(`another origin reads none of ${other.failed.length} answers`)
 }, `(Chromium ${version})`)
 
-for (const child of started) child.kill()
+started.forEach((child) => child.kill())
 await Promise.all(started.map((child) => child.ended))
 pages.closeAllConnections()
 pages.close()

@@ -82,6 +82,19 @@ func TestOriginsByList(t *testing.T) {
 				}
 			}
 			preflight := ask(http.MethodOptions, "/", "", "")
+			// The recorded server answers the same, whatever a browser asks for.
+			for _, wanted := range [][2]string{{"POST", "authorization,content-type"}, {"PROPFIND", "x-other"}} {
+				r := httptest.NewRequest(http.MethodOptions, "/", nil)
+				r.Header = http.Header{"Access-Control-Request-Method": {wanted[0]}, "Access-Control-Request-Headers": {wanted[1]}}
+				if row.origin != "" {
+					r.Header.Set("Origin", row.origin)
+				}
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if diff := cmp.Diff(preflight.Header(), w.Header()); diff != "" || w.Code != preflight.Code || w.Body.String() != preflight.Body.String() {
+					t.Errorf("preflight for %s: %d %q %s", wanted, w.Code, w.Body, diff)
+				}
+			}
 			want, status := row.want, 400
 			if len(row.want) > 0 {
 				status = 200

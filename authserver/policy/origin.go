@@ -18,9 +18,9 @@ var originForm = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0
 // IsOrigin tells whether a browser sends this text as the Origin header of a website's requests: scheme, host and port in lower
 // case, the port only where it is not that of the scheme.
 func IsOrigin(origin string) bool {
-	return len(origin) <= maxOriginLength && originForm.MatchString(origin) &&
-		!(strings.HasPrefix(origin, "https://") && strings.HasSuffix(origin, ":443")) &&
-		!(strings.HasPrefix(origin, "http://") && strings.HasSuffix(origin, ":80"))
+	defaultPort := strings.HasPrefix(origin, "https://") && strings.HasSuffix(origin, ":443") ||
+		strings.HasPrefix(origin, "http://") && strings.HasSuffix(origin, ":80")
+	return len(origin) <= maxOriginLength && originForm.MatchString(origin) && !defaultPort
 }
 
 func (p *Problems) origins(list []string) {

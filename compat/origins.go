@@ -64,6 +64,13 @@ func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) (preflight
 	return true
 }
 
+// exposeRetryAfter lets a page that may read an answer read when to try again. The recorded server sends no such answers.
+func exposeRetryAfter(header http.Header) {
+	if header.Get("Access-Control-Allow-Origin") != "" {
+		header.Set("Access-Control-Expose-Headers", "Retry-After")
+	}
+}
+
 // varyByOrigin tells caches that the answer depends on the origin.
 func varyByOrigin(header http.Header) {
 	if !slices.Contains(header["Vary"], "Origin") {

@@ -127,3 +127,23 @@ func TestOriginsWithoutTheStore(t *testing.T) {
 		}
 	})
 }
+
+// The records of the clients are in all slots of a Cluster.
+func TestOriginsOnACluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	rdb := storagetest.StartCluster(t, storagetest.Options{}).Client(t, nil)
+	c := newRegistry(t, rdb, time.Hour)
+	for i := range 3 * recordsAtOnce / 2 {
+		putClient(t, c, fmt.Sprintf("client-%03d", i), listedOrigin)
+	}
+	got, err := c.OriginClients(t.Context(), listedOrigin)
+	if err != nil || len(got) != 3*recordsAtOnce/2 || !slices.IsSorted(got) {
+		t.Errorf("%d clients, %v", len(got), err)
+	}
+	list, err := c.ListClients(t.Context())
+	if err != nil || len(list) != len(got) {
+		t.Errorf("%d clients, %v", len(list), err)
+	}
+}

@@ -30,6 +30,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if s.config.OnTokenIssued != nil {
 		s.config.OnTokenIssued(issued)
 	}
+	s.allowOrigin(w, r, nil)
 	writeJSON(w, http.StatusOK, body)
 }
 

@@ -107,6 +107,7 @@ type Handler struct {
 	cfg      Config
 	log      *slog.Logger
 	upstream *upstreamClient // nil: there is none
+	browsers *browserRules   // nil: no CORS headers are sent
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -140,7 +141,7 @@ func New(c Config) (*Handler, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{cfg: c, log: c.Log}
+	h := &Handler{cfg: c, log: c.Log, browsers: newBrowserRules(c.Origins)}
 	if c.Upstream != nil {
 		if c.Authenticator == nil {
 			problems = append(problems, errors.New("compat: Config.Upstream needs Config.Authenticator: callers are checked before their requests are forwarded"))

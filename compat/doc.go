@@ -2,7 +2,7 @@
 //
 // Old clients log in with the operation create_authentication_tokens and get a new token with refresh_operation_token. A
 // [Handler] turns these into requests to a token endpoint, which is an [net/http.Handler]: one in this process, or a reverse proxy
-// to another server. The package has no sessions, stores no tokens and signs none, and imports only the standard library.
+// to another server. The package has no sessions, stores no tokens and signs none, and imports only the standard library and rs/cors.
 //
 //	POST / {"operation": …} ──► Handler ──► form ──► token endpoint
 //	                               │

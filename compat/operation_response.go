@@ -121,6 +121,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, e *apiError
 	}
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.retryAfter.Seconds()))))
+		exposeRetryAfter(w.Header())
 	}
 	if e.status == http.StatusUnauthorized {
 		// RFC 9110, section 15.5.2. It names Bearer and not Basic, because browsers ask for a password on the latter.

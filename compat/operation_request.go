@@ -72,7 +72,7 @@ func (h *Handler) decodeRequest(c *call) error {
 	large := int64(len(body)) > h.cfg.MaxBody
 	switch {
 	case err != nil && !large:
-		return &apiError{status: http.StatusBadRequest, message: bodySizeText, cause: err}
+		return incompleteBody(err)
 	case large && format == jsonFormat && h.upstream != nil:
 		return h.decodeLargeBody(c, body)
 	case large:

@@ -58,8 +58,8 @@ type sourceResult struct {
 	err     error
 }
 
-// importLogin verifies a password at the source and stores its user.
-func (u *Users) importLogin(ctx context.Context, source Source, name, password string) sourceResult {
+// importLogin is an importFunc.
+func (u *Users) importLogin(ctx context.Context, source Source, name, password string, answered func()) sourceResult {
 	a, err := u.account(ctx, opSource, name)
 	switch {
 	case err != nil:
@@ -71,6 +71,7 @@ func (u *Users) importLogin(ctx context.Context, source Source, name, password s
 		return sourceResult{err: err}
 	}
 	user, role, err := source.Verify(ctx, name, password)
+	answered()
 	switch {
 	case errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err):
 		return sourceResult{}

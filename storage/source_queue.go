@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// maxQuestions bounds the questions to the source at a time, and with them the hashes of new users: as many as package compat
-	// forwards at a time by default. With 64, 200 users who arrive at once get in although each answer takes two seconds.
+	// maxQuestions bounds the questions to the source at a time: as many as package compat forwards at a time by default. With 64,
+	// 200 users who arrive at once get in although each answer takes two seconds.
 	maxQuestions = 64
-	// maxWaiting bounds the memory of the queue.
-	maxWaiting = 1000
+	// maxLogins bounds the memory: those that wait, those that are asked about, and those whose users are being stored.
+	maxLogins = 1000
 	// queueTime is how long a login waits for its turn, questionTime how long for the answer and the import. Together they are
 	// less than the 30 s in which a server by default completes its answer.
 	queueTime, questionTime = 10 * time.Second, 15 * time.Second
 )
 
 var (
-	errSourceFull = errors.New("too many logins wait for the source")
+	errSourceFull = errors.New("too many logins of users who are not in the store")
 	errSourceBusy = errors.New("no turn at the source in time")
 	errSourceSlow = errors.New("no answer of the source in time")
 )
@@ -35,14 +35,19 @@ var (
 // sourceQueue asks the source, for logins in the order in which they came, but never twice about one name at a time. Equal
 // logins are one. It is safe for concurrent use.
 type sourceQueue struct {
-	ask func(ctx context.Context, name, password string) sourceResult
+	ask importFunc
 	key [32]byte
 
-	mutex   sync.Mutex
-	logins  map[loginID]*sourceLogin // those that wait and those that are asked about
-	waiting []*sourceLogin
-	asked   map[string]bool // the names of those that are asked about
+	mutex     sync.Mutex
+	logins    map[loginID]*sourceLogin // those that wait and those that are under way
+	waiting   []*sourceLogin
+	questions int             // without an answer
+	underWay  map[string]bool // names, until their users are stored
 }
+
+// importFunc verifies a password at the source and stores the user. It calls answered, before the costly part of storing, when the
+// source has answered.
+type importFunc func(ctx context.Context, name, password string, answered func()) sourceResult
 
 // loginID is an HMAC of name and password under a random key of this process, which cannot be used to guess the password without
 // that key.
@@ -54,13 +59,13 @@ type sourceLogin struct {
 	ctx            context.Context //nolint:containedctx // of the first login, without its end: the others share the import
 	name, password string
 	callers        int           // that wait for it
-	started        chan struct{} // closed when it is asked about
+	started        chan struct{} // closed when it is under way
 	done           chan struct{} // closed when result is set
 	result         sourceResult
 }
 
-func newSourceQueue(ask func(ctx context.Context, name, password string) sourceResult) *sourceQueue {
-	q := &sourceQueue{ask: ask, logins: map[loginID]*sourceLogin{}, asked: map[string]bool{}}
+func newSourceQueue(ask importFunc) *sourceQueue {
+	q := &sourceQueue{ask: ask, logins: map[loginID]*sourceLogin{}, underWay: map[string]bool{}}
 	_, _ = rand.Read(q.key[:]) // never fails: crypto/rand aborts the program instead
 	return q
 }
@@ -97,14 +102,14 @@ func (q *sourceQueue) do(ctx context.Context, name, password string) sourceResul
 	}
 }
 
-// join returns the login that equals this one, or else a new one, or nil where too many wait.
+// join returns the login that equals this one, or else a new one, or nil where there are too many.
 func (q *sourceQueue) join(ctx context.Context, name, password string) *sourceLogin {
 	id := q.id(name, password)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	l := q.logins[id]
 	if l == nil {
-		if len(q.waiting) >= maxWaiting {
+		if len(q.logins) >= maxLogins {
 			return nil
 		}
 		ctx = context.WithValue(context.WithoutCancel(ctx), batchKey{}, (*batch)(nil)) // a unit of work belongs to one request
@@ -133,28 +138,39 @@ func (q *sourceQueue) leave(l *sourceLogin) {
 
 // next asks about the first logins that may be asked about. The caller has the mutex.
 func (q *sourceQueue) next() {
-	for i := 0; i < len(q.waiting) && len(q.asked) < maxQuestions; {
+	for i := 0; i < len(q.waiting) && q.questions < maxQuestions; {
 		l := q.waiting[i]
-		if q.asked[l.name] {
+		if q.underWay[l.name] {
 			i++
 			continue
 		}
 		q.waiting = slices.Delete(q.waiting, i, i+1)
-		q.asked[l.name] = true
+		q.underWay[l.name] = true
+		q.questions++
 		close(l.started)
 		go q.run(l)
 	}
 }
 
+// answered makes room for the next question.
+func (q *sourceQueue) answered() {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	q.questions--
+	q.next()
+}
+
 // run asks about one login. Nothing else recovers in its goroutine, and the source is third-party code.
 func (q *sourceQueue) run(l *sourceLogin) {
+	answered := sync.OnceFunc(q.answered)
 	defer func() {
 		if cause := recover(); cause != nil {
 			// The type alone: the value could hold the password.
 			l.result = sourceResult{err: unavailable.Error(opSource, fmt.Errorf("panic: %T", cause))}
 		}
+		answered()
 		q.mutex.Lock()
-		delete(q.asked, l.name)
+		delete(q.underWay, l.name)
 		delete(q.logins, l.id)
 		q.next()
 		q.mutex.Unlock()
@@ -162,7 +178,7 @@ func (q *sourceQueue) run(l *sourceLogin) {
 	}()
 	ctx, cancel := context.WithTimeout(l.ctx, questionTime)
 	defer cancel()
-	l.result = q.ask(ctx, l.name, l.password)
+	l.result = q.ask(ctx, l.name, l.password, answered)
 }
 
 func (q *sourceQueue) id(name, password string) loginID {

@@ -53,7 +53,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		s := &askedSource{takes: time.Second}
 		q := newSourceQueue(s.ask)
 		ctx, cancel := context.WithCancel(t.Context())
-		for i := range maxQuestions + maxWaiting {
+		for i := range maxLogins {
 			go q.do(ctx, fmt.Sprint("user ", i), "right")
 		}
 		synctest.Wait()
@@ -80,7 +80,7 @@ func TestAQuestionOutlivesItsCaller(t *testing.T) {
 		var value any
 		var inBatch *batch
 		var completed bool
-		q := newSourceQueue(func(ctx context.Context, _, _ string) sourceResult {
+		q := newSourceQueue(func(ctx context.Context, _, _ string, _ func()) sourceResult {
 			value, inBatch = ctx.Value(ctxKey{}), batchFrom(ctx)
 			time.Sleep(time.Second)
 			completed = ctx.Err() == nil
@@ -103,16 +103,16 @@ func TestAQuestionOutlivesItsCaller(t *testing.T) {
 func TestASourceThatHangsOrBreaksIsUnavailable(t *testing.T) {
 	const password = "secret, and in the panic"
 	for name, test := range map[string]struct {
-		ask   func(ctx context.Context, name, password string) sourceResult
+		ask   importFunc
 		cause error
 	}{
 		"hangs": {(&askedSource{takes: time.Hour}).ask, context.DeadlineExceeded},
-		"hangs, and does not heed its context": {func(context.Context, string, string) sourceResult {
+		"hangs, and does not heed its context": {func(context.Context, string, string, func()) sourceResult {
 			time.Sleep(time.Minute)
 			return sourceResult{found: true}
 		}, errSourceSlow},
-		"panics": {func(_ context.Context, _, password string) sourceResult { panic(password) }, fosite.ErrTemporarilyUnavailable},
-		"ends its goroutine": {func(context.Context, string, string) sourceResult {
+		"panics": {func(_ context.Context, _, password string, _ func()) sourceResult { panic(password) }, fosite.ErrTemporarilyUnavailable},
+		"ends its goroutine": {func(context.Context, string, string, func()) sourceResult {
 			runtime.Goexit()
 			return sourceResult{}
 		}, errSourceEnded},

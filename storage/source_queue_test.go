@@ -26,7 +26,7 @@ type askedSource struct {
 	overlap bool // two questions about one name
 }
 
-func (s *askedSource) ask(ctx context.Context, name, password string) sourceResult {
+func (s *askedSource) ask(ctx context.Context, name, password string, _ func()) sourceResult {
 	s.mutex.Lock()
 	s.asked = append(s.asked, name+":"+password)
 	if s.names == nil {
@@ -73,12 +73,12 @@ func (a *asking) got() sourceResult {
 	return sourceResult{err: errors.New("still waiting")}
 }
 
-// held counts what the queue holds: logins, those that wait, and names that are asked about.
+// held counts what the queue holds: logins, those that wait, and names that are under way.
 func (q *sourceQueue) held() [3]int {
 	synctest.Wait()
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	return [3]int{len(q.logins), len(q.waiting), len(q.asked)}
+	return [3]int{len(q.logins), len(q.waiting), len(q.underWay)}
 }
 
 func (s *askedSource) questions() []string {
@@ -179,4 +179,33 @@ func TestTheSourceIsAskedABoundedNumberOfQuestionsAtATime(t *testing.T) {
 
 func sameSets(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// The hash of a new user takes no place from the questions, and no second question is asked about that user meanwhile.
+func TestAUserWhoIsBeingStoredTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &askedSource{takes: time.Second}
+		q := newSourceQueue(func(ctx context.Context, name, password string, answered func()) sourceResult {
+			result := s.ask(ctx, name, password, nil)
+			answered()
+			time.Sleep(8 * time.Second)
+			return result
+		})
+		for i := range maxQuestions {
+			ask(t.Context(), q, fmt.Sprint("user ", i), "right")
+		}
+		same, other := ask(t.Context(), q, "user 0", "wrong"), ask(t.Context(), q, "other", "right")
+		time.Sleep(1500 * time.Millisecond)
+		if asked := s.questions(); len(asked) != maxQuestions+1 || asked[maxQuestions] != "other:right" {
+			t.Errorf("asked %d: %q", len(asked), asked[maxQuestions:])
+		}
+		time.Sleep(9 * time.Second)
+		if r := other.got(); !r.found {
+			t.Errorf("%+v", r)
+		}
+		time.Sleep(9 * time.Second)
+		if r := same.got(); r.found || r.err != nil || s.overlap || q.held() != [3]int{} || q.questions != 0 {
+			t.Errorf("%+v; two questions about one name: %t; left %v", r, s.overlap, q.held())
+		}
+	})
 }

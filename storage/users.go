@@ -42,8 +42,8 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	}
 	u := &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}
 	if o.Source != nil {
-		u.logins = newSourceQueue(func(ctx context.Context, name, password string) sourceResult {
-			return u.importLogin(ctx, o.Source, name, password)
+		u.logins = newSourceQueue(func(ctx context.Context, name, password string, answered func()) sourceResult {
+			return u.importLogin(ctx, o.Source, name, password, answered)
 		})
 	}
 	return u, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -24,7 +25,10 @@ type Source interface {
 	Verify(ctx context.Context, name, password string) (User, Role, error)
 }
 
-const opSource = "verify at source"
+const (
+	opSource     = "verify at source"
+	questionTime = 15 * time.Second
+)
 
 var (
 	errSourceUser  = errors.New("the source answers with another user than was asked for")
@@ -70,7 +74,9 @@ func (u *Users) importLogin(ctx context.Context, source Source, name, password s
 	if err := u.db.CheckEpoch(ctx, opSource); err != nil { // an emptied Redis knows no user
 		return sourceResult{err: err}
 	}
-	user, role, err := source.Verify(ctx, name, password)
+	asking, cancel := context.WithTimeout(ctx, questionTime)
+	defer cancel()
+	user, role, err := source.Verify(asking, name, password)
 	answered()
 	switch {
 	case errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err):

@@ -21,15 +21,15 @@ const (
 	maxQuestions = 64
 	// maxLogins bounds the memory: those that wait, those that are asked about, and those whose users are being stored.
 	maxLogins = 1000
-	// queueTime is how long a login waits for its turn, questionTime how long for the answer and the import. Together they are
-	// less than the 30 s in which a server by default completes its answer.
-	queueTime, questionTime = 10 * time.Second, 15 * time.Second
+	// queueTime is how long a login waits for its turn, and loginTime how long for everything, the hash of a new user among many
+	// others included. It is less than the 30 s in which a server by default completes its answer.
+	queueTime, loginTime = 10 * time.Second, 28 * time.Second
 )
 
 var (
 	errSourceFull = errors.New("too many logins of users who are not in the store")
 	errSourceBusy = errors.New("no turn at the source in time")
-	errSourceSlow = errors.New("no answer of the source in time")
+	errSourceSlow = errors.New("no answer of the source and no import in time")
 )
 
 // sourceQueue asks the source, for logins in the order in which they came, but never twice about one name at a time. Equal
@@ -77,25 +77,20 @@ func (q *sourceQueue) do(ctx context.Context, name, password string) sourceResul
 		return sourceResult{err: unavailable.Error(opSource, errSourceFull)}
 	}
 	defer q.leave(l)
+	turn, end := time.NewTimer(queueTime), time.NewTimer(loginTime)
+	defer turn.Stop()
+	defer end.Stop()
 	select {
 	case <-l.started:
-	default:
-		turn := time.NewTimer(queueTime)
-		defer turn.Stop()
-		select {
-		case <-l.started:
-		case <-turn.C:
-			return sourceResult{err: unavailable.Error(opSource, errSourceBusy)}
-		case <-ctx.Done():
-			return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
-		}
+	case <-turn.C:
+		return sourceResult{err: unavailable.Error(opSource, errSourceBusy)}
+	case <-ctx.Done():
+		return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
 	}
-	answer := time.NewTimer(questionTime + time.Second) // whoever heeds the context has ended by then
-	defer answer.Stop()
 	select {
 	case <-l.done:
 		return l.result
-	case <-answer.C:
+	case <-end.C:
 		return sourceResult{err: unavailable.Error(opSource, errSourceSlow)}
 	case <-ctx.Done():
 		return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
@@ -176,9 +171,7 @@ func (q *sourceQueue) run(l *sourceLogin) {
 		q.mutex.Unlock()
 		close(l.done)
 	}()
-	ctx, cancel := context.WithTimeout(l.ctx, questionTime)
-	defer cancel()
-	l.result = q.ask(ctx, l.name, l.password, answered)
+	l.result = q.ask(l.ctx, l.name, l.password, answered)
 }
 
 func (q *sourceQueue) id(name, password string) loginID {

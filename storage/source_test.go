@@ -131,6 +131,21 @@ func TestRefusalsOfTheSourceCostTheSame(t *testing.T) {
 	}
 }
 
+// The source has its time, and what comes after the answer has its own.
+func TestTheQuestionHasADeadline(t *testing.T) {
+	source := &oldUsers{}
+	u := usersOf(t, storagetest.StartMiniredis(t), source)
+	var left time.Duration
+	source.verify = func(ctx context.Context, name, password string) (User, Role, error) {
+		deadline, _ := ctx.Deadline()
+		left = time.Until(deadline)
+		return knowsOlga(ctx, name, password)
+	}
+	if _, err := u.VerifyPassword(t.Context(), "olga", "right"); err != nil || left <= 0 || left > questionTime {
+		t.Errorf("%v; %v for the question", err, left)
+	}
+}
+
 func TestTheSourceIsNotAskedInVain(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		source := &oldUsers{verify: knowsOlga}

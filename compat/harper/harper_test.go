@@ -23,7 +23,7 @@ func TestRead(t *testing.T) {
 		"all rows in one array":    strings.TrimSuffix(userRows, "]") + "," + strings.TrimPrefix(roleRows, "["),
 	} {
 		var e harper.Export
-		if err := e.Read(strings.NewReader(file)); err != nil {
+		if err := e.Read("file", strings.NewReader(file)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if len(e.Users) != 2 || len(e.Roles) != 2 {
@@ -48,11 +48,11 @@ func TestReadRefusesOtherFiles(t *testing.T) {
 		"a string":               `"rows"`,
 		"an object of strings":   `{"hdb_user":"rows"}`,
 	} {
-		if err := new(harper.Export).Read(strings.NewReader(file)); !errors.Is(err, harper.ErrFormat) {
+		if err := new(harper.Export).Read("file", strings.NewReader(file)); !errors.Is(err, harper.ErrFormat) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := new(harper.Export).Read(strings.NewReader(`{`)); err == nil {
+	if err := new(harper.Export).Read("file", strings.NewReader(`{`)); err == nil {
 		t.Error("accepted half of a file")
 	}
 }

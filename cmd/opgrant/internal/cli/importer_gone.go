@@ -28,7 +28,7 @@ func (i *importer) findGone(ctx context.Context, export *harper.Export, accepted
 		case r.Role:
 			present.Roles[r.Name] = true
 		default:
-			present.Users[r.Name] = nil
+			present.Users[r.Name] = accepted[r.Name] // another row may have the name
 		}
 	}
 	if len(present.Users) == 0 && len(present.Roles) == 0 {

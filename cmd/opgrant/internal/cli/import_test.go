@@ -135,7 +135,7 @@ func (o *oddSource) pick(list ...any) any { return list[o.rand.IntN(len(list))] 
 func (o *oddSource) write(t *testing.T) []string {
 	t.Helper()
 	users, roles := []any{}, []any{}
-	for range o.rand.IntN(9) {
+	for range max(o.rand.IntN(9), o.rand.IntN(2)) { // seldom none
 		row := map[string]any{
 			"username": o.pick("alice", "bob", "carl", "dora", "ａｄｍｉｎ", "", "with space", "line\nbreak"),
 			"password": o.pick(goodHash, goodHash, otherHash, goodHash[:41], "$2a$10$short"), "role": o.pick("staff", "boss", "none", nil),
@@ -147,10 +147,10 @@ func (o *oddSource) write(t *testing.T) []string {
 		}
 		users = append(users, o.rowOr(row))
 	}
-	for range o.rand.IntN(4) {
+	for range max(o.rand.IntN(4), o.rand.IntN(2)) {
 		roles = append(roles, o.rowOr(map[string]any{
-			"id": o.pick("staff", "boss", "", nil), "role": o.pick("staff", "boss", "chief"),
-			"permission": o.pick(map[string]bool{"super_user": true}, map[string]bool{"super_user": false}, []string{}, nil, "x", map[string]any{"cluster_user": true}),
+			"id": o.pick("staff", "boss", "", "boss"), "role": o.pick("staff", "boss", "chief"),
+			"permission": o.pick(map[string]bool{"super_user": true}, map[string]bool{"super_user": false}, map[string]int{"n": o.rand.IntN(9)}, map[string]int{}, o.pick([]string{}, nil, "x")),
 		}))
 	}
 	file := func(name string, content any) string {
@@ -181,7 +181,7 @@ func (o *oddSource) write(t *testing.T) []string {
 
 // rowOr returns the row, or seldom something else.
 func (o *oddSource) rowOr(row map[string]any) any {
-	if o.rand.IntN(12) == 0 {
+	if o.rand.IntN(25) == 0 {
 		return o.pick(nil, 17, "row", []string{}, map[string]string{}, map[string]string{"name": "dog"})
 	}
 	return row

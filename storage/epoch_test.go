@@ -261,7 +261,7 @@ func TestMustExistRefusesAnEmptyRedis(t *testing.T) {
 		wantErr(t, "accept a loss that is none", operator.AcceptLoss(ctx), ErrInitialised)
 		w.fill(t)
 		status, err = w.store.Status(ctx)
-		if err != nil || !status.Initialised || status.Clients != 1 || status.Users != 1 || status.Roles != 2 || !status.SigningKeys {
+		if err != nil || !status.Initialised || status.Clients != 1 || status.Users != 2 || status.Roles != 3 || !status.SigningKeys {
 			t.Errorf("status: %+v, %v", status, err)
 		}
 
@@ -298,7 +298,7 @@ func TestOnlyScriptsWrite(t *testing.T) {
 		}
 	}
 	allowed := []string{
-		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "info", "pttl", "smembers", "time", "zrange", "zrangebylex", "zrevrange", "zscore",
+		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "hmget", "info", "pttl", "smembers", "time", "zrange", "zrangebylex", "zrevrange", "zscore",
 	}
 	for name := range names.seen {
 		if !slices.Contains(allowed, name) {

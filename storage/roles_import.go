@@ -79,8 +79,7 @@ func planRole(source Role, found string) (to string, super bool, outcome ImportO
 	if r.Name == "" {
 		r.Name = r.ID
 	}
-	super, to, err = r.encode()
-	if err != nil {
+	if _, _, err := r.encode(); err != nil {
 		return "", false, ImportRefused, err
 	}
 	r.Imported, outcome = r.fingerprint(), ImportAdded

@@ -72,7 +72,9 @@ func (u *Users) goneRoles(ctx context.Context, present map[string]bool) ([]strin
 
 // DropGoneUser is DropUser for a user whom FindGone has found. It returns ErrKept if the user was changed here meanwhile. A later
 // import brings the user back if the source has the user again, but not the tokens that the source has issued so far.
-func (u *Users) DropGoneUser(ctx context.Context, name string) error { return u.drop(ctx, name, markGone) }
+func (u *Users) DropGoneUser(ctx context.Context, name string) error {
+	return u.drop(ctx, name, markGone)
+}
 
 // DropGoneRole is DropRole for a role that FindGone has found. It returns ErrKept if the role was changed here meanwhile.
 func (u *Users) DropGoneRole(ctx context.Context, id string) error { return u.dropRole(ctx, id, true) }

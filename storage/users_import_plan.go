@@ -73,7 +73,7 @@ func importRecord(c Import) (*userRecord, error) {
 		Revision: redisdb.RandomID(), Generation: newGeneration(), Refresh: c.RefreshHash,
 		// Once a login has replaced the old hash, only these 66 bits of it remain: too few to guess passwords with.
 		Imported: redisdb.Hash(fmt.Sprintf("%q %q", scheme, c.Hash))[:11], Follows: c.Follows,
-		Created:  timeOr(c.User.Created, at), Updated: timeOr(c.User.Updated, at),
+		Created: timeOr(c.User.Created, at), Updated: timeOr(c.User.Updated, at),
 	}, nil
 }
 

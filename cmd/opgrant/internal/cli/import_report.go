@@ -64,7 +64,7 @@ func (r *importReport) refuse(what, row, name string, err error) {
 	r.Refused = append(r.Refused, refusedRow{Row: row, Name: name, Reason: strings.TrimPrefix(err.Error(), "storage: ")})
 }
 
-func (r *importReport) gone(e goneEntry) {
+func (r *importReport) addGone(e goneEntry) {
 	outcome := storage.ImportGone
 	if e.Removed {
 		outcome = storage.ImportRemoved

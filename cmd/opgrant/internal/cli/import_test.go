@@ -231,3 +231,31 @@ func TestProgressIsShownForWhatTakesLonger(t *testing.T) {
 		(*progress)(nil).end()
 	})
 }
+
+// A role is in use although a further row of its user is refused, and a dry run tells.
+func TestARoleIsInUseWhateverItsUsersOtherRows(t *testing.T) {
+	r := storagetest.StartMiniredis(t)
+	redis := "--redis=redis://" + r.Addr
+	if out := runImport(t, "store", "init", redis); out.err != nil {
+		t.Fatal(out.err)
+	}
+	file := func(name, content string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(content, "HASH", goodHash)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	before := file("before.json", `[{"id":"boss","role":"boss","permission":{}},{"username":"bob","password":"HASH","hash_function":"sha256"}]`)
+	if out := runImport(t, "import", "harper", redis, "--from", before); out.err != nil {
+		t.Fatal(out.err)
+	}
+	now := file("now.json", `[{"id":"staff","role":"staff","permission":{}},{"username":"alice","password":"HASH","hash_function":"sha256","role":"boss"},
+		{"username":"alice","password":17}]`)
+	for _, dry := range []string{"--dry-run", "--dry-run=false"} {
+		out := runImport(t, "import", "harper", redis, "--from", now, "--remove-gone", dry)
+		if !strings.Contains(out.stderr, "role boss: gone from the source, not removed: an active user has it\n") || !strings.Contains(out.stderr, "user bob: gone") {
+			t.Errorf("%s: %v\n%s", dry, out.err, out.stderr)
+		}
+	}
+}

@@ -43,14 +43,14 @@ const roleInUse = "an active user has it"
 // reportGone reports what removeGone would do.
 func (i *importer) reportGone(gone storage.Gone, report *importReport) {
 	for _, name := range gone.Users {
-		report.gone(goneEntry{What: reportUsers, Name: name, Removed: i.options.removeGone})
+		report.addGone(goneEntry{What: reportUsers, Name: name, Removed: i.options.removeGone})
 	}
 	for _, id := range gone.Roles {
 		e := goneEntry{What: reportRoles, Name: id, Removed: i.options.removeGone && !gone.InUse[id]}
 		if i.options.removeGone && !e.Removed {
 			e.Reason = roleInUse
 		}
-		report.gone(e)
+		report.addGone(e)
 	}
 }
 
@@ -88,6 +88,6 @@ func reportRemoval(what, name string, err error, report *importReport) error {
 	default:
 		return err
 	}
-	report.gone(e)
+	report.addGone(e)
 	return nil
 }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/opgrant/opgrant/compat/harper"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -22,6 +24,8 @@ type refusedRow struct {
 	Row    string `json:"row"` // where it is
 	Name   string `json:"name,omitempty"`
 	Reason string `json:"reason"`
+
+	at harper.Row // the same as Row
 }
 
 // goneEntry is a user or a role that the source no longer has.
@@ -59,9 +63,26 @@ func (r *importReport) count(what string, outcome storage.ImportOutcome) {
 	r.Outcomes[what][string(outcome)]++
 }
 
-func (r *importReport) refuse(what, row, name string, err error) {
+// refuse notes a row that is not imported. The rows of the report are in the order of their source.
+func (r *importReport) refuse(what string, at harper.Row, name string, err error) {
 	r.count(what, storage.ImportRefused)
-	r.Refused = append(r.Refused, refusedRow{Row: row, Name: name, Reason: strings.TrimPrefix(err.Error(), "storage: ")})
+	row := refusedRow{Row: at.String(), Name: name, Reason: strings.TrimPrefix(err.Error(), "storage: "), at: at}
+	place, _ := slices.BinarySearchFunc(r.Refused, row, func(a, b refusedRow) int {
+		return cmp.Or(strings.Compare(a.at.Source, b.at.Source), cmp.Compare(a.at.Number, b.at.Number))
+	})
+	r.Refused = slices.Insert(r.Refused, place, row)
+}
+
+// refusedError is nil where every row was imported.
+func (r *importReport) refusedError(one string) error {
+	switch n := len(r.Refused); n {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("1 %s refused", one)
+	default:
+		return fmt.Errorf("%d %ss refused", n, one)
+	}
 }
 
 func (r *importReport) addGone(e goneEntry) {
@@ -93,10 +114,7 @@ func (p *program) printImport(r importReport) error {
 	if err := p.print(t); err != nil {
 		return err
 	}
-	if n := len(r.Refused); n > 0 {
-		return fmt.Errorf("%d rows refused", n)
-	}
-	return nil
+	return r.refusedError("row")
 }
 
 func (r *importReport) refusedLines() []string {

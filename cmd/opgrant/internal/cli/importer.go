@@ -65,7 +65,7 @@ func (i *importer) importRows(ctx context.Context, export *harper.Export, dry bo
 		case r.Name == "":
 			what = reportRows
 		}
-		report.refuse(what, r.Row.String(), r.Name, r.Err)
+		report.refuse(what, r.Row, r.Name, r.Err)
 	}
 	lower, raise := splitRoles(export.Roles, &report)
 	if err := i.importRoles(ctx, lower, dry, &report); err != nil {
@@ -83,7 +83,7 @@ func splitRoles(roles []harper.Role, report *importReport) (lower, raise []harpe
 	seen := make(map[string]harper.Row, len(roles))
 	for _, r := range roles {
 		if first, twice := seen[r.ID]; twice {
-			report.refuse(reportRoles, r.Row.String(), r.ID, comesTwice(first))
+			report.refuse(reportRoles, r.Row, r.ID, comesTwice(first))
 			continue
 		}
 		seen[r.ID] = r.Row
@@ -110,7 +110,7 @@ func (i *importer) importRoles(ctx context.Context, roles []harper.Role, dry boo
 	}
 	for at, r := range results {
 		if r.Err != nil {
-			report.refuse(reportRoles, roles[at].Row.String(), r.Name, r.Err)
+			report.refuse(reportRoles, roles[at].Row, r.Name, r.Err)
 		} else {
 			report.count(reportRoles, r.Outcome)
 		}
@@ -124,7 +124,7 @@ func (i *importer) importUsers(ctx context.Context, users []harper.User, dry boo
 	seen := make(map[string]harper.Row, len(users))
 	for _, u := range users {
 		if first, twice := seen[u.Name]; twice {
-			report.refuse(reportUsers, u.Row.String(), u.Name, comesTwice(first))
+			report.refuse(reportUsers, u.Row, u.Name, comesTwice(first))
 			continue
 		}
 		seen[u.Name] = u.Row
@@ -142,7 +142,7 @@ func (i *importer) importUsers(ctx context.Context, users []harper.User, dry boo
 	for at, r := range results {
 		switch {
 		case r.Err != nil:
-			report.refuse(reportUsers, rows[at].String(), r.Name, r.Err)
+			report.refuse(reportUsers, rows[at], r.Name, r.Err)
 		default:
 			report.count(reportUsers, r.Outcome)
 			if r.Outcome != storage.ImportKept {

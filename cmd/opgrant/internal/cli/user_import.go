@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/opgrant/opgrant"
+	"github.com/opgrant/opgrant/compat/harper"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -79,7 +80,7 @@ func (p *program) importUsers(ctx context.Context, path string, dryRun bool) err
 }
 
 // readUsers returns the users of a file and where each is. Entries that cannot be read go to the report.
-func (p *program) readUsers(path string, report *importReport) (list []storage.Import, rows []string, err error) {
+func (p *program) readUsers(path string, report *importReport) (list []storage.Import, rows []harper.Row, err error) {
 	in := p.Stdin
 	if path != "-" {
 		f, err := os.Open(path) // #nosec G304 -- the operator names the file
@@ -89,11 +90,11 @@ func (p *program) readUsers(path string, report *importReport) (list []storage.I
 		defer func() { _ = f.Close() }()
 		in = f
 	}
-	decoder, seen := json.NewDecoder(in), map[string]string{}
+	decoder, seen := json.NewDecoder(in), map[string]harper.Row{}
 	for number := 1; ; number++ {
 		var raw json.RawMessage
 		err := decoder.Decode(&raw)
-		at := fmt.Sprintf("%s: row %d", path, number)
+		at := harper.Row{Source: path, Number: number}
 		switch {
 		case errors.Is(err, io.EOF) && number == 1:
 			return nil, nil, fmt.Errorf("%s: no users", path)
@@ -104,7 +105,7 @@ func (p *program) readUsers(path string, report *importReport) (list []storage.I
 		}
 		u, err := decodeImportedUser(raw)
 		if first, twice := seen[u.Username]; err == nil && twice {
-			err = fmt.Errorf("comes twice: first in %s", first)
+			err = comesTwice(first)
 		}
 		if err != nil {
 			report.refuse(reportUsers, at, u.Username, err)
@@ -153,8 +154,5 @@ func (p *program) reportImport(r importReport) error {
 	if err := p.print(t); err != nil {
 		return err
 	}
-	if n := len(r.Refused); n > 0 {
-		return fmt.Errorf("%d users refused", n)
-	}
-	return nil
+	return r.refusedError("user")
 }

@@ -1,52 +1,9 @@
 package storage
 
-import (
-	"context"
-
-	"github.com/redis/go-redis/v9"
-
-	"github.com/opgrant/opgrant/storage/internal/redisdb"
-)
-
-// What the mark of a user who was dropped says.
-const (
-	// markHere: the user was dropped here. Only AddUser brings the user back.
-	markHere = "1"
-	// markGone: an import removed a user whom its source no longer had. A later import brings the user back if the source has the
-	// user again; tokens that it issued before stay refused.
-	markGone = "2"
-	// markAny stands for both, in a call of addScript.
-	markAny = "*"
-	// markNone stands for neither.
-	markNone = ""
-)
+import "context"
 
 // Dropped tells whether there was a user of that name who was dropped. The mark lasts a year, or until a user of that name is added.
 func (u *Users) Dropped(ctx context.Context, name string) (bool, error) {
-	marks, err := u.dropMarks(ctx, []string{name})
-	return err == nil && marks[0] != markNone, err
-}
-
-// dropMarks returns for each name what the mark of a user who was dropped says, markNone where there is none.
-func (u *Users) dropMarks(ctx context.Context, names []string) ([]string, error) {
-	const op = "read marks"
-	found := make([]*redis.StringCmd, len(names))
-	err := u.db.Do(ctx, op, func(ctx context.Context) error {
-		_, err := u.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, name := range names {
-				found[i] = p.Get(ctx, u.db.Keys.Dropped(redisdb.SubjectTag(name)))
-			}
-			return nil
-		})
-		commands := make([]redis.Cmder, len(found))
-		for i, f := range found {
-			commands[i] = f
-		}
-		return redisdb.FirstError(err, commands...)
-	})
-	marks := make([]string, len(names))
-	for i, f := range found {
-		marks[i] = f.Val()
-	}
-	return marks, err
+	list, err := u.dropped(ctx, []string{name})
+	return err == nil && list[0], err
 }

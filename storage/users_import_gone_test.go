@@ -174,14 +174,14 @@ func TestAnImportBringsBackWhomAnImportRemoved(t *testing.T) {
 		wantErr(t, "token before", u.ImportedTokenValid(ctx, "alice", issued, ""), nil)
 		wantErr(t, "remove", u.DropGoneUser(ctx, "alice"), nil)
 		wantErr(t, "verified at the source", u.AddVerifiedUser(ctx, row[0].User, "one"), ErrDropped)
-		if dropped, err := u.Dropped(ctx, "alice"); !dropped || err != nil {
+		if dropped, err := u.dropped(ctx, []string{"alice"}); err != nil || !dropped[0] {
 			t.Errorf("%v, %v", dropped, err)
 		}
 		importOne(t, u, row, ImportAdded)
 		wantErr(t, "token of before", u.ImportedTokenValid(ctx, "alice", issued, ""), fosite.ErrNotFound)
 		wantErr(t, "token of now", u.ImportedTokenValid(ctx, "alice", time.Now().Add(time.Second), ""), nil)
 		importOne(t, u, row, ImportUnchanged)
-		if dropped, err := u.Dropped(ctx, "alice"); dropped || err != nil {
+		if dropped, err := u.dropped(ctx, []string{"alice"}); err != nil || dropped[0] {
 			t.Errorf("%v, %v", dropped, err)
 		}
 		wantErr(t, "drop here", u.DropUser(ctx, "alice"), nil)

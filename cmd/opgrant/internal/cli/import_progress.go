@@ -24,6 +24,7 @@ type progress struct {
 	text  string
 	shown bool // there is a line to erase
 
+	ended         sync.Once
 	stop, stopped chan struct{}
 }
 
@@ -80,18 +81,13 @@ func (p *progress) end() {
 	if p == nil {
 		return
 	}
-	p.mu.Lock()
-	running := p.stop
-	p.stop = nil
-	p.mu.Unlock()
-	if running == nil {
-		return
-	}
-	close(running)
-	<-p.stopped
-	if p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
+	p.ended.Do(func() {
+		close(p.stop)
+		<-p.stopped
+		if p.shown {
+			fmt.Fprint(p.w, "\r\x1b[K")
+		}
+	})
 }
 
 // grouped writes a number with a comma between thousands.

@@ -82,6 +82,8 @@ var (
 	ErrExists = errors.New("storage: already exists")
 	// ErrDropped is returned by AddVerifiedUser for a user who was dropped here.
 	ErrDropped = errors.New("storage: user was dropped")
+	// ErrKept is returned when an import would remove what was added or changed here.
+	ErrKept = errors.New("storage: was added or changed here")
 	// ErrInUse is returned when a role is dropped that an active user has.
 	ErrInUse = errors.New("storage: in use")
 	// ErrName is returned for the name of a user or a role that is not valid UTF-8 or is longer than 1024 bytes.

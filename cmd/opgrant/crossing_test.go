@@ -124,7 +124,7 @@ func TestTokensAndPasswordsSurviveAnImport(t *testing.T) {
 	initStore(t, redis)
 	importOnce := func(want string, more ...string) {
 		t.Helper()
-		args := append([]string{"import", "harper", "--redis", redis, "--keys", old.dir, "--file", file, "--output", "json"}, more...)
+		args := append([]string{"import", "harper", "--redis", redis, "--keys", old.dir, "--from", file, "--output", "json"}, more...)
 		var out, messages bytes.Buffer
 		if err := run(t.Context(), args, nil, strings.NewReader(""), &out, &messages); err != nil {
 			t.Fatalf("%v\n%s", err, &messages)

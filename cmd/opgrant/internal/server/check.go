@@ -23,7 +23,7 @@ func Check(ctx context.Context, cfg *config.Config) ([]config.Warning, error) {
 		checkListener(ctx, "listen", cfg.Listen),
 		checkListener(ctx, "admin_listen", cfg.AdminListen),
 	}
-	problems = append(problems, checkAuthorization(cfg))
+	problems = append(problems, checkOperationsClient(cfg), checkAuthorization(cfg))
 	return cfg.Warnings(), errors.Join(problems...)
 }
 

@@ -79,7 +79,7 @@ func TestRollingRestartsFailNoRequest(t *testing.T) {
 	requests, failures := rollingRestarts(t, restarts, delay)
 	t.Logf("%d restarts, drain_delay %s: %d requests, %d failed", restarts, delay, requests, len(failures))
 	if requests < 100 {
-		t.Error("that is no load")
+		t.Error("too few to be a load")
 	}
 	for _, failure := range failures[:min(len(failures), 10)] {
 		t.Error(failure)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -51,6 +53,26 @@ func readiness(t *testing.T, url string) (status int, closed bool) {
 	return response.StatusCode, response.Close
 }
 
+// keysAreFollowed revokes the key of a token, which the server then refuses, also while it drains.
+func keysAreFollowed(t *testing.T, p *process, redis string) {
+	t.Helper()
+	_, issued := p.post(t, "", `{"operation":"create_authentication_tokens","username":"alice","password":"wonder land"}`)
+	header, err := base64.RawURLEncoding.DecodeString(strings.Split(issued["operation_token"], ".")[0])
+	var key struct{ Kid string }
+	if err != nil || json.Unmarshal(header, &key) != nil {
+		t.Fatal("no token", issued, err)
+	}
+	if _, err := command(t, redis, "key", "revoke", "--yes", key.Kid); err != nil {
+		t.Fatal(err)
+	}
+	status := 0
+	for end := time.Now().Add(time.Minute); status != http.StatusUnauthorized; time.Sleep(20 * time.Millisecond) {
+		if status, _ = p.post(t, issued["operation_token"], `{"operation":"user_info"}`); time.Now().After(end) {
+			t.Fatalf("a server that drains does not follow the keys: %d", status)
+		}
+	}
+}
+
 func TestSignals(t *testing.T) {
 	redis := storagetest.StartRedis(t, storagetest.Options{})
 	initStore(t, redis.URL())
@@ -81,6 +103,7 @@ func TestSignals(t *testing.T) {
 		if status, _ := p.post(t, "", `{"operation":"create_authentication_tokens","username":"alice","password":"wonder land"}`); status != http.StatusOK {
 			t.Errorf("a login while it drains: %d", status)
 		}
+		keysAreFollowed(t, p, redis.URL())
 		p.send(t, syscall.SIGTERM)
 		err := p.ended(t)
 		exit, ok := err.(*exec.ExitError) //nolint:errorlint // as Wait returns it

@@ -167,7 +167,7 @@ func TestTheWaitForTheStartEnds(t *testing.T) {
 		h := &health{started: make(chan struct{})}
 		begin := time.Now()
 		h.awaitStart(t.Context(), startWait)
-		if took := time.Since(begin); took != startWait || startWait >= 3*time.Second { // the patience of `opgrant healthcheck`
+		if took := time.Since(begin); took != startWait || startWait >= 3*time.Second { // how long `opgrant healthcheck` waits
 			t.Errorf("waited %s", took)
 		}
 	})

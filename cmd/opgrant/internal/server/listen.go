@@ -48,8 +48,8 @@ func (l *listeners) close() {
 	}
 }
 
-// startWait is how long connections wait, accepted by the kernel alone, for a server that is starting. It is shorter than the
-// patience of a health check: a server that waits for Redis is alive and says so.
+// startWait is how long connections wait, accepted by the kernel alone, for a server that is starting. It is
+// shorter than health checks wait: a server that waits for Redis is alive and says so.
 const startWait = 2 * time.Second
 
 // serve answers requests from when the server has started, or from startWait on, until ctx ends. Then it drains, if ctx ended

@@ -110,8 +110,8 @@ func TestHeldBodiesAreBounded(t *testing.T) {
 			if peak > limit {
 				t.Errorf("%d MB resident", peak>>20)
 			}
-			if held < 10 || answered[503].Load() == 0 || answered[413].Load() == 0 {
-				t.Error("the test does not show what it is meant to")
+			if answered[503].Load() == 0 || answered[413].Load() == 0 { // then neither the budget nor the limit was reached
+				t.Error("the bodies were not large enough, or not held for long enough")
 			}
 		})
 	}

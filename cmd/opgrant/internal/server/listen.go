@@ -48,8 +48,8 @@ func (l *listeners) close() {
 	}
 }
 
-// startWait is how long connections wait, accepted by the kernel alone, for a server that is starting. It is
-// shorter than health checks wait: a server that waits for Redis is alive and says so.
+// startWait is how long connections wait, accepted by the kernel alone, for a server that is starting. It is shorter than health
+// checks wait: a server that waits for Redis is alive and says so.
 const startWait = 2 * time.Second
 
 // serve answers requests from when the server has started, or from startWait on, until ctx ends. Then it drains, if ctx ended
@@ -115,7 +115,8 @@ func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public, admin ht
 	return nil
 }
 
-// drain keeps serving until proxies have noticed that /readyz is 503 and send no more requests: one that reached a closed port would fail.
+// drain keeps serving until proxies have noticed that /readyz is 503 and send no more requests: one that reached a closed port
+// would fail.
 func drain(delay time.Duration, ended <-chan error, log *slog.Logger) error {
 	if delay <= 0 {
 		return nil

@@ -50,6 +50,9 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s.Usage = s.Store.NewUsageCounter()
+	if !config.DisableOperations {
+		s.Usage.CountsOperations()
+	}
 
 	throttle := s.throttle()
 	oauth := authserver.Config{

@@ -77,6 +77,7 @@ type Assertions struct {
 // TokenIssued describes a successful token response.
 type TokenIssued struct {
 	Client, Subject, UserAgent string
+	Address                    string // Config.ClientAddress of the request
 	Grant                      string // the grant_type
 }
 

@@ -57,11 +57,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.Se
 // a proxy that takes it off.
 func (s *Server) Register(router *mux.Router) {
 	for endpoint, handler := range map[string]http.HandlerFunc{
-		pathToken:      s.metered(s.serveToken),
-		pathIntrospect: s.metered(s.serveIntrospect),
-		pathRevoke:     s.metered(s.serveRevoke),
-		pathMetadata:   s.readOnly(s.serveMetadata),
-		pathJWKS:       s.readOnly(s.serveJWKS),
+		pathToken:      s.withPreflight(s.metered(s.serveToken)),
+		pathIntrospect: s.withPreflight(s.metered(s.serveIntrospect)),
+		pathRevoke:     s.withPreflight(s.metered(s.serveRevoke)),
+		pathMetadata:   public(s.readOnly(s.serveMetadata)),
+		pathJWKS:       public(s.readOnly(s.serveJWKS)),
 	} {
 		for _, path := range s.pathsOf(endpoint) {
 			router.HandleFunc(path, handler)

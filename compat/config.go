@@ -44,8 +44,8 @@ type Config struct {
 	// Upstream is the old server, during a migration. Nil: there is none.
 	Upstream *Upstream
 
-	// OnOperation is called once for each operation that was answered, in the goroutine of the request. It is not called for
-	// a request whose Authorization header was refused.
+	// OnOperation is called once for each operation that was answered, and for each forwarded GET of the upstream's description,
+	// in the goroutine of the request. It is not called for a request whose Authorization header was refused.
 	OnOperation func(context.Context, OperationServed)
 	// Deprecation and Sunset announce the end of the operations API on every answer: since when it is deprecated (RFC 9745)
 	// and when it is switched off (RFC 8594). Zero: not announced. Notice is the URL of a page that explains it.
@@ -97,10 +97,12 @@ type Upstream struct {
 
 // OperationServed is one operation that was answered.
 type OperationServed struct {
-	Operation string // as requested; empty for an operation that does not exist
+	Operation string // as requested; empty for an operation that does not exist and for a description
 	Client    string // Config.ClientID for the token operations, otherwise empty
 	User      string // empty if the caller is not known
+	Verified  bool   // a password or token has proved that the caller is User; false: the caller says so
 	UserAgent string
+	Address   string // where the request came from: http.Request.RemoteAddr without the port
 	Status    int
 	Forwarded bool // the upstream answered
 }
@@ -110,6 +112,7 @@ type Handler struct {
 	cfg      Config
 	log      *slog.Logger
 	upstream *upstreamClient // nil: there is none
+	browsers *browserRules   // nil: no CORS headers are sent
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -143,7 +146,7 @@ func New(c Config) (*Handler, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{cfg: c, log: c.Log}
+	h := &Handler{cfg: c, log: c.Log, browsers: newBrowserRules(c.Origins)}
 	if c.Upstream != nil {
 		if c.Authenticator == nil {
 			problems = append(problems, errors.New("compat: Config.Upstream needs Config.Authenticator: callers are checked before their requests are forwarded"))

@@ -3,7 +3,6 @@ package compat
 import (
 	"errors"
 	"io"
-	"net/http"
 )
 
 // maxUnverifiedBody bounds the body, in bytes, of a request whose header does not prove its caller. It is enough for every
@@ -42,7 +41,7 @@ func readUpTo(r io.Reader, limit int64) ([]byte, error) {
 		e.unread = true
 		return nil, e
 	}
-	return nil, &apiError{status: http.StatusBadRequest, message: bodySizeText, cause: err}
+	return nil, incompleteBody(err)
 }
 
 // mayBeLarge checks the Bearer token of a body larger than maxUnverifiedBody before the rest is read.

@@ -8,6 +8,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/opgrant/opgrant/compat"
 )
 
 // adminBasic is the Authorization header of the user that every directory has.
@@ -126,5 +129,30 @@ func hostileBodies() []hostileBody {
 		{"string of nearly 1 MiB", open + `"` + strings.Repeat("a", 1<<20-100) + `"` + end, 200},
 		{"many keys, one of them twice", open + "{" + keys.String() + `"k33":1}` + end, 400},
 		{"bytes that are not UTF-8, at the end", open + `"` + strings.Repeat("a", 1<<19) + "\xff" + `"` + end, 400},
+	}
+}
+
+func TestListUsersHasTheTimesOfEachUser(t *testing.T) {
+	d := newDirectory(t)
+	d.users["HDB_ADMIN"].Created, d.users["HDB_ADMIN"].Updated = time.UnixMicro(1_790_000_000_123_400), time.UnixMilli(1_790_000_001_000)
+	d.users["unknown"] = &account{User: compat.User{Name: "unknown", Role: "super_user"}}
+	h := d.handler(t, nil)
+	var list []map[string]any
+	w := send(h, adminBasic, `{"operation":"list_users"}`)
+	if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil || len(list) != 2 {
+		t.Fatalf("%v %s", err, w.Body)
+	}
+	if list[0]["__createdtime__"] != 1_790_000_000_123.4 || list[0]["__updatedtime__"] != 1_790_000_001_000.0 {
+		t.Errorf("times: %v, %v", list[0]["__createdtime__"], list[0]["__updatedtime__"])
+	}
+	if _, ok := list[1]["__createdtime__"]; ok {
+		t.Errorf("a time that is not known: %v", list[1])
+	}
+	var info map[string]any
+	if err := json.Unmarshal(send(h, adminBasic, `{"operation":"user_info"}`).Body.Bytes(), &info); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := info["__createdtime__"]; ok || info["role"] == nil {
+		t.Errorf("user_info, recorded without: %v", info)
 	}
 }

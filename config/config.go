@@ -199,6 +199,7 @@ type Client struct {
 	SessionsPerUser int            `koanf:"sessions_per_user"` // 0: any number
 	Introspect      bool           `koanf:"introspect"`        // may introspect tokens of other clients
 	ExchangeFrom    []string       `koanf:"exchange_from"`     // clients whose tokens it may exchange (RFC 8693)
+	Origins         []string       `koanf:"origins"`           // of browser applications that may read the answers to it (CORS)
 }
 
 // User is one entry of the list of users to create.

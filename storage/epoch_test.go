@@ -111,8 +111,16 @@ func (w *writer) writes(ctx context.Context) map[string]func() error {
 		"Reserve":   func() error { _, err := w.throttle.Reserve(ctx, "alice", "192.0.2.1"); return err },
 		"Succeeded": func() error { return w.throttle.Succeeded(ctx, "alice", "192.0.2.1") },
 		"Cancel":    func() error { return w.throttle.Cancel(ctx, "alice", "192.0.2.1") },
-		"Flush":     func() error { w.counter.Count("oauth", "web", "alice", "curl"); return w.counter.Flush(ctx) },
-		"Ready":     func() error { return s.Ready(ctx) },
+		"Flush": func() error {
+			w.counter.Count(usage.Caller{API: usage.APIOAuth, Client: "web", User: "alice"})
+			return w.counter.Flush(ctx)
+		},
+		"Flush of the operations API": func() error {
+			counter := s.NewUsageCounter()
+			counter.CountsOperations()
+			return counter.Flush(ctx)
+		},
+		"Ready": func() error { return s.Ready(ctx) },
 	}
 }
 

@@ -65,7 +65,7 @@ type User struct {
 }
 
 // MaxPassword is the longest password in bytes. A login with a longer one is refused without hashing it.
-const MaxPassword = password.Max // 1024
+const MaxPassword = password.Max // 65536
 
 // The schemes of imported passwords, by the names of HarperDB's hash_function.
 const (

@@ -71,11 +71,17 @@ func New(config Config) (*Server, error) {
 		OnTokenIssued: s.tokenIssued,
 		Log:           s.config.Log,
 	}
+	if s.config.BodyBudget > 0 {
+		oauth.MeterBody = newBodyBudget(s.config.BodyBudget).meter
+	}
 	if throttle != nil {
 		oauth.Throttle = throttle // a nil *throttle.Throttle would not be a nil interface
 	}
 	if s.OAuth, err = authserver.New(oauth); err != nil {
 		return nil, err
+	}
+	if s.config.Operations.MeterBody == nil {
+		s.config.Operations.MeterBody = oauth.MeterBody // both APIs share one budget
 	}
 	if s.handler, err = s.newHandler(throttle); err != nil {
 		return nil, err

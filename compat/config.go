@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -28,8 +29,12 @@ type Config struct {
 	Roles Roles
 
 	// MaxBody bounds request bodies in bytes. Larger ones are 413, or are streamed to the upstream if they are for an
-	// operation that it answers. Default: 1 MiB.
+	// operation that it answers. Default: 1 MiB. A request whose header does not prove its caller may have 256 KiB at most.
 	MaxBody int64
+	// MeterBody, if set, returns a reader of a body that counts what is held in memory, and is called once for each request.
+	// release is called when the request has ended. A body whose reader fails with a [RetryError] is answered 503. Default:
+	// bodies in flight are bounded by MaxBody and the number of connections alone.
+	MeterBody func(body io.Reader) (metered io.Reader, release func())
 	// Origins lists the origins of browser applications that may call, such as https://app.example.org. Their requests may
 	// carry credentials. "*" allows every other origin too, without credentials. Empty: none, and no CORS headers are sent.
 	Origins []string

@@ -113,7 +113,8 @@
 //	an unknown HTTP method is 400       404, as for every other method          no client sends one
 //	no Cache-Control,                   no-store with tokens and with 401,      RFC 6749 §5.1 and RFC 9110 §15.5.2; old
 //	no WWW-Authenticate                 WWW-Authenticate with 401               clients ignore both
-//	bodies up to 1 GB                   413 beyond 1 MiB                        memory; see Config.MaxBody
+//	bodies up to 1 GB                   413 beyond 1 MiB, and beyond 256 KiB    memory; see Config.MaxBody
+//	                                    where no header proves the caller
 //	two logins in the same second       each login is a session of its own      sessions are revoked one by one
 //	return the same tokens
 //	the last of two equal keys wins     400 for a key that occurs twice         two readers could take the body for two

@@ -31,6 +31,7 @@ type apiError struct {
 	message    string
 	body       any           // in place of {"error": message}
 	retryAfter time.Duration // 0: no Retry-After
+	unread     bool          // a part of the body was left unread: the answer does not wait for it, and ends the connection
 	cause      error         // for the log, never for the caller
 }
 

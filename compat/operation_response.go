@@ -123,6 +123,9 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, e *apiError
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.retryAfter.Seconds()))))
 		exposeRetryAfter(w.Header())
 	}
+	if e.unread {
+		w.Header().Set("Connection", "close")
+	}
 	if e.status == http.StatusUnauthorized {
 		// RFC 9110, section 15.5.2. It names Bearer and not Basic, because browsers ask for a password on the latter.
 		w.Header().Set("WWW-Authenticate", `Bearer realm="operations"`)

@@ -37,7 +37,7 @@ func TestForwarding(t *testing.T) {
 		{"the same in a nested operation", adminBasic, `{"operation":"export_local","search_operation":{"operation":"sql","hdb_user":{}}}`, 400, "'hdb_user' is not allowed", nil},
 		{"large body, streamed", adminBasic, large + `}`, 400, "'insert' not found", []string{"insert " + adminBasic}},
 		{"large body of an operation that is answered here", adminBasic, strings.Replace(large, "insert", "add_user", 1) + `}`, 413, "too large", nil},
-		{"large body without credentials", "", large + `}`, 401, "Must login", nil},
+		{"large body without credentials", "", large + `}`, 413, "too large", nil},
 		{"large body with a second operation at its end", adminBasic, large + `,"oper\u0061tion":"drop_user"}`, 400, "Duplicate", nil},
 		{"large body with a caller at its end", adminBasic, large + `,"bypass_au\u0074h":true}`, 400, "'bypass_auth' is not allowed", nil},
 		{"large body with a nested operation", adminBasic, large + `,"search_operation":{}}`, 400, "'search_operation' is not allowed", nil},

@@ -55,7 +55,7 @@ func TestUsersOfTheSourceAreStoredAtTheirFirstLogin(t *testing.T) {
 			t.Errorf("it has cost %d hashes", runs)
 		}
 		rec := record(t, u, "olga")
-		if rec.NotBefore != 0 || rec.Imported != "" || rec.Hash == "" || rec.Role != "keeper" {
+		if rec.NotBefore != 0 || rec.Imported == "" || rec.Hash == "" || rec.Role != "keeper" {
 			t.Errorf("stored as %+v", rec)
 		}
 		if role, err := u.Role(ctx, "keeper"); err != nil || role.Name != "Keeper" || string(role.Permission) != `{"super_user":true}` {

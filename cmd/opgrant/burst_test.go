@@ -195,7 +195,7 @@ func importFrom(t *testing.T, redis string, old fleetServer) {
 	t.Helper()
 	password := filepath.Join(t.TempDir(), "password")
 	mustWrite(t, password, "password")
-	if _, err := command(t, redis, "import", "harper", "--url", old.url, "--user", "HDB_ADMIN", "--password-file", password); err != nil {
+	if _, err := command(t, redis, "import", "harper", "--from", old.url, "--user", "HDB_ADMIN", "--password-file", password); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -94,6 +94,7 @@ func TestMigrationGuide(t *testing.T) {
 
 	t.Setenv("OPGRANT_LISTEN", listen) // for the server that has no configuration
 	t.Setenv("OPGRANT_ADMIN_LISTEN", admin)
+	t.Setenv("OPGRANT_HTTP_DRAIN_DELAY", "0s") // no proxy has to notice
 
 	var printed string
 	ran := 0

@@ -87,7 +87,8 @@ var unthrottled = throttle.Limits{PerUser: throttle.Limit{Failures: -1}, PerAddr
 func startMoving(t *testing.T, old *oldServer, change func(*opgrant.Config)) (*opgrant.Server, *httptest.Server) {
 	t.Helper()
 	return start(t, func(c *opgrant.Config) {
-		c.Operations.Upstream = &compat.Upstream{URL: old.URL, Timeout: 5 * time.Second, Cookies: true}
+		c.Operations.Upstream = &compat.Upstream{URL: old.URL, Timeout: time.Minute, Cookies: true}
+		c.Storage.Timeout = 30 * time.Second // a busy machine is not an outage
 		if change != nil {
 			change(c)
 		}

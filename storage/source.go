@@ -93,7 +93,7 @@ func (u *Users) importLogin(ctx context.Context, source Source, name, password s
 func (u *Users) storeVerified(ctx context.Context, user User, role Role, password string) sourceResult {
 	user.Role = role.ID
 	if role.ID != "" {
-		if _, err := u.AddRole(ctx, role); err != nil && !errors.Is(err, ErrExists) {
+		if _, err := u.addRole(ctx, role, true); err != nil && !errors.Is(err, ErrExists) {
 			return sourceResult{err: unavailable.Error(opSource, fmt.Errorf("role of the user: %w", err))}
 		}
 	}

@@ -79,6 +79,22 @@ func TestUsersOfTheSourceAreStoredAtTheirFirstLogin(t *testing.T) {
 }
 
 // A unit of work that has read that there is no user goes on with the one who was stored.
+// A role that came with a first login follows its source: the next import takes rights that it has lost there.
+func TestTheRoleOfAFirstLoginFollowsItsSource(t *testing.T) {
+	u, ctx := usersOf(t, storagetest.StartMiniredis(t), &oldUsers{verify: knowsOlga}), t.Context()
+	if _, err := u.Authenticate(ctx, "olga", "right"); err != nil {
+		t.Fatal(err)
+	}
+	demoted := Role{ID: "keeper", Name: "Keeper", Permission: []byte(`{"super_user":false}`)}
+	results, err := u.ImportRoles(ctx, []Role{demoted}, false)
+	if err != nil || results[0].Outcome != ImportUpdated {
+		t.Fatalf("import: %+v, %v", results, err)
+	}
+	if user, err := u.User(ctx, "olga"); err != nil || user.SuperUser {
+		t.Errorf("afterwards: %+v, %v", user, err)
+	}
+}
+
 func TestAUnitOfWorkSeesTheImportedUser(t *testing.T) {
 	u := usersOf(t, storagetest.StartMiniredis(t), &oldUsers{verify: knowsOlga})
 	ctx, err := tokensOf(u).BeginTX(t.Context())

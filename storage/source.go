@@ -21,7 +21,8 @@ type Source interface {
 	// fosite.ErrNotFound: it is refused there. Every other error means that it is not known whether the password is right.
 	//
 	// The context outlives the request, because an import that has begun is completed, and ends after 15 s. Neither name nor
-	// password is empty. A user who is not active is stored, and may not log in here either.
+	// password is empty. A user who is not active is stored, and may not log in here either. The role is stored unless there is one
+	// of that ID; it makes the user a super user only if it does so at the source.
 	Verify(ctx context.Context, name, password string) (User, Role, error)
 }
 
@@ -89,13 +90,11 @@ func (u *Users) importLogin(ctx context.Context, source Source, name, password s
 	return u.storeVerified(ctx, user, role, password)
 }
 
-// storeVerified stores a user and, unless there is one of that ID, the role.
+// storeVerified stores a user and the role.
 func (u *Users) storeVerified(ctx context.Context, user User, role Role, password string) sourceResult {
-	user.Role = role.ID
-	if role.ID != "" {
-		if _, err := u.addRole(ctx, role, true); err != nil && !errors.Is(err, ErrExists) {
-			return sourceResult{err: unavailable.Error(opSource, fmt.Errorf("role of the user: %w", err))}
-		}
+	var err error
+	if user.Role, err = u.storeRole(ctx, role); err != nil {
+		return sourceResult{err: unavailable.Error(opSource, fmt.Errorf("role of the user: %w", err))}
 	}
 	raw, err := u.add(ctx, user, password, true)
 	switch {

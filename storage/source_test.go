@@ -78,7 +78,6 @@ func TestUsersOfTheSourceAreStoredAtTheirFirstLogin(t *testing.T) {
 	})
 }
 
-// A unit of work that has read that there is no user goes on with the one who was stored.
 // A role that came with a first login follows its source: the next import takes rights that it has lost there.
 func TestTheRoleOfAFirstLoginFollowsItsSource(t *testing.T) {
 	u, ctx := usersOf(t, storagetest.StartMiniredis(t), &oldUsers{verify: knowsOlga}), t.Context()
@@ -95,6 +94,7 @@ func TestTheRoleOfAFirstLoginFollowsItsSource(t *testing.T) {
 	}
 }
 
+// A unit of work that has read that there is no user goes on with the one who was stored.
 func TestAUnitOfWorkSeesTheImportedUser(t *testing.T) {
 	u := usersOf(t, storagetest.StartMiniredis(t), &oldUsers{verify: knowsOlga})
 	ctx, err := tokensOf(u).BeginTX(t.Context())

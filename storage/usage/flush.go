@@ -52,7 +52,8 @@ func (c *Counter) Flush(ctx context.Context) error {
 }
 
 // addScript adds calls to the hash, and marks since when and until when the operations API is counted. A start that is there is
-// replaced only if no server has counted for longer than the gap.
+// replaced only if no server has counted for longer than the gap. Calls of a server whose clock is behind that of the server that
+// counted last are taken for later by the difference: they would otherwise look as old as its clock.
 //
 //	KEYS  1 the hash: field → "<count> <first> <last>", times in ms
 //	ARGV  1 the most fields with addresses   2 the most fields   3 the TTL of the hash in ms
@@ -63,16 +64,17 @@ func (c *Counter) Flush(ctx context.Context) error {
 // A second run after a lost reply counts twice.
 var addScript = redisdb.NewScript(`
 local now = tonumber(ARGV[4])
+local behind = 0
 if now then
   local last = tonumber(redis.call('HGET', KEYS[1], '` + untilField + `') or '')
   if not last or now - last > tonumber(ARGV[5]) or redis.call('HEXISTS', KEYS[1], '` + sinceField + `') == 0 then
     redis.call('HSET', KEYS[1], '` + sinceField + `', ARGV[4])
   end
-  if not last or now > last then redis.call('HSET', KEYS[1], '` + untilField + `', ARGV[4]) end
+  if not last or now > last then redis.call('HSET', KEYS[1], '` + untilField + `', ARGV[4]) else behind = last - now end
 end
 local fields = redis.call('HLEN', KEYS[1])
 for i = 6, #ARGV, 6 do
-  local field, count, first, last = ARGV[i], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
+  local field, count, first, last = ARGV[i], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]) + behind
   local found = redis.call('HGET', KEYS[1], field)
   for fallback = 1, 2 do
     if not found and fields >= tonumber(ARGV[fallback]) then

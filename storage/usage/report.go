@@ -18,7 +18,8 @@ type Report struct {
 	Entries []Entry
 }
 
-// Report returns what all servers have counted. It removes from Redis the callers who have not come for Memory.
+// Report returns what all servers have counted. It removes from Redis the callers who had not come for Memory when a server last
+// counted: the clock of the machine that asks for a report may be wrong.
 func (c *Counter) Report(ctx context.Context) (Report, error) {
 	const op = "read usage"
 	var all map[string]string
@@ -42,10 +43,17 @@ func (c *Counter) Report(ctx context.Context) (Report, error) {
 	callers := make(map[Caller]Entry, len(all)) // old and new names of an API taken together
 	var old []any
 	horizon := c.now().Add(-Memory)
+	forgotten := horizon
+	if !report.Until.IsZero() && report.Until.Add(-Memory).Before(horizon) {
+		forgotten = report.Until.Add(-Memory)
+	}
 	for name, numbers := range all {
 		e, err := parse(name, numbers)
-		if err != nil || e.Last.Before(horizon) {
+		if err != nil || e.Last.Before(forgotten) {
 			old = append(old, name, numbers)
+			continue
+		}
+		if e.Last.Before(horizon) {
 			continue
 		}
 		callers[e.Caller] = sum(callers[e.Caller], e)

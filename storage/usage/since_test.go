@@ -83,3 +83,34 @@ func TestIdleServersHardlyWrite(t *testing.T) {
 		}
 	}
 }
+
+// A report from a machine whose clock is wrong must not make the servers forget who calls: they would say later that nobody does.
+func TestAReportByAWrongClockForgetsNobody(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+		c := testCounter(t, r, begin)
+		c.CountsOperations()
+		c.Count(old("alice", ""))
+		flush(t, c)
+		report(t, testCounter(t, r, begin.Add(400*24*time.Hour)))
+		if got := report(t, c); len(got) != 1 || got[0].User != "alice" {
+			t.Errorf("afterwards: %v", got)
+		}
+	})
+}
+
+// The calls that a server counts whose clock is behind are not older than what the others have counted before.
+func TestAServerWhoseClockIsBehindCountsForNow(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+		right, behind := testCounter(t, r, begin), testCounter(t, r, begin.Add(-60*24*time.Hour))
+		right.CountsOperations()
+		behind.CountsOperations()
+		flush(t, right)
+		behind.Count(old("alice", ""))
+		flush(t, behind)
+		if got := report(t, right); len(got) != 1 || !got[0].Last.Equal(begin) {
+			t.Errorf("%v", got)
+		}
+	})
+}

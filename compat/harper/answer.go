@@ -14,9 +14,9 @@ func (s Source) unexpected(resp *http.Response, body []byte) error {
 	_ = json.Unmarshal(body, &members)
 	text, isError := errorText(members)
 	if isError && s.Password != "" && strings.Contains(text, s.Password) {
-		text = ""
+		text = "" // before it is shortened, which could leave a part of the password
 	}
-	found := fmt.Sprintf("%d %q", resp.StatusCode, text)
+	found := fmt.Sprintf("%d %q", resp.StatusCode, shortened(text))
 	if !isError {
 		found = fmt.Sprintf("%d with %s", resp.StatusCode, contentOf(resp, body))
 	}
@@ -35,12 +35,16 @@ func (s Source) unexpected(resp *http.Response, body []byte) error {
 
 // errorText returns the error that an answer of the operations API holds.
 func errorText(members map[string]json.RawMessage) (string, bool) {
-	const longest = 200
 	var text string
 	if json.Unmarshal(members["error"], &text) != nil || text == "" {
 		return "", false
 	}
-	return text[:min(len(text), longest)], true
+	return text, true
+}
+
+func shortened(text string) string {
+	const longest = 200
+	return text[:min(len(text), longest)]
 }
 
 // target is where an answer redirects to, without a password in it.

@@ -134,7 +134,7 @@ func (e *Export) add(name string, whole json.RawMessage) error {
 		return fmt.Errorf("%s: %w", name, ErrFormat)
 	}
 	if text, ok := errorText(members); ok {
-		return fmt.Errorf("%s: the answer of a server that refused the operation (%q): %w", name, text, ErrFormat)
+		return fmt.Errorf("%s: the answer of a server that refused the operation (%q): %w", name, shortened(text), ErrFormat)
 	}
 	tables := make(map[string][]json.RawMessage, len(members))
 	for member, raw := range members {

@@ -170,6 +170,7 @@ func TestFetchSaysWhatWasFound(t *testing.T) {
 		"an outage":       {502, "text/html", "<html>", "hdb_role: the server answers 502 with text/html"},
 		"no such table":   {400, "application/json", `{"error":"unknown"}`, `the server answers 400 "unknown"`},
 		"an echo":         {400, "application/json", `{"error":"no ` + password + `"}`, `the server answers 400 ""`},
+		"a long echo":     {400, "application/json", `{"error":"` + strings.Repeat("x", 190) + password + `"}`, `the server answers 400 ""`},
 		"a redirect":      {307, "text/html", "", "the server redirects to https://u:xxxxx@elsewhere.example/ (307)"},
 		"no rows":         {200, "application/json", "[]", "hdb_role: harper: no rows"},
 		"half an answer":  {200, "application/json", `[{"role":`, "200 with application/json"},

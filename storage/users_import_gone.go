@@ -1,6 +1,9 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Present is what the source of an import holds now.
 type Present struct {
@@ -9,6 +12,9 @@ type Present struct {
 	Users map[string]*User
 	// Roles by ID, likewise.
 	Roles map[string]bool
+	// Read is when the source was read. A user whom the source has verified since then is not gone: see AddVerifiedUser. Zero: not
+	// known, and everybody is older.
+	Read time.Time
 }
 
 // Gone is what follows the source of an import and is no longer there.
@@ -38,7 +44,7 @@ func (u *Users) FindGone(ctx context.Context, present Present, remove bool) (Gon
 		switch {
 		case user != nil && r.Imported != "":
 			return nil // has the role of the source after the import
-		case !there && r.Imported != "" && r.Follows && len(present.Users) > 0:
+		case !there && r.Imported != "" && r.Follows && len(present.Users) > 0 && !present.isOlderThan(r):
 			gone.Users = append(gone.Users, r.Name)
 			if remove {
 				return nil
@@ -54,6 +60,11 @@ func (u *Users) FindGone(ctx context.Context, present Present, remove bool) (Gon
 	}
 	gone.Roles, err = u.goneRoles(ctx, present.Roles)
 	return gone, err
+}
+
+// isOlderThan tells whether the source was read before it verified the user, so that it may have got the user after that.
+func (p Present) isOlderThan(r *userRecord) bool {
+	return !p.Read.IsZero() && r.Imported == verifiedAtSource && r.Created >= p.Read.UnixMilli()
 }
 
 func (u *Users) goneRoles(ctx context.Context, present map[string]bool) ([]string, error) {

@@ -141,6 +141,12 @@ func TestOnlyWhatWasImportedAndIsAsItWasIsGone(t *testing.T) {
 				t.Errorf("remove %v: %v %s", remove, err, diff)
 			}
 		}
+		for read, want := range map[time.Time]int{time.Now().Add(-time.Hour): 1, time.Now().Add(time.Hour): 2} { // "verified" is from now
+			present.Read = read
+			if gone, err := u.FindGone(ctx, present, true); err != nil || len(gone.Users) != want || !gone.InUse[""] {
+				t.Errorf("read at %s: %+v, %v", read, gone, err)
+			}
+		}
 		if gone, err := u.FindGone(ctx, Present{}, true); err != nil || len(gone.Users)+len(gone.Roles) > 0 {
 			t.Errorf("of a source that says nothing: %+v, %v", gone, err)
 		}

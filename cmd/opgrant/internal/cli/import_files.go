@@ -10,28 +10,33 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/compat/harper"
 )
 
-// readHarper reads what --from names.
-func (p *program) readHarper(ctx context.Context, from harperImport, shown *progress) (*harper.Export, error) {
-	export := &harper.Export{}
+// readHarper reads what --from names. asOf is not later than when all of that was so at the old server: the time of the oldest
+// file, or now.
+func (p *program) readHarper(ctx context.Context, from harperImport, shown *progress) (export *harper.Export, asOf time.Time, err error) {
+	export, asOf = &harper.Export{}, time.Now()
 	for _, source := range from.sources {
 		if isURL(source) {
 			fetched, err := p.fetchHarper(ctx, source, from, shown)
 			if err != nil {
-				return nil, err
+				return nil, asOf, err
 			}
 			export.Add(fetched)
 			continue
 		}
+		if file, err := os.Stat(source); err == nil && source != "-" && file.ModTime().Before(asOf) {
+			asOf = file.ModTime()
+		}
 		if err := p.readHarperFile(source, export); err != nil {
-			return nil, err
+			return nil, asOf, err
 		}
 	}
-	return export, nil
+	return export, asOf, nil
 }
 
 func isURL(source string) bool {

@@ -41,7 +41,8 @@ until they expire, it accepts tokens signed here, and passwords stay valid.
 
 Each may be given, in any combination. Users and roles that were added or changed here are kept as they are. The others follow
 the old server with each further import: password, role, state and what a role may do. Who is gone there is reported, and with
---remove-gone removed here, which ends all sessions; a later import brings back whoever is there again. Name every source of the
+--remove-gone removed here, which ends all sessions; a later import brings back whoever is there again, and a login alone does
+not. Whoever logged in for the first time after a file was written is not gone. Name every source of the
 old server then, for example --from users.json --from roles.json.
 
 A row that cannot be imported is reported with its number and does not stop the others. Roles come first, and the keys last: tokens
@@ -94,7 +95,7 @@ func (p *program) importHarper(ctx context.Context, from harperImport) error {
 	}
 	shown := p.showProgress()
 	defer shown.end()
-	export, err := p.readHarper(ctx, from, shown)
+	export, read, err := p.readHarper(ctx, from, shown)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (p *program) importHarper(ctx context.Context, from harperImport) error {
 		use = p.withStoreToRead
 	}
 	return use(ctx, func(ctx context.Context, s *opgrant.Server) error {
-		i := &importer{server: s, options: from, shown: shown}
+		i := &importer{server: s, options: from, read: read, shown: shown}
 		report, err := i.run(ctx, export, pair)
 		shown.end()
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/compat/harper"
@@ -16,6 +17,7 @@ import (
 type importer struct {
 	server  *opgrant.Server
 	options harperImport
+	read    time.Time // as of when the source is: see storage.Present
 	shown   *progress
 }
 
@@ -27,7 +29,7 @@ func (i *importer) run(ctx context.Context, export *harper.Export, pair *keyPair
 		return importReport{}, err
 	}
 	i.shown.set("comparing %s users with the store", grouped(len(export.Users)))
-	report, accepted, err := i.importRows(ctx, export, true)
+	report, accepted, err := i.importRows(ctx, export, true, nil)
 	if err != nil {
 		return report, err
 	}
@@ -41,12 +43,12 @@ func (i *importer) run(ctx context.Context, export *harper.Export, pair *keyPair
 		return report, nil
 	}
 	notes := report.Notes
-	report, _, err = i.importRows(ctx, export, false)
+	report, _, err = i.importRows(ctx, export, false, func(report *importReport) error { return i.removeGoneUsers(ctx, gone, report) })
 	report.Notes = notes
 	if err != nil {
 		return report, err
 	}
-	if err := i.removeGone(ctx, gone, &report); err != nil {
+	if err := i.removeGoneRoles(ctx, gone, &report); err != nil {
 		return report, err
 	}
 	i.countKey(key, &report)
@@ -54,8 +56,11 @@ func (i *importer) run(ctx context.Context, export *harper.Export, pair *keyPair
 }
 
 // importRows imports roles and users, or with dry tells what it would do. accepted has the user of each row that will be in the
-// store as it is at the source.
-func (i *importer) importRows(ctx context.Context, export *harper.Export, dry bool) (importReport, map[string]*storage.User, error) {
+// store as it is at the source. beforeRaise, if there is one, is called before the roles that make super users: who is gone at the
+// source must not become one.
+func (i *importer) importRows(
+	ctx context.Context, export *harper.Export, dry bool, beforeRaise func(*importReport) error,
+) (importReport, map[string]*storage.User, error) {
 	report := importReport{DryRun: i.options.dryRun}
 	for _, r := range export.Refused {
 		what := reportUsers
@@ -74,6 +79,11 @@ func (i *importer) importRows(ctx context.Context, export *harper.Export, dry bo
 	accepted, err := i.importUsers(ctx, export.Users, dry, &report)
 	if err != nil {
 		return report, nil, err
+	}
+	if beforeRaise != nil {
+		if err := beforeRaise(&report); err != nil {
+			return report, nil, err
+		}
 	}
 	return report, accepted, i.importRoles(ctx, raise, dry, &report)
 }

@@ -11,7 +11,7 @@ import (
 
 // findGone returns what the source no longer has. Only a kind of which the source has anything is compared.
 func (i *importer) findGone(ctx context.Context, export *harper.Export, accepted map[string]*storage.User, report *importReport) (storage.Gone, error) {
-	present := storage.Present{Users: map[string]*storage.User{}, Roles: map[string]bool{}}
+	present := storage.Present{Read: i.read, Users: map[string]*storage.User{}, Roles: map[string]bool{}}
 	for _, u := range export.Users {
 		present.Users[u.Name] = accepted[u.Name]
 	}
@@ -54,22 +54,29 @@ func (i *importer) reportGone(gone storage.Gone, report *importReport) {
 	}
 }
 
-// removeGone removes what is gone, users before the roles that they have, if that is asked for.
-func (i *importer) removeGone(ctx context.Context, gone storage.Gone, report *importReport) error {
+// removeGoneUsers removes the users who are gone, if that is asked for. It comes before removeGoneRoles, since they have those roles.
+func (i *importer) removeGoneUsers(ctx context.Context, gone storage.Gone, report *importReport) error {
 	if !i.options.removeGone {
-		i.reportGone(gone, report)
 		return nil
 	}
-	users := i.server.Store.Users
 	for at, name := range gone.Users {
 		i.shown.set("removed %s of %s users", grouped(at), grouped(len(gone.Users)))
-		err := users.DropGoneUser(ctx, name)
+		err := i.server.Store.Users.DropGoneUser(ctx, name)
 		if err := reportRemoval(reportUsers, name, err, report); err != nil {
 			return stopped("users to remove", at, len(gone.Users), false, err)
 		}
 	}
+	return nil
+}
+
+// removeGoneRoles removes the roles that are gone, or reports both where that is not asked for.
+func (i *importer) removeGoneRoles(ctx context.Context, gone storage.Gone, report *importReport) error {
+	if !i.options.removeGone {
+		i.reportGone(gone, report)
+		return nil
+	}
 	for at, id := range gone.Roles {
-		err := users.DropGoneRole(ctx, id)
+		err := i.server.Store.Users.DropGoneRole(ctx, id)
 		if err := reportRemoval(reportRoles, id, err, report); err != nil {
 			return stopped("roles to remove", at, len(gone.Roles), false, err)
 		}

@@ -34,6 +34,10 @@ type frameworkBody struct {
 
 // respond answers an operation and reports it to [Config].OnOperation and, in shadow mode, asks the upstream too.
 func (h *Handler) respond(w http.ResponseWriter, c *call, result any, err error) {
+	if forwarded, ok := result.(*upstreamRequest); ok && err == nil {
+		h.serveUpstream(w, c, forwarded)
+		return
+	}
 	status := h.writeResult(w, c.r, result, err)
 	h.report(c, result, status)
 	if h.shadowed(c, status) {
@@ -103,9 +107,6 @@ func (h *Handler) writeResult(w http.ResponseWriter, r *http.Request, result any
 		e := asAPIError(err)
 		h.writeError(w, r, e)
 		return e.status
-	}
-	if forwarded, ok := result.(*upstreamRequest); ok {
-		return h.forward(w, r, forwarded)
 	}
 	if _, ok := result.(tokensBody); ok {
 		setNoStore(w.Header()) // RFC 6749, section 5.1

@@ -15,8 +15,15 @@ import (
 // errUpstreamSlow ends a request whose upstream stands still, or that takes longer than [Upstream].MaxTime.
 var errUpstreamSlow = errors.New("compat: upstream too slow")
 
-// forward sends a request to the upstream, writes its answer, and returns the status.
-func (h *Handler) forward(w http.ResponseWriter, r *http.Request, u *upstreamRequest) int {
+// serveUpstream answers a request with the answer of the upstream, and reports it. One that breaks off is reported too: it ends the
+// connection by a panic.
+func (h *Handler) serveUpstream(w http.ResponseWriter, c *call, u *upstreamRequest) {
+	defer func() { h.report(c, u, u.status) }()
+	h.forward(w, c.r, u)
+}
+
+// forward sends a request to the upstream, and writes its answer.
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request, u *upstreamRequest) {
 	header, err := h.upstreamHeader(r, u)
 	if err == nil {
 		select {
@@ -29,7 +36,8 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, u *upstreamReq
 	if err != nil {
 		e := asAPIError(err)
 		h.writeError(w, r, e)
-		return e.status
+		u.status = e.status
+		return
 	}
 
 	ctx, cancel := context.WithCancelCause(r.Context())
@@ -64,8 +72,8 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, u *upstreamReq
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
 	answer := &upstreamAnswer{w: w, header: http.Header{}, pace: pace, cookies: h.cookiesTravel(r)}
+	defer func() { u.status = answer.status }()
 	proxy.ServeHTTP(answer, out)
-	return answer.status
 }
 
 // forwardedRequestHeaders are the headers of the caller that the upstream gets. All others stay here: they may be credentials, or

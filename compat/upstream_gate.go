@@ -32,6 +32,7 @@ type upstreamRequest struct {
 	body          io.ReadCloser
 	length        int64 // of the body; -1: unknown
 	streamed      bool  // the body is still being received
+	status        int   // of the answer, once there is one
 }
 
 // forwardBody returns the request for an operation whose whole body is in memory and whose caller is known.
@@ -148,7 +149,7 @@ func (h *Handler) forwardDescription(w http.ResponseWriter, c *call) {
 		return
 	}
 	request.method, request.path, request.contentType = c.r.Method, "/api/openapi/rest", ""
-	h.report(c, request, h.forward(w, c.r, request))
+	h.serveUpstream(w, c, request)
 }
 
 // checkInternalMembers refuses a body that names a caller in the way of the old server's own functions.

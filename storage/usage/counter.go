@@ -20,7 +20,8 @@ import (
 // reply of Redis is lost. Callers who have not come for 90 days are forgotten.
 //
 // A counter of the operations API (see CountsOperations) also keeps in Redis since when its calls are counted, and until when.
-// Losing the counts loses both, and a gap of more than a day between them starts anew: they never claim more than was watched.
+// Losing the counts loses both, and a gap of more than a day between them starts anew, as does a Redis that was restored from a backup
+// while a server runs.
 type Counter struct {
 	db  *redisdb.DB
 	now func() time.Time
@@ -42,6 +43,7 @@ const (
 	ttl         = 180 * 24 * time.Hour
 	flushPeriod = 5 * time.Second
 	markPeriod  = time.Minute
+	maxLost     = 2 * time.Minute // of counts that a failover may lose without counting anew
 )
 
 const (

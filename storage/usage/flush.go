@@ -22,7 +22,8 @@ func (c *Counter) Flush(ctx context.Context) error {
 	taken := c.pending
 	c.pending = make(map[Caller]*tally)
 	operations := c.operations
-	due := operations && now.Sub(c.marked).Abs() >= markPeriod
+	marked := c.marked
+	due := operations && now.Sub(marked).Abs() >= markPeriod
 	c.mutex.Unlock()
 
 	// The mark comes first: calls that are in Redis without it would not be seen as counted.
@@ -31,7 +32,7 @@ func (c *Counter) Flush(ctx context.Context) error {
 		chunks = [][]Caller{nil}
 	}
 	for _, chunk := range chunks {
-		if err := c.write(ctx, chunk, taken, operations, now); err != nil {
+		if err := c.write(ctx, chunk, taken, operations, now, marked); err != nil {
 			c.mutex.Lock()
 			defer c.mutex.Unlock()
 			for caller, t := range taken {
@@ -52,12 +53,14 @@ func (c *Counter) Flush(ctx context.Context) error {
 }
 
 // addScript adds calls to the hash, and marks since when and until when the operations API is counted. A start that is there is
-// replaced only if no server has counted for longer than the gap. Calls of a server whose clock is behind that of the server that
+// replaced only if no server has counted for longer than the gap, or if a mark of this server is lost, and counts with it: Redis was
+// restored from a backup. Calls of a server whose clock is behind that of the server that
 // counted last are taken for later by the difference: they would otherwise look as old as its clock.
 //
 //	KEYS  1 the hash: field → "<count> <first> <last>", times in ms
 //	ARGV  1 the most fields with addresses   2 the most fields   3 the TTL of the hash in ms
 //	      4 the time in ms, "" in a process without the operations API   5 the longest gap in ms
+//	      6 a time in ms that this server has marked before, 0 for none
 //	      then for each caller: field, the field without the address, the field without the user, count, first, last
 //	reply 1
 //
@@ -67,13 +70,13 @@ local now = tonumber(ARGV[4])
 local behind = 0
 if now then
   local last = tonumber(redis.call('HGET', KEYS[1], '` + untilField + `') or '')
-  if not last or now - last > tonumber(ARGV[5]) or redis.call('HEXISTS', KEYS[1], '` + sinceField + `') == 0 then
+  if not last or now - last > tonumber(ARGV[5]) or last < tonumber(ARGV[6]) or redis.call('HEXISTS', KEYS[1], '` + sinceField + `') == 0 then
     redis.call('HSET', KEYS[1], '` + sinceField + `', ARGV[4])
   end
   if not last or now > last then redis.call('HSET', KEYS[1], '` + untilField + `', ARGV[4]) else behind = last - now end
 end
 local fields = redis.call('HLEN', KEYS[1])
-for i = 6, #ARGV, 6 do
+for i = 7, #ARGV, 6 do
   local field, count, first, last = ARGV[i], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]) + behind
   local found = redis.call('HGET', KEYS[1], field)
   for fallback = 1, 2 do
@@ -93,14 +96,17 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1`)
 
-func (c *Counter) write(ctx context.Context, callers []Caller, taken map[Caller]*tally, operations bool, now time.Time) error {
-	mark := any("")
+func (c *Counter) write(ctx context.Context, callers []Caller, taken map[Caller]*tally, operations bool, now, marked time.Time) error {
+	mark, before := any(""), int64(0)
 	if operations {
 		mark = now.UnixMilli()
+		if !marked.IsZero() {
+			before = marked.Add(-maxLost).UnixMilli()
+		}
 	}
 	call := redisdb.Call{
 		Script: addScript, Keys: []string{c.db.Keys.Usage()},
-		Args: []any{maxDetailed, maxFields, ttl.Milliseconds(), mark, MaxGap.Milliseconds()},
+		Args: []any{maxDetailed, maxFields, ttl.Milliseconds(), mark, MaxGap.Milliseconds(), before},
 	}
 	for _, caller := range callers {
 		t := taken[caller]

@@ -114,3 +114,44 @@ func TestAServerWhoseClockIsBehindCountsForNow(t *testing.T) {
 		}
 	})
 }
+
+// A Redis that is restored from a backup has lost the calls since then, which a server that runs notices. A failover that loses a
+// minute is not worth 30 days.
+func TestARestoredRedisCountsAnew(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+		c := testCounter(t, r, begin)
+		c.CountsOperations()
+		flush(t, c)
+		at := begin
+		for _, test := range []struct {
+			lost time.Duration
+			anew bool
+		}{{time.Minute, false}, {10 * time.Hour, true}} {
+			key := c.db.Keys.Usage()
+			backup, err := r.Client(t).HGetAll(t.Context(), key).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = at.Add(test.lost)
+			c.now = func() time.Time { return at }
+			c.Count(old("alice", ""))
+			flush(t, c)
+			if err := r.Client(t).Del(t.Context(), key).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Client(t).HSet(t.Context(), key, backup).Err(); err != nil {
+				t.Fatal(err)
+			}
+			c.Count(old("bob", ""))
+			flush(t, c)
+			want := begin
+			if test.anew {
+				want = at
+			}
+			if since, until := watched(t, c); !since.Equal(want) || !until.Equal(at) {
+				t.Errorf("%s lost: since %s until %s, want %s", test.lost, since, until, want)
+			}
+		}
+	})
+}

@@ -196,7 +196,7 @@ var ownHashes = timedStore{
 		addTimed(t, u, "caching")
 		addTimed(t, u, "gone-ow")
 		for _, name := range []string{"caching", "gone-ow"} { // while it was enabled
-			if _, err := u.VerifyPassword(t.Context(), name, timedPassword); err != nil {
+			if _, err := u.VerifyPassword(t.Context(), name, timedPassword, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

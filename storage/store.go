@@ -9,6 +9,7 @@ import (
 
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/opgrant/opgrant/storage/usage"
 )
 
@@ -61,6 +62,9 @@ type Options struct {
 	// CredentialCache is how long a verified password is accepted without hashing it again, for clients that send it with
 	// every request. The user record is read each time all the same. Default 0: not at all.
 	CredentialCache time.Duration
+
+	// Throttle limits failed logins. The zero value has the defaults of package throttle.
+	Throttle throttle.Limits
 
 	// Password says how passwords are hashed. The zero value is argon2id with 19 MiB, two passes and one lane.
 	Password policy.PasswordCosts

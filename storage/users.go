@@ -25,10 +25,13 @@ import (
 // Passwords are normalised (NFKC) before they are hashed with argon2id. See policy.PasswordCosts, and policy.PasswordRules for
 // those that are refused.
 type Users struct {
-	db     *redisdb.DB
-	hasher *password.Hasher
-	cache  *password.Cache
-	rules  policy.PasswordRules
+	db       *redisdb.DB
+	hasher   *password.Hasher
+	cache    *password.Cache
+	rules    policy.PasswordRules
+	throttle *throttle.Throttle
+	flights  *flights
+	stats    loginStats
 }
 
 func newUsers(db *redisdb.DB, o Options) (*Users, error) {
@@ -39,13 +42,15 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	if err := o.PasswordRules.Problems().Err(); err != nil {
 		return nil, fmt.Errorf("storage: password rules: %w", err)
 	}
-	return &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}, nil
+	return &Users{
+		db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules,
+		throttle: throttle.New(db, o.Throttle), flights: newFlights(),
+	}, nil
 }
 
-// NewThrottle returns a throttle that shares the users' Redis and their round trips.
-func (u *Users) NewThrottle(limits throttle.Limits) *throttle.Throttle {
-	return throttle.New(u.db, limits, u.readBeside)
-}
+// Throttle returns what limits failed logins, for lists of what it counts and for the limit on wrong client secrets. Logins pass
+// through it by themselves.
+func (u *Users) Throttle() *throttle.Throttle { return u.throttle }
 
 // PasswordRuns counts the password hashes computed so far, for metrics: they are what a login costs.
 func (u *Users) PasswordRuns() int64 { return u.hasher.Runs() }

@@ -51,7 +51,7 @@ func TestUsersOnCluster(t *testing.T) {
 		}
 		for range 2 { // the first login stores a better hash
 			trips.Take()
-			user, err := s.Users.VerifyPassword(ctx, name, "one")
+			user, err := s.Users.VerifyPassword(ctx, name, "one", "")
 			if err != nil || !user.SuperUser {
 				t.Errorf("%s: %+v, %v", name, user, err)
 			}

@@ -11,7 +11,6 @@ import (
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
-	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // Config configures a Server. Issuer and Redis are required; every other zero value is a sound default.
@@ -24,7 +23,7 @@ type Config struct {
 	// after Run has returned.
 	Redis redis.UniversalClient
 
-	// Storage tunes the store: key prefix, secret, password costs, durability. Set its MustExist in a server that others rely
+	// Storage tunes the store: key prefix, secret, password costs, limits on failed logins, durability. Set its MustExist in a server that others rely
 	// on. Its OnLost logs an error by default.
 	Storage storage.Options
 
@@ -45,10 +44,6 @@ type Config struct {
 	// Assertions says which JWTs of clients are accepted (RFC 7523). Default: those that expire within an hour, for the
 	// issuer or the token endpoint.
 	Assertions authserver.Assertions
-
-	// Throttle limits failed logins, on both APIs together. Default: 10 per user and 100 per address in five minutes. A
-	// negative number of failures turns a limit off.
-	Throttle throttle.Limits
 
 	// Operations tunes the operations API. Token, Authenticator, Users, Roles and the Importer of its Upstream are filled in.
 	// ClientID names a client in the store, "operations" by default: create it, or logins by that API fail.

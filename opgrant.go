@@ -10,7 +10,6 @@ import (
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
-	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/opgrant/opgrant/storage/usage"
 )
 
@@ -51,7 +50,6 @@ func New(config Config) (*Server, error) {
 	}
 	s.Usage = s.Store.NewUsageCounter()
 
-	throttle := s.throttle()
 	oauth := authserver.Config{
 		Issuer:        config.Issuer,
 		Storage:       s.Store,
@@ -64,14 +62,13 @@ func New(config Config) (*Server, error) {
 		Assertions:    config.Assertions,
 		OnTokenIssued: s.tokenIssued,
 		Log:           s.config.Log,
-	}
-	if throttle != nil {
-		oauth.Throttle = throttle // a nil *throttle.Throttle would not be a nil interface
+
+		SecretThrottle: s.Store.Users.Throttle(),
 	}
 	if s.OAuth, err = authserver.New(oauth); err != nil {
 		return nil, err
 	}
-	if s.handler, err = s.newHandler(throttle); err != nil {
+	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -83,12 +80,3 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 // Issuer returns the URL that names the server in its tokens.
 func (s *Server) Issuer() string { return s.config.Issuer }
-
-// throttle returns what limits failed logins on both APIs, nil when nothing does.
-func (s *Server) throttle() *throttle.Throttle {
-	limits := s.config.Throttle
-	if limits.PerUser.Failures < 0 && limits.PerAddress.Failures < 0 {
-		return nil
-	}
-	return s.Store.Users.NewThrottle(limits)
-}

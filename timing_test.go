@@ -64,8 +64,8 @@ func TestLoginTiming(t *testing.T) {
 					CredentialCache: time.Hour,
 					Password:        policy.PasswordCosts{InsecureCheap: true}, // the costs of production: it only allows the weak password of start
 				}
-				many := throttle.Limit{Failures: 1 << 30, Period: time.Hour}
-				c.Throttle = throttle.Limits{PerUser: many, PerAddress: many}
+				const many = 1 << 20
+				c.Storage.Throttle = throttle.Limits{PerUserNetwork: many, PerUser: many, PerNetwork: many, Window: time.Hour}
 			})
 			store.fill(t, s.Store.Users)
 			for _, try := range timedEndpoints {

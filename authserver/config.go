@@ -34,8 +34,8 @@ type Config struct {
 	// Assertions says which JWTs of clients are accepted (RFC 7523).
 	Assertions Assertions
 
-	// Throttle limits failed logins. Nil: failed logins are not limited.
-	Throttle Throttle
+	// SecretThrottle limits wrong client secrets. Nil: they are not limited. Failed logins are limited by Users.
+	SecretThrottle SecretThrottle
 
 	// AccessTTL and RefreshTTL are how long tokens are valid if the client's policy does not say. Default: 1 hour (1 day for
 	// the legacy profile) and 30 days.
@@ -44,7 +44,7 @@ type Config struct {
 	// Audience is the audience of access tokens whose request names none (RFC 9068 section 3). Default: the issuer.
 	Audience string
 
-	// ClientAddress returns where a request comes from, for the throttle and for lists of sessions. Default: the address of
+	// ClientAddress returns where a request comes from, for limits on failures and for lists of sessions. Default: the address of
 	// the connection. Behind a proxy, set a function that reads the proxy's header if, and only if, the proxy sent it.
 	ClientAddress func(*http.Request) string
 

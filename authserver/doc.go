@@ -23,7 +23,7 @@
 //	set, err := keys.New(keys.Config{Store: store.Keys})
 //	...
 //	server, err := authserver.New(authserver.Config{
-//		Issuer: "https://id.example.com", Storage: store, Users: store.Users, Keys: set, Throttle: throttle,
+//		Issuer: "https://id.example.com", Storage: store, Users: store.Users, Keys: set, SecretThrottle: store.Users.Throttle(),
 //	})
 //	...
 //	go set.Run(ctx, log)

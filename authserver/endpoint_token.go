@@ -72,11 +72,7 @@ func (s *Server) runGrant(r *http.Request, form url.Values) (map[string]any, Tok
 		return nil, TokenIssued{}, err
 	}
 	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent(), withCredentials: hasCredentials(r, form)}
-	check := s.provider.NewAccessRequest
-	if form.Get("grant_type") == policy.GrantPassword && s.config.Throttle != nil {
-		check = s.throttled(form.Get("username"), session.address)
-	}
-	req, err := check(ctx, r, session)
+	req, err := s.provider.NewAccessRequest(ctx, r, session)
 	if err != nil {
 		return nil, TokenIssued{}, err
 	}

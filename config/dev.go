@@ -7,8 +7,8 @@ import "github.com/opgrant/opgrant/authserver/policy"
 func Dev() *Config {
 	cfg := Default()
 	cfg.Log.Format = "text"
-	cfg.Throttle.PerUser, cfg.Throttle.PerAddress = 100, 1000 // for trying things, wrong passwords included
-	cfg.Passwords.AllowWeak = true                            // such as those below
+	cfg.Throttle.PerUserNetwork = 100 // for trying things, wrong passwords included
+	cfg.Passwords.AllowWeak = true    // such as those below
 	cfg.Users = []User{{Username: "HDB_ADMIN", Password: "password", Role: "super_user"}}
 	cfg.Clients = []Client{
 		{

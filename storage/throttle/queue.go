@@ -111,7 +111,7 @@ func (q *queue) turn(ctx context.Context, w *waiter) error {
 		case <-again:
 			return nil
 		case <-w.wake:
-			if first {
+			if first, _ := q.place(w); first {
 				return nil
 			}
 		case <-deadline.C:

@@ -35,29 +35,31 @@ for _, b in ipairs(buckets) do
     status, wait, field = 2, over(b), b.field
   end
 end
-if repeated then return {0, 0, '', known} end
-if status > 0 then return {status, wait, field, known} end
+if status > 0 and not repeated then return {status, wait, field, known} end
 
+wait = 0
 for _, b in ipairs(buckets) do
-  local most = tonumber(ARGV[9])
-  if b.field ~= 'all' and redis.call('HLEN', KEYS[1]) >= most + 2 and redis.call('HEXISTS', KEYS[1], b.field) == 0 then
-    -- The emptiest of the networks are forgotten. The bucket for all networks that are not known still counts them.
-    local found, list = redis.call('HGETALL', KEYS[1]), {}
-    for i = 1, #found, 2 do
-      if string.sub(found[i], 1, 2) == 'n:' then
-        list[#list + 1] = {field = found[i], empty = tonumber(string.match(found[i + 1], '^%d+'))}
+  if not repeated then
+    local most = tonumber(ARGV[9])
+    if b.field ~= 'all' and redis.call('HLEN', KEYS[1]) >= most + 2 and redis.call('HEXISTS', KEYS[1], b.field) == 0 then
+      -- The emptiest of the networks are forgotten. The bucket for all networks that are not known still counts them.
+      local found, list = redis.call('HGETALL', KEYS[1]), {}
+      for i = 1, #found, 2 do
+        if string.sub(found[i], 1, 2) == 'n:' then
+          list[#list + 1] = {field = found[i], empty = tonumber(string.match(found[i + 1], '^%d+'))}
+        end
+      end
+      table.sort(list, function(x, y) return x.empty < y.empty end)
+      for i = 1, math.max(1, math.floor(most / 8)) do
+        if list[i] then redis.call('HDEL', KEYS[1], list[i].field) end
       end
     end
-    table.sort(list, function(x, y) return x.empty < y.empty end)
-    for i = 1, math.max(1, math.floor(most / 8)) do
-      if list[i] then redis.call('HDEL', KEYS[1], list[i].field) end
-    end
+    b.state.empty = b.state.empty + b.interval
+    b.state.flying[id] = now + tonumber(ARGV[8])
+    b.state.count = b.state.count + 1
+    redis.call('HSETNX', KEYS[1], 'name', ARGV[2])
+    write(b.field, b.state)
   end
-  b.state.empty = b.state.empty + b.interval
-  b.state.flying[id] = now + tonumber(ARGV[8])
-  b.state.count = b.state.count + 1
-  redis.call('HSETNX', KEYS[1], 'name', ARGV[2])
-  write(b.field, b.state)
   wait = math.max(wait, over(b))
 end
 return {0, math.max(wait, 0), '', known}

@@ -58,6 +58,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
+	metrics.watchLogins(authorization.Store.Users)
 
 	// Health, the description of the APIs, and what each request passes through
 	health := &health{ready: authorization.Ready, log: log}

@@ -63,6 +63,7 @@ func (t *Throttle) clientCounter(client, network string) counter {
 func networkTag(network string) string {
 	return redisdb.Hash("network\x00" + network)[:redisdb.TagLength]
 }
+
 func clientTag(client string) string { return redisdb.Hash("client\x00" + client)[:redisdb.TagLength] }
 
 // The kinds of counters, as lists show them.

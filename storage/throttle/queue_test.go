@@ -89,6 +89,36 @@ func TestAttemptsInFlightAreWaitedFor(t *testing.T) {
 	})
 }
 
+// All who wait are told at once when the attempts before them have failed, without asking Redis each.
+func TestALineIsToldAtOnce(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		rdb := r.Client(t)
+		var trips storagetest.Trips
+		rdb.AddHook(&trips)
+		th := throttleOn(t, rdb, Limits{PerUserNetwork: 1, Window: time.Hour})
+		a, _ := reserve(t, th, "alice", "192.0.2.1")
+		var all sync.WaitGroup
+		join := func() {
+			all.Go(func() {
+				if _, err := th.Reserve(t.Context(), "alice", "192.0.2.1", nil); !errors.As(err, new(policy.TooManyAttempts)) {
+					t.Error(err)
+				}
+			})
+		}
+		join()
+		waitFor(t, th, 1)
+		for range 500 {
+			join() // behind the first, without a round trip
+		}
+		waitFor(t, th, 501)
+		settle(t, th, a, Failed)
+		all.Wait()
+		if n, _ := trips.Take(); n > 250 {
+			t.Errorf("%d round trips for 501 refusals", n)
+		}
+	})
+}
+
 // Attempts of another process are waited for too.
 func TestAttemptsOfOtherReplicasAreWaitedFor(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {

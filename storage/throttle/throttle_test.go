@@ -69,6 +69,9 @@ func TestThrottleCountsNetworks(t *testing.T) {
 			}
 		}
 		// The network was refused: the user must not be locked out by it.
+		if entries, _, err := th.ListUser(t.Context(), "victim"); len(entries) != 0 || err != nil {
+			t.Errorf("the victim pays: %+v, %v", entries, err)
+		}
 		for range 2 {
 			mustPass(t, "the victim pays", attempt(t, th, "victim", "2001:db8:1::1", Failed))
 		}
@@ -79,6 +82,10 @@ func TestThrottleCountsNetworks(t *testing.T) {
 			if attempt(t, th, "victim", "203.0.113.9", Failed) == 0 {
 				t.Fatal("the victim is not throttled")
 			}
+		}
+		entries, err := th.List(t.Context())
+		if err != nil || !slices.ContainsFunc(entries, func(e Entry) bool { return e.Name == "203.0.113.0/24" && e.Failures == 2 }) {
+			t.Errorf("the network pays: %+v, %v", entries, err)
 		}
 		mustPass(t, "the network pays", attempt(t, th, "other", "::ffff:203.0.113.7", Failed))
 	})
@@ -173,6 +180,22 @@ func TestKnownNetworksAreNotRefusedForOthers(t *testing.T) {
 		}
 		if attempt(t, th, "alice", "", Failed) == 0 {
 			t.Error("without an address the limit does not hold")
+		}
+	})
+}
+
+// Users who are known in a network do not use it up for others.
+func TestFailuresOfKnownUsersDoNotCountForTheNetwork(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		th := testThrottle(t, r, Limits{PerNetwork: 2, Window: time.Hour})
+		attempt(t, th, "alice", "192.0.2.1", Succeeded)
+		for range 5 {
+			mustPass(t, "a user who is known", attempt(t, th, "alice", "192.0.2.1", Failed))
+		}
+		mustPass(t, "another user", attempt(t, th, "bob", "192.0.2.1", Failed))
+		mustPass(t, "another user", attempt(t, th, "bob", "192.0.2.1", Failed))
+		if attempt(t, th, "bob", "192.0.2.1", Failed) == 0 {
+			t.Error("a user who is not known is not counted")
 		}
 	})
 }

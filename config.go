@@ -51,6 +51,11 @@ type Config struct {
 	// DisableOperations leaves the OAuth endpoints alone.
 	DisableOperations bool
 
+	// BodyBudget bounds the bytes that the bodies of all requests hold at a time, beyond the first 16 KiB of each. A request that
+	// needs more is answered 503 with Retry-After. Set the MeterBody of Operations to count those of the operations API
+	// otherwise. Default: 32 MiB. Negative: no bound.
+	BodyBudget int64
+
 	// Prepare is called by Run when Redis answers, before the server becomes ready; create users and clients in it. It is
 	// called again when it returns an error that is fosite.ErrTemporarilyUnavailable. Any other error ends Run.
 	Prepare func(context.Context, *Server) error
@@ -81,6 +86,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Operations.Log == nil {
 		c.Operations.Log = c.Log
+	}
+	if c.BodyBudget == 0 {
+		c.BodyBudget = defaultBodyBudget
 	}
 	return c
 }

@@ -49,6 +49,9 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s.Usage = s.Store.NewUsageCounter()
+	if !config.DisableOperations {
+		s.Usage.CountsOperations()
+	}
 
 	oauth := authserver.Config{
 		Issuer:        config.Issuer,
@@ -65,8 +68,14 @@ func New(config Config) (*Server, error) {
 
 		SecretThrottle: s.Store.Users.Throttle(),
 	}
+	if s.config.BodyBudget > 0 {
+		oauth.MeterBody = newBodyBudget(s.config.BodyBudget).meter
+	}
 	if s.OAuth, err = authserver.New(oauth); err != nil {
 		return nil, err
+	}
+	if s.config.Operations.MeterBody == nil {
+		s.config.Operations.MeterBody = oauth.MeterBody // both APIs share one budget
 	}
 	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ type credentials struct {
 	password string // Basic
 	token    string // Bearer
 
+	checked bool      // the Bearer token has been checked, and refusal is the answer
+	refusal error     // of the Bearer token
 	caller  *Caller   // nil: not known (yet)
 	kind    TokenKind // of a valid Bearer token
 	expired bool      // the Bearer token has expired
@@ -69,9 +71,16 @@ func (h *Handler) checkBasic(c *call, encoded string) error {
 	return nil
 }
 
-// checkBearer checks the Bearer token, if there is one. It accepts expired tokens and refresh tokens, which name no caller: the
-// operation decides about them.
+// checkBearer checks the Bearer token, if there is one, once for each request. It accepts expired tokens and refresh tokens, which
+// name no caller: the operation decides about them.
 func (h *Handler) checkBearer(c *call) error {
+	if !c.credentials.checked {
+		c.credentials.checked, c.credentials.refusal = true, h.askBearer(c)
+	}
+	return c.credentials.refusal
+}
+
+func (h *Handler) askBearer(c *call) error {
 	if c.credentials.token == "" || h.cfg.Authenticator == nil {
 		return nil
 	}

@@ -8,11 +8,13 @@ import (
 	"github.com/opgrant/opgrant/compat/internal/strictjson"
 )
 
-// userBody is a user as operations return it. It has no secrets.
+// userBody is a user as operations return it. It has no secrets. The times are in list_users alone.
 type userBody struct {
-	Active   bool   `json:"active"`
-	Username string `json:"username"`
-	Role     any    `json:"role,omitempty"`
+	Active   bool        `json:"active"`
+	Username string      `json:"username"`
+	Role     any         `json:"role,omitempty"`
+	Updated  json.Number `json:"__updatedtime__,omitempty"`
+	Created  json.Number `json:"__createdtime__,omitempty"`
 }
 
 func (h *Handler) userInfo(c *call) (any, error) {
@@ -50,7 +52,9 @@ func (h *Handler) listUsers(c *call) (any, error) {
 	}
 	list := make([]userBody, 0, len(users))
 	for _, u := range users {
-		list = append(list, userBody{Active: u.Active, Username: u.Name, Role: byID[u.Role]})
+		list = append(list, userBody{
+			Active: u.Active, Username: u.Name, Role: byID[u.Role], Updated: userTime(u.Updated), Created: userTime(u.Created),
+		})
 	}
 	return list, nil
 }

@@ -61,12 +61,16 @@ func (w *writer) fill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := w.store.Users.ImportRoles(ctx, []Role{{ID: "imported", Permission: []byte(`{}`)}}, false); err != nil {
+		t.Fatal(err)
+	}
 	for name, err := range map[string]error{
-		"client":  w.store.PutClient(ctx, w.client),
-		"user":    w.store.Users.AddUser(ctx, User{Name: "alice", Role: "admin", Active: true}, "one"),
-		"access":  w.store.CreateAccessTokenSession(ctx, w.signature("a"), w.login),
-		"refresh": w.store.CreateRefreshTokenSession(ctx, w.signature("r"), "", w.login),
-		"keys":    w.store.Keys.SaveKeys(ctx, []byte("{}"), ""),
+		"verified": w.store.Users.AddVerifiedUser(ctx, User{Name: "verified", Active: true}, "one"),
+		"client":   w.store.PutClient(ctx, w.client),
+		"user":     w.store.Users.AddUser(ctx, User{Name: "alice", Role: "admin", Active: true}, "one"),
+		"access":   w.store.CreateAccessTokenSession(ctx, w.signature("a"), w.login),
+		"refresh":  w.store.CreateRefreshTokenSession(ctx, w.signature("r"), "", w.login),
+		"keys":     w.store.Keys.SaveKeys(ctx, []byte("{}"), ""),
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -103,9 +107,15 @@ func (w *writer) writes(ctx context.Context) map[string]func() error {
 		"ChangeUser":                func() error { return u.ChangeUser(ctx, "alice", UserChange{Password: &password}) },
 		"DropUser":                  func() error { return u.DropUser(ctx, "alice") },
 		"ImportUsers":               func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, false); return err },
-		"AddRole":                   func() error { _, err := u.AddRole(ctx, Role{ID: "new", Permission: []byte(`{}`)}); return err },
-		"ChangeRole":                func() error { _, err := u.ChangeRole(ctx, Role{ID: "spare", Name: "x"}); return err },
-		"DropRole":                  func() error { return u.DropRole(ctx, "spare") },
+		"ImportRoles": func() error {
+			_, err := u.ImportRoles(ctx, []Role{{ID: "new", Permission: []byte(`{}`)}}, false)
+			return err
+		},
+		"DropGoneUser": func() error { return u.DropGoneUser(ctx, "verified") },
+		"DropGoneRole": func() error { return u.DropGoneRole(ctx, "imported") },
+		"AddRole":      func() error { _, err := u.AddRole(ctx, Role{ID: "new", Permission: []byte(`{}`)}); return err },
+		"ChangeRole":   func() error { _, err := u.ChangeRole(ctx, Role{ID: "spare", Name: "x"}); return err },
+		"DropRole":     func() error { return u.DropRole(ctx, "spare") },
 		"SaveKeys": func() error {
 			_, revision, err := s.Keys.LoadKeys(ctx)
 			if err != nil {
@@ -133,8 +143,16 @@ func (w *writer) writes(ctx context.Context) map[string]func() error {
 		"ClearUser":    func() error { _, err := w.throttle.ClearUser(ctx, "alice", true); return err },
 		"ClearNetwork": func() error { _, err := w.throttle.ClearNetwork(ctx, "192.0.2.1"); return err },
 		"ClearClient":  func() error { _, err := w.throttle.ClearClient(ctx, "web"); return err },
-		"Flush":        func() error { w.counter.Count("oauth", "web", "alice", "curl"); return w.counter.Flush(ctx) },
-		"Ready":        func() error { return s.Ready(ctx) },
+		"Flush": func() error {
+			w.counter.Count(usage.Caller{API: usage.APIOAuth, Client: "web", User: "alice"})
+			return w.counter.Flush(ctx)
+		},
+		"Flush of the operations API": func() error {
+			counter := s.NewUsageCounter()
+			counter.CountsOperations()
+			return counter.Flush(ctx)
+		},
+		"Ready": func() error { return s.Ready(ctx) },
 	}
 }
 
@@ -207,7 +225,12 @@ func (w *writer) reads(ctx context.Context) map[string]func() error {
 		"ListUser":               func() error { _, _, err := w.throttle.ListUser(ctx, "alice"); return err },
 		"LoadKeys":               func() error { _, _, err := s.Keys.LoadKeys(ctx); return err },
 		"Report":                 func() error { _, err := w.counter.Report(ctx); return err },
-		"a dry import":           func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, true); return err },
+		"FindGone":               func() error { _, err := u.FindGone(ctx, Present{}, true); return err },
+		"a dry import of roles": func() error {
+			_, err := u.ImportRoles(ctx, []Role{{ID: "new", Permission: []byte(`{}`)}}, true)
+			return err
+		},
+		"a dry import": func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, true); return err },
 	}
 }
 
@@ -269,7 +292,7 @@ func TestMustExistRefusesAnEmptyRedis(t *testing.T) {
 		wantErr(t, "accept a loss that is none", operator.AcceptLoss(ctx), ErrInitialised)
 		w.fill(t)
 		status, err = w.store.Status(ctx)
-		if err != nil || !status.Initialised || status.Clients != 1 || status.Users != 1 || status.Roles != 2 || !status.SigningKeys {
+		if err != nil || !status.Initialised || status.Clients != 1 || status.Users != 2 || status.Roles != 3 || !status.SigningKeys {
 			t.Errorf("status: %+v, %v", status, err)
 		}
 
@@ -306,7 +329,7 @@ func TestOnlyScriptsWrite(t *testing.T) {
 		}
 	}
 	allowed := []string{
-		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "info", "pttl", "scan", "smembers", "time", "zrange", "zrangebylex",
+		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "hmget", "info", "pttl", "scan", "smembers", "time", "zrange", "zrangebylex",
 		"zrevrange", "zscore",
 	}
 	for name := range names.seen {

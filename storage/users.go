@@ -70,7 +70,7 @@ type User struct {
 }
 
 // MaxPassword is the longest password in bytes. A login with a longer one is refused without hashing it.
-const MaxPassword = password.Max // 1024
+const MaxPassword = password.Max // 65536
 
 // The schemes of imported passwords, by the names of HarperDB's hash_function.
 const (
@@ -87,6 +87,8 @@ var (
 	ErrExists = errors.New("storage: already exists")
 	// ErrDropped is returned by AddVerifiedUser for a user who was dropped here.
 	ErrDropped = errors.New("storage: user was dropped")
+	// ErrKept is returned when an import would remove what was added or changed here.
+	ErrKept = errors.New("storage: was added or changed here")
 	// ErrInUse is returned when a role is dropped that an active user has.
 	ErrInUse = errors.New("storage: in use")
 	// ErrName is returned for the name of a user or a role that is not valid UTF-8 or is longer than 1024 bytes.

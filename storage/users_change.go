@@ -27,7 +27,7 @@ func (u *Users) AddUser(ctx context.Context, user User, password string) error {
 }
 
 // AddVerifiedUser is AddUser for a user whose password another server has just verified: any name and password will do. Tokens of that server stay valid: see
-// ImportedTokenValid. It returns ErrDropped for a user who was dropped here, whom the other server may still know.
+// ImportedTokenValid. A later import follows what has changed at that server. It returns ErrDropped for a user who was dropped here, whom the other server may still know.
 func (u *Users) AddVerifiedUser(ctx context.Context, user User, password string) error {
 	return u.add(ctx, user, password, true)
 }
@@ -58,7 +58,7 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 		Generation: newGeneration(), NotBefore: at, Created: at, Updated: at,
 	}
 	if imported {
-		r.NotBefore = 0
+		r.NotBefore, r.Imported, r.Follows = 0, verifiedAtSource, true
 	}
 	raw, err := r.encode()
 	if err != nil {
@@ -67,7 +67,11 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 	if err := u.addToIndex(ctx, op, user.Name); err != nil {
 		return err
 	}
-	reply, err := u.db.Eval(ctx, op, u.addCall(user.Name, raw, imported))
+	forbids := markNone
+	if imported {
+		forbids = markAny
+	}
+	reply, err := u.db.Eval(ctx, op, u.addCall(user.Name, raw, forbids))
 	switch {
 	case err != nil:
 		return err
@@ -141,9 +145,17 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 // interrupted, nobody can log in, and dropping again completes it. For a year only AddUser can add a user of that name
 // again, not AddVerifiedUser and not an import.
 func (u *Users) DropUser(ctx context.Context, name string) error {
+	return u.drop(ctx, name, markHere)
+}
+
+// drop is DropUser with the mark that it leaves. With markGone it returns ErrKept for a user who was added or changed here.
+func (u *Users) drop(ctx context.Context, name, mark string) error {
 	const op = "drop user"
 	for range 10 {
 		_, raw, err := u.edit(ctx, op, name, func(r *userRecord) error {
+			if mark == markGone && r.Imported == "" {
+				return ErrKept
+			}
 			r.Active, r.Revision = false, redisdb.RandomID()
 			return nil
 		})
@@ -156,7 +168,7 @@ func (u *Users) DropUser(ctx context.Context, name string) error {
 		if err := endSubject(ctx, u.db, name); err != nil {
 			return err
 		}
-		dropped, err := u.db.Eval(ctx, op, u.dropCall(name, raw))
+		dropped, err := u.db.Eval(ctx, op, u.dropCall(name, raw, mark))
 		if err != nil {
 			return err
 		}

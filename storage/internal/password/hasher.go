@@ -19,11 +19,11 @@ import (
 )
 
 // Max is the longest password in bytes.
-const Max = 1024
+const Max = 64 << 10
 
 var (
 	// ErrTooLong is returned for a new password of more than Max bytes.
-	ErrTooLong = errors.New("storage: password is longer than 1024 bytes")
+	ErrTooLong = errors.New("storage: password is longer than 65536 bytes")
 
 	errBusy = errors.New("every core is busy hashing passwords")
 )

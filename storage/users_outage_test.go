@@ -204,7 +204,7 @@ func TestPasswordsStayOutOfErrorsAndRedis(t *testing.T) {
 		pass := canary
 		errs = append(errs, u.AddUser(ctx, User{Name: "alice", Active: true}, canary))
 		for _, name := range []string{"alice", "nobody", "md5"} {
-			_, err := u.Authenticate(ctx, name, canary)
+			_, err := u.Login(ctx, name, canary, "192.0.2.1")
 			errs = append(errs, err)
 		}
 		errs = append(errs, u.ChangeUser(ctx, "alice", UserChange{Password: &pass}))

@@ -88,7 +88,10 @@ func (t *Throttle) WrongSecret(ctx context.Context, client, secret, address stri
 	if err != nil {
 		return err
 	}
-	r := readReservation(replies[0])
+	r, err := readReservation(replies[0])
+	if err != nil {
+		return err
+	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	now := s.now()

@@ -94,3 +94,38 @@ func (d *deaf) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 		return errors.New("the reply was lost")
 	}
 }
+
+// A reply that no script gives counts for nothing: it is unavailable at once.
+func TestUnexpectedRepliesAreUnavailable(t *testing.T) {
+	r := storagetest.StartMiniredis(t)
+	rdb := r.Client(t)
+	th := throttleOn(t, rdb, Limits{})
+	a, _ := reserve(t, th, "alice", "192.0.2.1")
+	rdb.AddHook(null{})
+	if _, err := th.Reserve(t.Context(), "alice", "192.0.2.1", nil); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+		t.Errorf("attempt: %v", err)
+	}
+	if err := th.Settle(t.Context(), a, Failed); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+		t.Errorf("result: %v", err)
+	}
+	if err := th.WrongSecret(t.Context(), "web", "wrong", "192.0.2.1"); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+		t.Errorf("secret: %v", err)
+	}
+	if n := th.Stats().Waited; n != 0 {
+		t.Errorf("%d have waited", n)
+	}
+}
+
+// null is a go-redis hook under which every reply is the null of Redis.
+type null struct{}
+
+func (null) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (null) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (null) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(_ context.Context, cmds []redis.Cmder) error {
+		for _, c := range cmds {
+			c.SetErr(redis.Nil)
+		}
+		return redis.Nil
+	}
+}

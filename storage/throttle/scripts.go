@@ -2,9 +2,11 @@ package throttle
 
 import (
 	_ "embed"
+	"errors"
 	"time"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 //go:embed bucket.lua
@@ -106,17 +108,20 @@ const (
 	busy    = 2 // full with the attempts in flight
 )
 
-func readReservation(reply any) reservation {
-	var r reservation
+// errReply is the cause when Redis answers something else than the scripts do: nothing was counted then.
+var errReply = errors.New("unexpected reply of a script")
+
+func readReservation(reply any) (reservation, error) {
 	list, _ := reply.([]any)
 	if len(list) != 4 {
-		return reservation{status: busy} // no script of this version answers so: ask again
+		return reservation{}, unavailable.Error(opReserve, errReply)
 	}
+	var r reservation
 	r.status, _ = list[0].(int64)
 	ms, _ := list[1].(int64)
 	r.wait = time.Duration(ms) * time.Millisecond
 	r.field, _ = list[2].(string)
 	known, _ := list[3].(int64)
 	r.known = known == 1
-	return r
+	return r, nil
 }

@@ -8,12 +8,14 @@ package throttle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // Throttle counts failures in Redis. It is safe for concurrent use.
@@ -33,10 +35,7 @@ type Throttle struct {
 func New(db *redisdb.DB, limits Limits) *Throttle {
 	t := &Throttle{db: db, limits: limits.withDefaults(), flightTime: flightTime}
 	t.queue.init()
-	t.later.send = func(ctx context.Context, calls []redisdb.Call) error {
-		_, err := t.db.EvalAll(ctx, opSettle, calls, nil)
-		return err
-	}
+	t.later.send = t.send
 	t.secrets.init()
 	return t
 }
@@ -136,9 +135,14 @@ func (t *Throttle) try(ctx context.Context, a *Attempt, reads func(redis.Pipelin
 		t.later.add(t.settleCalls(*a, Cancelled)...) // it may have been counted
 		return found{}, err
 	}
-	user, network := readReservation(replies[0]), reservation{}
-	if len(replies) > 1 {
-		network = readReservation(replies[1])
+	user, err := readReservation(replies[0])
+	var network reservation
+	if err == nil && len(replies) > 1 {
+		network, err = readReservation(replies[1])
+	}
+	if err != nil {
+		t.later.add(t.settleCalls(*a, Cancelled)...)
+		return found{}, err
 	}
 	a.known = user.known
 	inNetwork := found{network.status, lineOf(a.network, network.field), network.wait}
@@ -192,9 +196,17 @@ func (t *Throttle) settleCalls(a Attempt, result Result) []redisdb.Call {
 
 // settle sends results. What may not have arrived is sent again in the background.
 func (t *Throttle) settle(ctx context.Context, calls ...redisdb.Call) error {
-	_, err := t.db.EvalAll(ctx, opSettle, calls, nil)
+	err := t.send(ctx, calls)
 	if err != nil {
 		t.later.add(calls...)
+	}
+	return err
+}
+
+func (t *Throttle) send(ctx context.Context, calls []redisdb.Call) error {
+	replies, err := t.db.EvalAll(ctx, opSettle, calls, nil)
+	if err == nil && slices.ContainsFunc(replies, func(reply any) bool { return reply != int64(1) }) {
+		err = unavailable.Error(opSettle, errReply)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
@@ -25,6 +26,9 @@ type Server struct {
 	// Usage counts who calls which API.
 	Usage *usage.Counter
 
+	// Admission has the gates that work passes on both APIs, for metrics.
+	Admission admission.Gates
+
 	config  Config
 	handler http.Handler
 	started chan struct{}         // closed when Run has prepared the store and opened the keys
@@ -39,7 +43,10 @@ func New(config Config) (*Server, error) {
 	if err := policy.OfferedProblems(config.Grants, !config.DisableOperations).Err(); err != nil {
 		return nil, fmt.Errorf("opgrant: %w", err)
 	}
-	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
+	s := &Server{config: config.withDefaults(), Admission: admission.New(), started: make(chan struct{})}
+	if s.config.Storage.Hashes == nil {
+		s.config.Storage.Hashes = s.Admission.Hashes
+	}
 	var err error
 	if s.Store, err = storage.New(config.Redis, s.config.Storage); err != nil {
 		return nil, err
@@ -57,6 +64,7 @@ func New(config Config) (*Server, error) {
 		Storage:       s.Store,
 		Users:         s.Store.Users,
 		Keys:          s.Keys,
+		Admission:     s.Admission.Requests,
 		AccessTTL:     config.AccessTTL,
 		RefreshTTL:    config.RefreshTTL,
 		Audience:      config.Audience,

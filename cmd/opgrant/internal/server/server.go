@@ -59,6 +59,8 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		return err
 	}
 
+	metrics.watchAdmission(authorization)
+
 	// Health, the description of the APIs, and what each request passes through
 	health := &health{ready: authorization.Ready, log: log}
 	paths := withPaths(map[string]http.Handler{

@@ -1,0 +1,51 @@
+package admission
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/ory/fosite"
+)
+
+// ErrBusy is the error for work that is not admitted: there is too much of it already.
+// errors.Is(err, fosite.ErrTemporarilyUnavailable) holds, so that it is answered 503 with Retry-After.
+var ErrBusy error = busyError{}
+
+type busyError struct{}
+
+func (busyError) Error() string { return "admission: too much work at once" }
+
+func (busyError) Is(target error) bool { return fosite.ErrTemporarilyUnavailable.Is(target) }
+
+// Gates are those of a server. Nil fields admit everything.
+type Gates struct {
+	// Requests is for the work of the OAuth endpoints: client authentication, signatures, the store.
+	Requests *Gate
+	// Hashes is for password hashes.
+	Hashes *Gate
+}
+
+const (
+	// requestsPerCore keeps the cores busy while some requests wait for the store. More would only make each one slower.
+	requestsPerCore = 16
+	requestWait     = 1500 * time.Millisecond
+	// hashWait is long because a burst of right passwords is answered late rather than refused.
+	hashWait = 15 * time.Second
+	maxQueue = 10_000
+)
+
+// New returns the gates for the cores that the process may use.
+func New() Gates {
+	requests := NewGate(Limits{
+		Running: requestsPerCore * runtime.GOMAXPROCS(0), Wait: requestWait, Queue: maxQueue, Expect: 5 * time.Millisecond,
+	})
+	return Gates{Requests: requests, Hashes: NewHashes(requests)}
+}
+
+// NewHashes returns a gate for password hashes: as many at a time as there are cores. Requests, unless it is nil, go before
+// them.
+func NewHashes(requests *Gate) *Gate {
+	return NewGate(Limits{
+		Running: runtime.GOMAXPROCS(0), Wait: hashWait, Queue: maxQueue, Expect: 25 * time.Millisecond, Behind: requests,
+	})
+}

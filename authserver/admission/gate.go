@@ -95,6 +95,7 @@ func (g *Gate) enter(ctx context.Context, p Priority, continued bool) (Ticket, e
 	w := &waiter{ready: make(chan struct{})}
 	g.queues[p].push(w)
 	g.countUrgent(t, 1)
+	g.dispatch() // the gate before this one may have become idle
 	g.mu.Unlock()
 
 	if !g.await(ctx, p, w, wait) {
@@ -168,7 +169,7 @@ func (t *Ticket) Leave() {
 	took := min(time.Since(t.began), g.limits.Wait) // one that was held up tells little about the others
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mean += (took - g.mean) / 16
+	g.mean += (took - g.mean) / time.Duration(8*g.limits.Running) // about the last 8 of each place
 	g.running--
 	t.gate = nil
 	g.dispatch()

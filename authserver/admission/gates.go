@@ -28,7 +28,7 @@ type Gates struct {
 const (
 	// requestsPerCore keeps the cores busy while some requests wait for the store. More would only make each one slower.
 	requestsPerCore = 16
-	requestWait     = 1500 * time.Millisecond
+	requestWait     = 2 * time.Second
 	// hashWait is long because a burst of right passwords is answered late rather than refused.
 	hashWait = 15 * time.Second
 	maxQueue = 10_000

@@ -35,8 +35,7 @@ func (c *leanConn) form(path, form string) (status int, body string, err error) 
 	}
 	defer func() {
 		if err != nil {
-			_ = c.conn.Close()
-			c.conn = nil
+			c.close()
 		}
 	}()
 	_ = c.conn.SetDeadline(time.Now().Add(time.Minute))
@@ -78,6 +77,13 @@ func (c *leanConn) form(path, form string) (status int, body string, err error) 
 		err = errors.New("a 503 without Retry-After")
 	}
 	return status, string(raw), err
+}
+
+func (c *leanConn) close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
 }
 
 var webCredentials = base64.StdEncoding.EncodeToString([]byte("web:web-secret-long"))
@@ -122,6 +128,9 @@ func newCallers(t *testing.T, address string, n int) []*caller {
 		})
 	}
 	all.Wait()
+	for _, c := range callers {
+		c.close()
+	}
 	if failed.Load() {
 		t.FailNow()
 	}
@@ -216,6 +225,7 @@ func load(callers []*caller, what pick, lasts, pause time.Duration, freshUser *a
 				}
 				time.Sleep(pause)
 			}
+			c.close() // the server closes it when it is not used for long
 			mutex.Lock()
 			defer mutex.Unlock()
 			total.good, total.bad = append(total.good, own.good...), append(total.bad, own.bad...)

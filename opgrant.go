@@ -43,10 +43,8 @@ func New(config Config) (*Server, error) {
 	if err := policy.OfferedProblems(config.Grants, !config.DisableOperations).Err(); err != nil {
 		return nil, fmt.Errorf("opgrant: %w", err)
 	}
-	s := &Server{config: config.withDefaults(), Admission: admission.New(), started: make(chan struct{})}
-	if s.config.Storage.Hashes == nil {
-		s.config.Storage.Hashes = s.Admission.Hashes
-	}
+	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
+	s.Admission = s.config.Admission
 	var err error
 	if s.Store, err = storage.New(config.Redis, s.config.Storage); err != nil {
 		return nil, err

@@ -163,8 +163,10 @@ func TestLoginsThatWaitForAHashDoNotStopRefreshes(t *testing.T) {
 			answers <- status
 		}()
 	}
-	for gates.Hashes.Numbers().Waiting < logins {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(20 * time.Second); gates.Hashes.Numbers().Waiting < logins; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%+v wait for a hash, %+v for a place among the requests", gates.Hashes.Numbers(), gates.Requests.Numbers())
+		}
 	}
 	if n := gates.Requests.Numbers(); n.Running != 0 || n.Waiting != 0 {
 		t.Errorf("requests while %d logins wait for a hash: %+v", logins, n)

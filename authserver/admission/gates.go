@@ -28,7 +28,9 @@ type Gates struct {
 const (
 	// requestsPerCore keeps the cores busy while some requests wait for the store. More would only make each one slower.
 	requestsPerCore = 16
-	requestWait     = 2 * time.Second
+	// requestWait is longer than a client likes to wait, because one that is refused comes back, and each refusal takes time from
+	// those that are served. One that gives up leaves the queue.
+	requestWait = 5 * time.Second
 	// hashWait is long because a burst of right passwords is answered late rather than refused.
 	hashWait = 15 * time.Second
 	maxQueue = 10_000

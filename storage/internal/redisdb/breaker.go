@@ -64,7 +64,7 @@ func (b *breaker) allow() bool {
 	}
 	b.probing = true
 	b.mu.Unlock()
-	return b.ask()
+	return b.ask(1)
 }
 
 func (b *breaker) count(err error) {
@@ -83,26 +83,36 @@ func (b *breaker) count(err error) {
 		return
 	}
 	b.probing = true
-	go b.ask() // the caller has waited long enough
+	go b.ask(3) // the caller has waited long enough
 }
 
-// ask probes Redis, opens or closes the breaker, and tells whether Redis is there. b.probing is set.
-func (b *breaker) ask() bool {
-	alive := b.alive()
+// ask probes Redis, opens or closes the breaker, and tells whether Redis is there. If a probe fails late, this process is short of
+// time, and may have missed the answer. Then it asks again, up to the given number of times, and leaves the breaker as it is if
+// that does not help. b.probing is set.
+func (b *breaker) ask(times int) bool {
+	alive, late := false, true
+	for ; late && times > 0; times-- {
+		alive, late = b.alive()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures, b.open, b.probing, b.probed = 0, !alive, false, time.Now()
-	return alive
+	if !late {
+		b.open = !alive
+	}
+	b.failures, b.probing, b.probed = 0, false, time.Now()
+	return !b.open
 }
 
 // alive takes a panic, of a dialer for example, for no answer: in a goroutine nothing else recovers it.
-func (b *breaker) alive() (alive bool) {
+func (b *breaker) alive() (alive, late bool) {
+	begun := time.Now()
 	defer func() {
 		if recover() != nil {
-			alive = false
+			alive, late = false, false
 		}
 	}()
-	return b.probe() == nil
+	alive = b.probe() == nil
+	return alive, !alive && time.Since(begun) > probeTimeout*13/10
 }
 
 // unreachable tells whether Redis could not be asked. An error that Redis itself answered is not one.

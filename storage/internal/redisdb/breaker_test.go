@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -213,6 +214,31 @@ func TestBreakerProbesOneAtATime(t *testing.T) {
 	if most != 1 || probes != 2 {
 		t.Errorf("%d probes, %d at a time", probes, most)
 	}
+}
+
+// A probe that fails late says that this process is short of time, not that Redis is away.
+func TestALateProbeTellsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // time is fake
+		took, probes := 2*probeTimeout, 0
+		b := newBreaker(func() error { probes++; time.Sleep(took); return context.DeadlineExceeded })
+		fail := func() {
+			for range suspectAfter {
+				_ = b.run(func() error { return context.DeadlineExceeded })
+			}
+			time.Sleep(time.Minute)
+		}
+		if fail(); b.isOpen() || probes != 3 {
+			t.Errorf("open %v after %d late probes", b.isOpen(), probes)
+		}
+		took = probeTimeout
+		if fail(); !b.isOpen() || probes != 4 {
+			t.Errorf("open %v after a probe in time, the %dth", b.isOpen(), probes)
+		}
+		took = 2 * probeTimeout
+		if err := b.run(func() error { return nil }); !errors.Is(err, errOpen) || probes != 5 {
+			t.Errorf("%v after %d probes", err, probes)
+		}
+	})
 }
 
 // Successes and callers that hang up in between: only failures in a row count.

@@ -18,8 +18,8 @@ type Limits struct {
 	Queue int
 	// Expect is the time that a piece of work takes, before the first one has been measured.
 	Expect time.Duration
-	// Behind, if set, is a gate whose work of priority First goes before that of this one: while there is any, one fewer runs
-	// here, but at least one.
+	// Behind, if set, is a gate whose work of priority First goes before that of this one: while there is any, and for a tenth of
+	// a second after, one fewer runs here, but at least one.
 	Behind *Gate
 }
 
@@ -33,6 +33,9 @@ const (
 	First
 )
 
+// urgentFor is how long after the last work of priority First other gates keep a place free for more.
+const urgentFor = 100 * time.Millisecond
+
 // laterShare: every so many places go to work of priority Later while both wait.
 const laterShare = 5
 
@@ -41,6 +44,7 @@ type Gate struct {
 	limits Limits
 
 	urgent  atomic.Int64 // work of priority First that runs or waits
+	left    atomic.Int64 // when such work was last done, in Unix nanoseconds
 	refused atomic.Int64
 
 	mu      sync.Mutex
@@ -109,9 +113,13 @@ func (g *Gate) enter(ctx context.Context, p Priority, continued bool) (Ticket, e
 
 // countUrgent counts work that other gates are behind.
 func (g *Gate) countUrgent(t Ticket, n int64) {
-	if t.first {
-		g.urgent.Add(n)
+	if !t.first {
+		return
 	}
+	if n < 0 {
+		g.left.Store(time.Now().UnixNano())
+	}
+	g.urgent.Add(n)
 }
 
 // await tells whether the waiter got its place. One that gives up leaves the queue.
@@ -140,10 +148,15 @@ func (g *Gate) await(ctx context.Context, p Priority, w *waiter, longest time.Du
 
 // allowed is how many may run now.
 func (g *Gate) allowed() int {
-	if b := g.limits.Behind; b != nil && b.urgent.Load() > 0 {
+	if b := g.limits.Behind; b != nil && b.isUrgent() {
 		return max(1, g.limits.Running-1)
 	}
 	return g.limits.Running
+}
+
+// isUrgent tells whether there is work of priority First, or was a moment ago: more is likely to come.
+func (g *Gate) isUrgent() bool {
+	return g.urgent.Load() > 0 || time.Now().UnixNano()-g.left.Load() < int64(urgentFor)
 }
 
 // fits estimates whether one more would get its place in time.

@@ -104,7 +104,8 @@ func TestGateIsFair(t *testing.T) {
 		running := mustEnter(t, g, Later)
 		var o order
 		o.enter(t, "waiting", func() (Ticket, error) { return g.Enter(t.Context(), Later) })
-		urgent.Leave() // now there is a place for the one that waits
+		urgent.Leave()
+		time.Sleep(urgentFor) // now there is a place for the one that waits
 		o.enter(t, "newcomer", func() (Ticket, error) { return g.Enter(t.Context(), Later) })
 		running.Leave()
 		synctest.Wait()
@@ -263,6 +264,10 @@ func TestGateBehindAnother(t *testing.T) {
 		hash.Leave()
 		second := <-admitted
 		request.Leave()
+		if n := hashes.allowed(); n != 1 {
+			t.Errorf("just after a request: %d places", n)
+		}
+		time.Sleep(urgentFor)
 		third := mustEnter(t, hashes, Later)
 		want(t, "without", hashes.Numbers(), Numbers{Running: 2})
 		second.Leave()

@@ -100,6 +100,7 @@ type caller struct {
 	leanConn
 	access, refresh string
 	turn            int
+	user            int // who logs in next; 0: one who has not yet
 }
 
 // newCallers opens n sessions. The users are few, so that their passwords are cached.
@@ -156,7 +157,12 @@ func (c *caller) send(kind string, freshUser *atomic.Int64) (status int, err err
 			err = errors.New("a valid token is not active")
 		}
 	default:
-		status, _, err = c.form("/oauth2/token", loginForm(20+int(freshUser.Add(1))%(goodputUsers-20)))
+		if c.user == 0 {
+			c.user = 20 + int(freshUser.Add(1))%(goodputUsers-20)
+		}
+		if status, _, err = c.form("/oauth2/token", loginForm(c.user)); status == 200 {
+			c.user = 0
+		}
 	}
 	return status, err
 }

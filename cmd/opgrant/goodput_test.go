@@ -47,6 +47,7 @@ func TestGoodput(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) { s.rows(t, row.pick) })
 	}
 	t.Run("refresh during a flood of logins", s.flood)
+	t.Run("500 logins at once", s.burst)
 }
 
 // goodputServer is a running server.
@@ -99,6 +100,28 @@ func (s *goodputServer) flood(t *testing.T) {
 		t.Logf("%-25s %6.1f/s 200, median %v, 99 %% %v; 503: %d, median %v; others %d %s", row.name, row.got.rate(), percentile(row.got.good, .5),
 			percentile(row.got.good, .99), len(row.got.bad), percentile(row.got.bad, .5), row.got.others, row.got.example)
 	}
+}
+
+// burst logs in 500 users at once, none of whom has logged in before.
+func (s *goodputServer) burst(t *testing.T) {
+	var times []time.Duration
+	var mutex sync.Mutex
+	var all sync.WaitGroup
+	for range 500 {
+		all.Go(func() {
+			c := &caller{leanConn: leanConn{address: s.address}}
+			defer c.close()
+			sent := time.Now()
+			status, err := c.send("login", &s.freshUser)
+			mutex.Lock()
+			defer mutex.Unlock()
+			if times = append(times, time.Since(sent)); status != 200 {
+				t.Errorf("login: %d %v", status, err)
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("median %v, slowest %v", percentile(times, .5), percentile(times, 1))
 }
 
 // use returns the first n callers.

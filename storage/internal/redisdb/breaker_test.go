@@ -137,6 +137,17 @@ func TestAFrozenRedisOpensTheBreaker(t *testing.T) {
 	closeAgain(t, d)
 }
 
+// The probe speaks RESP: a proxy in front of Redis may know nothing else.
+func TestTheBreakerClosesBehindAProxy(t *testing.T) {
+	server := storagetest.StartRedis(t, storagetest.Options{})
+	proxy := storagetest.StartProxy(t, server.Addr)
+	d := newDB(t, redis.UniversalOptions{Addrs: []string{proxy.Addr}, ReadTimeout: 50 * time.Millisecond})
+	server.Freeze(t)
+	openByFailures(t, d)
+	server.Thaw(t)
+	closeAgain(t, d)
+}
+
 func TestRefusedConnectionsOpenTheBreaker(t *testing.T) {
 	server := storagetest.StartRedis(t, storagetest.Options{})
 	d := newDB(t, redis.UniversalOptions{Addrs: []string{server.Addr}})

@@ -76,7 +76,7 @@ func ping(dial func(ctx context.Context, network, address string) (net.Conn, err
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+	if _, err := conn.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil { // not inline, which proxies may not know
 		return err
 	}
 	reply := make([]byte, 1)

@@ -82,7 +82,7 @@ func (s *Server) runGrant(r *http.Request, form url.Values) (map[string]any, Tok
 	if err != nil {
 		return nil, TokenIssued{}, err
 	}
-	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent(), withCredentials: hasCredentials(r, form)}
+	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent(), withCredentials: hasCredentials(r, form), place: &ticket}
 	check := s.provider.NewAccessRequest
 	if login && s.config.Throttle != nil {
 		check = s.throttled(form.Get("username"), session.address)

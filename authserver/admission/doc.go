@@ -3,6 +3,6 @@
 // more work than it can do answers what it can, and the rest with 503, instead of everything too late.
 //
 // A server has two gates ([New]): one for requests, which sign and ask the store, and one for password hashes, which take a
-// core for as long as dozens of requests do. Work that waits at one of them holds no place at the other, except for a request
-// that needs a hash; a hash never waits for a request. So they cannot wait for each other.
+// core for as long as dozens of requests do. A login, or a refresh by an imported token, gives its place among the requests back
+// while it waits for a hash, and a hash never waits for a request. So they cannot wait for each other.
 package admission

@@ -33,13 +33,15 @@ const (
 	requestWait = 5 * time.Second
 	// hashWait is long because a burst of right passwords is answered late rather than refused.
 	hashWait = 15 * time.Second
-	maxQueue = 10_000
+	// queuePerCore bounds the memory of what waits, up to 64 KiB each.
+	queuePerCore = 2048
 )
 
 // New returns the gates for the cores that the process may use.
 func New() Gates {
+	cores := runtime.GOMAXPROCS(0)
 	requests := NewGate(Limits{
-		Running: requestsPerCore * runtime.GOMAXPROCS(0), Wait: requestWait, Queue: maxQueue, Expect: 5 * time.Millisecond,
+		Running: requestsPerCore * cores, Wait: requestWait, Queue: queuePerCore * cores, Expect: 5 * time.Millisecond,
 	})
 	return Gates{Requests: requests, Hashes: NewHashes(requests)}
 }
@@ -47,7 +49,8 @@ func New() Gates {
 // NewHashes returns a gate for password hashes: as many at a time as there are cores. Requests, unless it is nil, go before
 // them.
 func NewHashes(requests *Gate) *Gate {
+	cores := runtime.GOMAXPROCS(0)
 	return NewGate(Limits{
-		Running: runtime.GOMAXPROCS(0), Wait: hashWait, Queue: maxQueue, Expect: 25 * time.Millisecond, Behind: requests,
+		Running: cores, Wait: hashWait, Queue: queuePerCore * cores, Expect: 25 * time.Millisecond, Behind: requests,
 	})
 }

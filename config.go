@@ -26,7 +26,8 @@ type Config struct {
 	Redis redis.UniversalClient
 
 	// Storage tunes the store: key prefix, secret, password costs, durability. Set its MustExist in a server that others rely
-	// on. Its OnLost logs an error by default.
+	// on. Its OnLost logs an error by default. Its Source is the Upstream of Operations by default, where there is one: whoever
+	// logs in for the first time, by whichever API, is verified there.
 	Storage storage.Options
 
 	// Keys tunes the signing keys. Its Store is filled in. RotateEvery is zero by default: keys rotate by command only.
@@ -55,11 +56,16 @@ type Config struct {
 	// field that is nil is that of admission.New.
 	Admission admission.Gates
 
-	// Operations tunes the operations API. Token, Authenticator, Users, Roles and the Importer of its Upstream are filled in.
+	// Operations tunes the operations API. Token, Authenticator, Users and Roles are filled in.
 	// ClientID names a client in the store, "operations" by default: create it, or logins by that API fail.
 	Operations compat.Config
-	// DisableOperations leaves the OAuth endpoints alone.
+	// DisableOperations leaves the OAuth endpoints alone, without the Upstream of Operations.
 	DisableOperations bool
+
+	// BodyBudget bounds the bytes that the bodies of all requests hold at a time, beyond the first 16 KiB of each. A request that
+	// needs more is answered 503 with Retry-After. Set the MeterBody of Operations to count those of the operations API
+	// otherwise. Default: 32 MiB. Negative: no bound.
+	BodyBudget int64
 
 	// Prepare is called by Run when Redis answers, before the server becomes ready; create users and clients in it. It is
 	// called again when it returns an error that is fosite.ErrTemporarilyUnavailable. Any other error ends Run.
@@ -101,6 +107,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Operations.Log == nil {
 		c.Operations.Log = c.Log
+	}
+	if c.BodyBudget == 0 {
+		c.BodyBudget = defaultBodyBudget
 	}
 	return c
 }

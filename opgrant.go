@@ -46,6 +46,9 @@ func New(config Config) (*Server, error) {
 	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
 	s.Admission = s.config.Admission
 	var err error
+	if s.config.Storage.Source, err = s.config.source(); err != nil {
+		return nil, err
+	}
 	if s.Store, err = storage.New(config.Redis, s.config.Storage); err != nil {
 		return nil, err
 	}
@@ -55,6 +58,9 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s.Usage = s.Store.NewUsageCounter()
+	if !config.DisableOperations {
+		s.Usage.CountsOperations()
+	}
 
 	throttle := s.throttle()
 	oauth := authserver.Config{
@@ -71,11 +77,17 @@ func New(config Config) (*Server, error) {
 		OnTokenIssued: s.tokenIssued,
 		Log:           s.config.Log,
 	}
+	if s.config.BodyBudget > 0 {
+		oauth.MeterBody = newBodyBudget(s.config.BodyBudget).meter
+	}
 	if throttle != nil {
 		oauth.Throttle = throttle // a nil *throttle.Throttle would not be a nil interface
 	}
 	if s.OAuth, err = authserver.New(oauth); err != nil {
 		return nil, err
+	}
+	if s.config.Operations.MeterBody == nil {
+		s.config.Operations.MeterBody = oauth.MeterBody // both APIs share one budget
 	}
 	if s.handler, err = s.newHandler(throttle); err != nil {
 		return nil, err

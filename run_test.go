@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant"
-	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -106,30 +103,5 @@ func TestOperationsCanBeDisabled(t *testing.T) {
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusNotFound {
 		t.Errorf("POST /: %s", resp.Status)
-	}
-}
-
-func TestUsageIsCountedByAPI(t *testing.T) {
-	var issued atomic.Int32
-	s, site := start(t, func(c *opgrant.Config) { c.OnTokenIssued = func(authserver.TokenIssued) { issued.Add(1) } })
-	operate(t, site, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`)
-	operate(t, site, "", `{"operation":"user_info"}`) // names no user
-	oauth(t, site, "/oauth2/token", url.Values{"grant_type": {"password"}, "username": {"HDB_ADMIN"}, "password": {"password"}})
-	if err := s.Usage.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	uses, err := s.Usage.Report(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, u := range uses {
-		if u.Count != 1 || u.User != "HDB_ADMIN" {
-			t.Errorf("%+v", u)
-		}
-		got = append(got, u.Client)
-	}
-	if !slices.Equal(got, []string{"operations", "demo"}) || issued.Load() != 2 {
-		t.Errorf("counted %q, %d tokens issued", got, issued.Load())
 	}
 }

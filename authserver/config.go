@@ -3,6 +3,7 @@ package authserver
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -53,6 +54,11 @@ type Config struct {
 	// the connection. Behind a proxy, set a function that reads the proxy's header if, and only if, the proxy sent it.
 	ClientAddress func(*http.Request) string
 
+	// MeterBody, if set, returns a reader of a request's body that counts what is held in memory, and is called once for each
+	// request. release is called when the request has ended. A body whose reader fails with fosite.ErrTemporarilyUnavailable
+	// is answered 503. Default: bodies in flight are bounded by their size (256 KiB) and the number of connections alone.
+	MeterBody func(body io.Reader) (metered io.Reader, release func())
+
 	// OnTokenIssued, if set, is called after each successful token response, by the goroutine of the request. It must not
 	// block.
 	OnTokenIssued func(TokenIssued)
@@ -76,6 +82,7 @@ type Assertions struct {
 // TokenIssued describes a successful token response.
 type TokenIssued struct {
 	Client, Subject, UserAgent string
+	Address                    string // Config.ClientAddress of the request
 	Grant                      string // the grant_type
 }
 

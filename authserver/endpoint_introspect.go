@@ -20,6 +20,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, err)
 		return
 	}
+	s.allowOrigin(w, r, nil)
 	writeJSON(w, http.StatusOK, body)
 }
 

@@ -19,6 +19,7 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// RFC 7009 section 2.2 lets clients ignore the body. Some parse it as JSON all the same.
+	s.allowOrigin(w, r, nil)
 	writeJSON(w, http.StatusOK, struct{}{})
 }
 

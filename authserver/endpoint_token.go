@@ -31,6 +31,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if s.config.OnTokenIssued != nil {
 		s.config.OnTokenIssued(issued)
 	}
+	s.allowOrigin(w, r, nil)
 	writeJSON(w, http.StatusOK, body)
 }
 
@@ -105,7 +106,8 @@ func (s *Server) runGrant(r *http.Request, form url.Values) (map[string]any, Tok
 		delete(body, "scope")
 	}
 	return body, TokenIssued{
-		Client: req.GetClient().GetID(), Subject: req.GetSession().GetSubject(), UserAgent: r.UserAgent(), Grant: form.Get("grant_type"),
+		Client: req.GetClient().GetID(), Subject: req.GetSession().GetSubject(), UserAgent: r.UserAgent(), Address: session.address,
+		Grant: form.Get("grant_type"),
 	}, nil
 }
 

@@ -80,7 +80,7 @@ func checkHeaders(t *testing.T, r reply, status int) {
 	t.Helper()
 	want := http.Header{
 		"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"},
-		"Cache-Control": {"no-store"}, "Pragma": {"no-cache"},
+		"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}, "Vary": {"Origin"},
 	}
 	if status == http.StatusUnauthorized {
 		want.Set("WWW-Authenticate", `Basic realm="opgrant", charset="UTF-8"`)

@@ -11,10 +11,15 @@ import (
 )
 
 const (
-	maxBody       = 64 << 10 // bytes
-	maxParameter  = 16 << 10 // bytes
-	maxParameters = 64
+	maxBody          = 256 << 10 // bytes; enough for the longest password with each byte escaped
+	maxInProcessBody = 1 << 20   // bytes; Server.Token is called with what another API has read, which is larger as a form
+	maxParameter     = 16 << 10  // bytes
+	maxParameters    = 64
 )
+
+// unlimited are the parameters that may be as long as the body: a login with a long password, or for a long name, fails or
+// succeeds like any other.
+var unlimited = []string{"username", "password"}
 
 // sensitive parameters must not be in the URL, which ends up in logs and histories (RFC 6749 section 2.3.1).
 var sensitive = []string{"client_id", "client_secret", "client_assertion", "password", "username", "refresh_token", "token", "subject_token", "assertion", "grant_type"}
@@ -48,13 +53,8 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 			}
 		}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, &oauthError{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "The body is too large."}
-		}
-		return nil, invalidRequest("The body is not well-formed.")
+	if err := readBody(w, r); err != nil {
+		return nil, err
 	}
 	if len(r.PostForm) > maxParameters {
 		return nil, invalidRequest("The body has too many parameters.")
@@ -64,7 +64,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 			return nil, invalidRequest("A parameter is included more than once.")
 		}
 		for _, value := range values {
-			if len(value) > maxParameter || !utf8.ValidString(value) || !utf8.ValidString(name) {
+			if len(value) > maxParameter && !slices.Contains(unlimited, name) || !utf8.ValidString(value) || !utf8.ValidString(name) {
 				return nil, invalidRequest("A parameter is malformed or too long.")
 			}
 		}
@@ -77,4 +77,30 @@ func parseForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, invalidRequest("The body is empty.")
 	}
 	return r.PostForm, nil
+}
+
+// readBody reads the body into r.PostForm. The answer to one that is left unread ends the connection: it would otherwise wait for
+// the rest.
+func readBody(w http.ResponseWriter, r *http.Request) error {
+	limit := int64(maxBody)
+	if r.Context().Value(inProcessKey{}) != nil {
+		limit = maxInProcessBody
+	}
+	err := error(&http.MaxBytesError{Limit: limit})
+	if r.ContentLength <= limit {
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		err = r.ParseForm()
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case isUnavailable(err):
+		w.Header().Set("Connection", "close")
+		return err
+	case errors.As(err, &tooLarge):
+		w.Header().Set("Connection", "close")
+		return &oauthError{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "The body is too large."}
+	}
+	return invalidRequest("The body is not well-formed.")
 }

@@ -18,6 +18,7 @@ type reply struct {
 	header http.Header
 	body   map[string]any
 	raw    string
+	closed bool // the connection ends with the answer
 }
 
 func (r reply) text(name string) string {
@@ -77,7 +78,7 @@ func (ts *testServer) do(req *http.Request) reply {
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	check(ts.t, err)
-	r := reply{status: resp.StatusCode, header: resp.Header, raw: string(raw)}
+	r := reply{status: resp.StatusCode, header: resp.Header, raw: string(raw), closed: resp.Close}
 	_ = json.Unmarshal(raw, &r.body)
 	return r
 }

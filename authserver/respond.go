@@ -16,6 +16,7 @@ import (
 // writeError is the only writer of errors: status, headers, body and log.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := errorResponse(err)
+	s.allowOrigin(w, r, err)
 	h := w.Header()
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
@@ -71,12 +72,11 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 // documentMaxAge is how long clients may cache metadata and keys, in seconds. It must stay below keys.Config.Lead.
 const documentMaxAge = 300
 
-// writeDocument writes a public document. Every origin may read it, because it has no secrets and needs no credentials.
+// writeDocument writes a public document.
 func writeDocument(w http.ResponseWriter, r *http.Request, body []byte, contentType, etag string) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(documentMaxAge))
-	h.Set("Access-Control-Allow-Origin", "*")
 	if etag != "" {
 		h.Set("ETag", etag)
 		if r.Header.Get("If-None-Match") == etag {

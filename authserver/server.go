@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,11 +57,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.Se
 // a proxy that takes it off.
 func (s *Server) Register(router *mux.Router) {
 	for endpoint, handler := range map[string]http.HandlerFunc{
-		pathToken:      s.serveToken,
-		pathIntrospect: s.serveIntrospect,
-		pathRevoke:     s.serveRevoke,
-		pathMetadata:   s.readOnly(s.serveMetadata),
-		pathJWKS:       s.readOnly(s.serveJWKS),
+		pathToken:      s.withPreflight(s.metered(s.serveToken)),
+		pathIntrospect: s.withPreflight(s.metered(s.serveIntrospect)),
+		pathRevoke:     s.withPreflight(s.metered(s.serveRevoke)),
+		pathMetadata:   public(s.readOnly(s.serveMetadata)),
+		pathJWKS:       public(s.readOnly(s.serveJWKS)),
 	} {
 		for _, path := range s.pathsOf(endpoint) {
 			router.HandleFunc(path, handler)
@@ -71,9 +72,27 @@ func (s *Server) Register(router *mux.Router) {
 // Token returns the token endpoint for a handler that calls it in the same process. Do not serve it to clients: a request by
 // this way may exchange tokens as a public client, which ServeHTTP refuses.
 func (s *Server) Token() http.Handler {
+	serve := s.metered(s.serveToken)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.serveToken(w, r.WithContext(context.WithValue(r.Context(), inProcessKey{}, true)))
+		serve(w, r.WithContext(context.WithValue(r.Context(), inProcessKey{}, true)))
 	})
+}
+
+// metered counts the body of a request by Config.MeterBody until the request has ended.
+func (s *Server) metered(h http.HandlerFunc) http.HandlerFunc {
+	if s.config.MeterBody == nil {
+		return h
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		metered, release := s.config.MeterBody(r.Body)
+		defer release()
+		counted := *r
+		counted.Body = struct {
+			io.Reader
+			io.Closer
+		}{metered, r.Body}
+		h(w, &counted)
+	}
 }
 
 // readOnly answers 405 to methods other than GET and HEAD.

@@ -42,6 +42,10 @@ type Storage interface {
 	// TokenOwner returns the session and the client of a valid token. It also finds what a disabled user's tokens and used
 	// refresh tokens belong to, because revoking them has an effect.
 	TokenOwner(ctx context.Context, signature string, refresh bool) (requestID, clientID string, err error)
+	// OriginClients returns the IDs of the clients whose policy lists an origin (policy.Client.Origins). Every preflight asks for
+	// them, so that they should come from memory, but never from more than some seconds ago while the store answers. While it
+	// does not, those that were known last are better than an error.
+	OriginClients(ctx context.Context, origin string) ([]string, error)
 	// RevokeSession ends a session with all its tokens. A session that does not exist is not an error.
 	RevokeSession(ctx context.Context, requestID string) error
 }

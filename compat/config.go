@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -28,8 +29,12 @@ type Config struct {
 	Roles Roles
 
 	// MaxBody bounds request bodies in bytes. Larger ones are 413, or are streamed to the upstream if they are for an
-	// operation that it answers. Default: 1 MiB.
+	// operation that it answers. Default: 1 MiB. A request whose header does not prove its caller may have 256 KiB at most.
 	MaxBody int64
+	// MeterBody, if set, returns a reader of a body that counts what is held in memory, and is called once for each request.
+	// release is called when the request has ended. A body whose reader fails with a [RetryError] is answered 503. Default:
+	// bodies in flight are bounded by MaxBody and the number of connections alone.
+	MeterBody func(body io.Reader) (metered io.Reader, release func())
 	// Origins lists the origins of browser applications that may call, such as https://app.example.org. Their requests may
 	// carry credentials. "*" allows every other origin too, without credentials. Empty: none, and no CORS headers are sent.
 	Origins []string
@@ -39,8 +44,8 @@ type Config struct {
 	// Upstream is the old server, during a migration. Nil: there is none.
 	Upstream *Upstream
 
-	// OnOperation is called once for each operation that was answered, in the goroutine of the request. It is not called for
-	// a request whose Authorization header was refused.
+	// OnOperation is called once for each operation that was answered, and for each forwarded GET of the upstream's description,
+	// in the goroutine of the request. It is not called for a request whose Authorization header was refused.
 	OnOperation func(context.Context, OperationServed)
 	// Deprecation and Sunset announce the end of the operations API on every answer: since when it is deprecated (RFC 9745)
 	// and when it is switched off (RFC 8594). Zero: not announced. Notice is the URL of a page that explains it.
@@ -79,8 +84,6 @@ type Upstream struct {
 	// of Config.Origins. False: the upstream neither sets nor gets cookies, and there is no login.
 	Cookies bool
 
-	// Importer stores users that are unknown here once the upstream has verified their password. Nil: no users are imported.
-	Importer Importer
 	// Shadow sends the operations that are answered here and only read (user_info, list_users, list_roles) to the upstream
 	// too, with the header of the request, and reports differences.
 	Shadow bool
@@ -90,12 +93,23 @@ type Upstream struct {
 	Transport http.RoundTripper
 }
 
+// target is the URL, or an error that says that it is not one.
+func (u Upstream) target() (*url.URL, error) {
+	target, err := url.Parse(u.URL)
+	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
+		return nil, fmt.Errorf("compat: Upstream.URL %q is not a URL like http://127.0.0.1:9935", u.URL)
+	}
+	return target, nil
+}
+
 // OperationServed is one operation that was answered.
 type OperationServed struct {
-	Operation string // as requested; empty for an operation that does not exist
+	Operation string // as requested; empty for an operation that does not exist and for a description
 	Client    string // Config.ClientID for the token operations, otherwise empty
 	User      string // empty if the caller is not known
+	Verified  bool   // a password or token has proved that the caller is User; false: the caller says so
 	UserAgent string
+	Address   string // where the request came from: http.Request.RemoteAddr without the port
 	Status    int
 	Forwarded bool // the upstream answered
 }
@@ -105,6 +119,7 @@ type Handler struct {
 	cfg      Config
 	log      *slog.Logger
 	upstream *upstreamClient // nil: there is none
+	browsers *browserRules   // nil: no CORS headers are sent
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -138,17 +153,13 @@ func New(c Config) (*Handler, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{cfg: c, log: c.Log}
+	h := &Handler{cfg: c, log: c.Log, browsers: newBrowserRules(c.Origins)}
 	if c.Upstream != nil {
 		if c.Authenticator == nil {
 			problems = append(problems, errors.New("compat: Config.Upstream needs Config.Authenticator: callers are checked before their requests are forwarded"))
 		}
-		if c.Upstream.Importer != nil && c.Users == nil {
-			problems = append(problems, errors.New("compat: Config.Upstream.Importer needs Config.Users, to tell which users are unknown here"))
-		}
-		target, err := url.Parse(c.Upstream.URL)
-		if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
-			problems = append(problems, fmt.Errorf("compat: Config.Upstream.URL %q is not a URL like http://127.0.0.1:9935", c.Upstream.URL))
+		if target, err := c.Upstream.target(); err != nil {
+			problems = append(problems, err)
 		} else {
 			h.upstream = newUpstreamClient(target, *c.Upstream, h.log)
 		}

@@ -2,7 +2,7 @@
 //
 // Old clients log in with the operation create_authentication_tokens and get a new token with refresh_operation_token. A
 // [Handler] turns these into requests to a token endpoint, which is an [net/http.Handler]: one in this process, or a reverse proxy
-// to another server. The package has no sessions, stores no tokens and signs none, and imports only the standard library.
+// to another server. The package has no sessions, stores no tokens and signs none, and imports only the standard library and rs/cors.
 //
 //	POST / {"operation": …} ──► Handler ──► form ──► token endpoint
 //	                               │
@@ -77,6 +77,8 @@
 //	upstream answers 401, 3xx                           502 with the reason
 //	too many forwarded requests                         503 with Retry-After
 //	forwarded body that does not arrive                 408
+//	body that breaks off, does not                      400, 408, with nothing but a status, as from an HTTP parser
+//	arrive
 //
 // An unavailable store or endpoint is never answered with 401, because clients then discard their tokens.
 //
@@ -111,7 +113,8 @@
 //	an unknown HTTP method is 400       404, as for every other method          no client sends one
 //	no Cache-Control,                   no-store with tokens and with 401,      RFC 6749 §5.1 and RFC 9110 §15.5.2; old
 //	no WWW-Authenticate                 WWW-Authenticate with 401               clients ignore both
-//	bodies up to 1 GB                   413 beyond 1 MiB                        memory; see Config.MaxBody
+//	bodies up to 1 GB                   413 beyond 1 MiB, and beyond 256 KiB    memory; see Config.MaxBody
+//	                                    where no header proves the caller
 //	two logins in the same second       each login is a session of its own      sessions are revoked one by one
 //	return the same tokens
 //	the last of two equal keys wins     400 for a key that occurs twice         two readers could take the body for two
@@ -121,6 +124,8 @@
 //	                                                                            unexpected end, a control character
 //	any website may call, with          only origins that are listed may call   any website could act for its visitors;
 //	credentials                                                                 see Config.Origins
+//	a request whose client shuts its    answered, or 503 where it takes longer  the client may still wait for its answer; one
+//	side of the connection gets none    than a second from then on              that has gone costs no more than that
 //	CBOR, MessagePack, CSV, cookies,    JSON only, no cookies, no database      not a database; see Upstream for what is
 //	a database                                                                  forwarded
 //
@@ -151,12 +156,22 @@
 // requests without an Origin header and for those from a listed origin. The session of a login is always a new one.
 //
 // A body in CBOR or MessagePack is forwarded up to Config.MaxBody, if it is one map with plain keys, names an operation that is not
-// answered here, and holds no other operation. Otherwise it is 415 or 400.
+// answered here, and holds no other operation. Otherwise it is 415 or 400. Its caller is found as for JSON, in the header or by a
+// name and password in the body, which have to be texts. Of login, the upstream gets the JSON.
 //
 // # Migration
 //
-// [Config].OnOperation reports who still calls, and Deprecation and Sunset headers announce the end. A client moves to OAuth 2.0
-// by exchanging its token at the token endpoint (RFC 8693). With an [Upstream], users are imported when they log in: if a user
-// is unknown here, the password is tried at the upstream once, and on success the user is passed to an [Importer]. Until then
-// alter_user and drop_user of that user are forwarded, and list_users does not list the user.
+// [Config].OnOperation reports who still calls, from where, and whether that is proved, and Deprecation and Sunset headers announce
+// the end. A client moves to OAuth 2.0 by exchanging its token at the token endpoint (RFC 8693).
+//
+// Users move when they log in. The token endpoint and the [Authenticator] have the password of a user who is unknown to them
+// verified by a [Verifier], and store the user, as package opgrant does. With an [Upstream], alter_user and drop_user of a user
+// who is unknown here are forwarded, and list_users does not list the user. This differs from the recorded server:
+//
+//	request                                  answer
+//	a login of a user who is unknown here    503 with Retry-After, until the old server can be asked
+//	and whom the old server cannot be asked
+//	about
+//	Basic credentials of a user who is       401 Login failed: the old server does not look at the password of such a
+//	unknown here and disabled there          user, so it cannot be told who is asking
 package compat

@@ -1,9 +1,13 @@
 package compat
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"path"
+	"regexp"
+	"time"
 )
 
 // maxHeaderBytes bounds the request header, as on the recorded server.
@@ -25,6 +29,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	ctx, end := lingering(r.Context())
+	defer end()
+	r = r.WithContext(ctx)
 	c := &call{r: r}
 	err := h.checkHeader(c)
 	if err == nil && r.Method == http.MethodPost && r.URL.EscapedPath() == "/" {
@@ -39,6 +46,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.serveOther(w, c)
+}
+
+// linger is how long a request goes on after its client has shut its side of the connection.
+const linger = time.Second
+
+// lingering returns the context of a request, and what ends it. net/http ends its own as soon as the client has nothing more to send,
+// which a client that waits for its answer may say too. It cannot be told from one that has gone, for whom no work is done for long.
+func lingering(ctx context.Context) (context.Context, func()) {
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(linger, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(lasting, func() { timer.Stop() })
+	})
+	return lasting, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 func headerTooLarge(r *http.Request) bool {
@@ -65,21 +89,25 @@ func (h *Handler) refuseHeader(w http.ResponseWriter, r *http.Request, err error
 // serveOther answers everything but POST /.
 func (h *Handler) serveOther(w http.ResponseWriter, c *call) {
 	r := c.r
-	path := r.URL.EscapedPath()
+	escaped := r.URL.EscapedPath()
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case r.Method == http.MethodOptions:
 		varyByOrigin(w.Header())
 		writeText(w, http.StatusBadRequest, "text/plain", "Invalid Preflight Request")
-	case path == "/health" && reads:
+	case escaped == "/health" && reads:
 		varyByOrigin(w.Header())
 		writeText(w, http.StatusOK, "text/plain; charset=utf-8", "HarperDB is running.")
-	case path == "/api/openapi/rest" && reads && c.credentials.caller == nil:
+	case escaped == "/api/openapi/rest" && reads && c.credentials.caller == nil:
 		h.writeError(w, r, unauthorized(mustLoginText))
-	case path == "/api/openapi/rest" && reads && h.upstream != nil:
+	case escaped == "/api/openapi/rest" && reads && h.upstream != nil:
 		h.forwardDescription(w, c)
+	case reads && aboveRoot(r.URL.Path):
+		varyByOrigin(w.Header())
+		w.Header().Add("Vary", "accept-encoding") // its files may be compressed
+		writeText(w, http.StatusForbidden, "application/json", `{"error":"Forbidden"}`)
 	default:
-		if path == "/" {
+		if escaped == "/" {
 			w.Header().Set("Allow", "POST, OPTIONS")
 		}
 		w.Header()["Content-Type"] = nil
@@ -87,6 +115,12 @@ func (h *Handler) serveOther(w http.ResponseWriter, c *call) {
 		_, _ = io.WriteString(w, "Not found\n")
 	}
 }
+
+// upwards is a segment that leads upwards, where backslashes separate segments too.
+var upwards = regexp.MustCompile(`(^|[/\\])\.\.([/\\]|$)`)
+
+// aboveRoot tells whether a path leads above the root. The recorded server serves files, and refuses these before it looks for one.
+func aboveRoot(p string) bool { return upwards.MatchString(path.Clean("./" + p)) }
 
 func writeText(w http.ResponseWriter, status int, contentType, body string) {
 	w.Header().Set("Content-Type", contentType)

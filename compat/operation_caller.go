@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -24,6 +23,8 @@ type credentials struct {
 	password string // Basic
 	token    string // Bearer
 
+	checked bool      // the Bearer token has been checked, and refusal is the answer
+	refusal error     // of the Bearer token
 	caller  *Caller   // nil: not known (yet)
 	kind    TokenKind // of a valid Bearer token
 	expired bool      // the Bearer token has expired
@@ -61,7 +62,7 @@ func (h *Handler) checkBasic(c *call, encoded string) error {
 	if h.cfg.Authenticator == nil {
 		return nil
 	}
-	caller, err := h.checkPassword(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
+	caller, err := h.cfg.Authenticator.Password(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
 	if err != nil {
 		return credentialError(basicHeader, err)
 	}
@@ -69,9 +70,16 @@ func (h *Handler) checkBasic(c *call, encoded string) error {
 	return nil
 }
 
-// checkBearer checks the Bearer token, if there is one. It accepts expired tokens and refresh tokens, which name no caller: the
-// operation decides about them.
+// checkBearer checks the Bearer token, if there is one, once for each request. It accepts expired tokens and refresh tokens, which
+// name no caller: the operation decides about them.
 func (h *Handler) checkBearer(c *call) error {
+	if !c.credentials.checked {
+		c.credentials.checked, c.credentials.refusal = true, h.askBearer(c)
+	}
+	return c.credentials.refusal
+}
+
+func (h *Handler) askBearer(c *call) error {
 	if c.credentials.token == "" || h.cfg.Authenticator == nil {
 		return nil
 	}
@@ -125,26 +133,11 @@ func (h *Handler) findCaller(c *call) (Caller, error) {
 	if !validName || !validPassword {
 		return Caller{}, credentialError(callerBody, ErrInvalid)
 	}
-	caller, err := h.checkPassword(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
+	caller, err := h.cfg.Authenticator.Password(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
 	if err != nil {
 		return Caller{}, credentialError(callerBody, err)
 	}
 	return caller, nil
-}
-
-// checkPassword checks a password here and, if the user is unknown here, at the upstream.
-func (h *Handler) checkPassword(ctx context.Context, c Credentials) (Caller, error) {
-	caller, err := h.cfg.Authenticator.Password(ctx, c)
-	if !errors.Is(err, ErrInvalid) {
-		return caller, err
-	}
-	switch imported, importErr := h.importFromUpstream(ctx, c.Name, c.Password); {
-	case importErr != nil:
-		return Caller{}, importErr
-	case imported:
-		return h.cfg.Authenticator.Password(ctx, c)
-	}
-	return Caller{}, err
 }
 
 func (c *call) namesCallerInBody() bool {

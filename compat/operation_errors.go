@@ -3,6 +3,7 @@ package compat
 import (
 	"errors"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -19,6 +20,8 @@ const (
 	frameworkShape
 	// textShape is text without a content type.
 	textShape
+	// protocolShape is that of the HTTP parser, for a request that does not reach its end: nothing but a status.
+	protocolShape
 )
 
 // apiError is an answer that is not a success. It is returned as an error and written in one place, writeError.
@@ -28,6 +31,7 @@ type apiError struct {
 	message    string
 	body       any           // in place of {"error": message}
 	retryAfter time.Duration // 0: no Retry-After
+	unread     bool          // a part of the body was left unread: the answer does not wait for it, and ends the connection
 	cause      error         // for the log, never for the caller
 }
 
@@ -122,6 +126,14 @@ func asAPIError(err error) *apiError {
 		return own
 	}
 	return unavailable(err)
+}
+
+// incompleteBody is the answer to a body that ends before its length, or that does not arrive in time.
+func incompleteBody(err error) *apiError {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &apiError{status: http.StatusRequestTimeout, shape: protocolShape, cause: err}
+	}
+	return &apiError{status: http.StatusBadRequest, shape: protocolShape, cause: err}
 }
 
 func badRequest(message string) *apiError {

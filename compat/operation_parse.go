@@ -52,7 +52,7 @@ func bodyError(err error) *apiError {
 }
 
 func tooLarge() *apiError {
-	return &apiError{status: http.StatusRequestEntityTooLarge, message: "Request body is too large"}
+	return &apiError{status: http.StatusRequestEntityTooLarge, message: "Request body is too large", unread: true}
 }
 
 // name is the operation, or "" when it is not a string.

@@ -11,6 +11,7 @@ type call struct {
 	r           *http.Request
 	credentials credentials
 
+	unread io.Reader // what has not been read of the body, counted by Config.MeterBody
 	op     *operation
 	body   []byte     // the whole body
 	binary bool       // the body is in CBOR or MessagePack
@@ -30,6 +31,12 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 // anything that is wrong with the body, as on the recorded server.
 func (h *Handler) serveOperation(w http.ResponseWriter, c *call) {
 	h.announceEnd(w.Header(), c.r)
+	c.unread = c.r.Body
+	if h.cfg.MeterBody != nil {
+		metered, release := h.cfg.MeterBody(c.r.Body)
+		defer release()
+		c.unread = metered
+	}
 	decodeErr := h.decodeRequest(c)
 	if decodeErr == nil && c.credentials.token != "" && c.op != nil && c.op.name() == refreshTokenOperation {
 		result, err := h.requestWithRefreshToken(c, c.credentials.token)
@@ -68,11 +75,11 @@ func (h *Handler) decodeRequest(c *call) error {
 	case c.r.ContentLength > h.cfg.MaxBody && h.upstream == nil:
 		return tooLarge()
 	}
-	body, err := io.ReadAll(io.LimitReader(c.r.Body, h.cfg.MaxBody+1))
+	body, err := h.readBody(c)
 	large := int64(len(body)) > h.cfg.MaxBody
 	switch {
-	case err != nil && !large:
-		return &apiError{status: http.StatusBadRequest, message: bodySizeText, cause: err}
+	case err != nil:
+		return err
 	case large && format == jsonFormat && h.upstream != nil:
 		return h.decodeLargeBody(c, body)
 	case large:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 )
 
@@ -34,11 +35,16 @@ type frameworkBody struct {
 // respond answers an operation and reports it to [Config].OnOperation and, in shadow mode, asks the upstream too.
 func (h *Handler) respond(w http.ResponseWriter, c *call, result any, err error) {
 	status := h.writeResult(w, c.r, result, err)
-	if h.cfg.OnOperation != nil {
-		h.cfg.OnOperation(c.r.Context(), h.served(c, result, status))
-	}
+	h.report(c, result, status)
 	if h.shadowed(c, status) {
 		h.upstream.shadow(c, status, shapeOf(result, err))
+	}
+}
+
+// report calls [Config].OnOperation.
+func (h *Handler) report(c *call, result any, status int) {
+	if h.cfg.OnOperation != nil {
+		h.cfg.OnOperation(c.r.Context(), h.served(c, result, status))
 	}
 }
 
@@ -46,7 +52,8 @@ func (h *Handler) respond(w http.ResponseWriter, c *call, result any, err error)
 // the caller can choose them.
 func (h *Handler) served(c *call, result any, status int) OperationServed {
 	_, forwarded := result.(*upstreamRequest)
-	s := OperationServed{User: c.user, UserAgent: c.r.UserAgent(), Status: status, Forwarded: forwarded}
+	s := OperationServed{UserAgent: c.r.UserAgent(), Address: addressOf(c.r), Status: status, Forwarded: forwarded}
+	s.User, s.Verified = c.servedUser(result)
 	if c.op == nil {
 		return s
 	}
@@ -58,6 +65,33 @@ func (h *Handler) served(c *call, result any, status int) OperationServed {
 		s.Operation = name
 	}
 	return s
+}
+
+// servedUser is the caller of an operation that was answered, and whether that is proved: by the tokens that were issued, by
+// credentials that were checked for the operation, or by those in the header.
+func (c *call) servedUser(result any) (user string, verified bool) {
+	_, issued := result.(tokensBody)
+	request, forwarded := result.(*upstreamRequest)
+	switch {
+	case issued && c.user != "":
+		return c.user, true
+	case forwarded:
+		return request.caller.Name, true
+	case c.caller != nil:
+		return c.caller.Name, true
+	case c.credentials.caller != nil:
+		return c.credentials.caller.Name, true
+	}
+	return c.user, false
+}
+
+// addressOf is the address of the client, without the port.
+func addressOf(r *http.Request) string {
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return remote.Addr().Unmap().WithZone("").String()
 }
 
 // maxReportedName bounds the names of forwarded operations that are reported.
@@ -82,11 +116,15 @@ func (h *Handler) writeResult(w http.ResponseWriter, r *http.Request, result any
 
 // writeError writes every error answer.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
-	if e.cause != nil && e.status >= http.StatusInternalServerError {
+	if e.cause != nil && e.status >= http.StatusInternalServerError && r.Context().Err() == nil { // the client has not gone
 		h.log.ErrorContext(r.Context(), "operation failed", "status", e.status, "error", e.cause)
 	}
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.retryAfter.Seconds()))))
+		exposeRetryAfter(w.Header())
+	}
+	if e.unread {
+		w.Header().Set("Connection", "close")
 	}
 	if e.status == http.StatusUnauthorized {
 		// RFC 9110, section 15.5.2. It names Bearer and not Basic, because browsers ask for a password on the latter.
@@ -103,6 +141,8 @@ func setNoStore(header http.Header) {
 
 func (e *apiError) encode() []byte {
 	switch {
+	case e.shape == protocolShape:
+		return nil
 	case e.shape == textShape:
 		return []byte(e.message)
 	case e.shape == frameworkShape:
@@ -123,6 +163,10 @@ func writeBody(w http.ResponseWriter, status int, shape errorShape, body []byte)
 	case frameworkShape:
 		header.Set("Content-Type", "application/json; charset=utf-8")
 		varyByOrigin(header)
+	case protocolShape:
+		header["Content-Type"] = nil
+		header.Del("Server")
+		header.Set("Connection", "close")
 	default:
 		header["Content-Type"] = nil // keeps net/http from guessing one
 	}

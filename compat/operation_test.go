@@ -8,6 +8,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/opgrant/opgrant/compat"
 )
 
 // adminBasic is the Authorization header of the user that every directory has.
@@ -83,10 +86,13 @@ func TestHostileBodies(t *testing.T) {
 	h := newDirectory(t).handler(t, nil)
 	for _, test := range hostileBodies() {
 		t.Run(test.name, func(t *testing.T) {
-			w := post(h, test.body)
+			w := send(h, adminBasic, test.body)
 			var body struct{ Error string }
-			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != test.status || body.Error == "" {
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != test.status || (body.Error == "") != (test.status == 200) {
 				t.Errorf("got %d %s", w.Code, w.Body)
+			}
+			if w := post(h, test.body); w.Code != 413 {
+				t.Errorf("without a caller: got %d %s", w.Code, w.Body)
 			}
 		})
 	}
@@ -97,7 +103,7 @@ func BenchmarkHostileBodies(b *testing.B) {
 	for _, test := range hostileBodies() {
 		b.Run(test.name, func(b *testing.B) {
 			for b.Loop() {
-				post(h, test.body)
+				send(h, adminBasic, test.body)
 			}
 		})
 	}
@@ -120,8 +126,33 @@ func hostileBodies() []hostileBody {
 		{"a million levels that are never closed", open + strings.Repeat("[", 1e6), 400},
 		{"many levels of objects", open + strings.Repeat(`{"a":`, 2e5), 400},
 		{"string of 1 MiB", open + `"` + strings.Repeat("a", 1<<20) + `"` + end, 413},
-		{"string of nearly 1 MiB", open + `"` + strings.Repeat("a", 1<<20-100) + `"` + end, 401},
+		{"string of nearly 1 MiB", open + `"` + strings.Repeat("a", 1<<20-100) + `"` + end, 200},
 		{"many keys, one of them twice", open + "{" + keys.String() + `"k33":1}` + end, 400},
 		{"bytes that are not UTF-8, at the end", open + `"` + strings.Repeat("a", 1<<19) + "\xff" + `"` + end, 400},
+	}
+}
+
+func TestListUsersHasTheTimesOfEachUser(t *testing.T) {
+	d := newDirectory(t)
+	d.users["HDB_ADMIN"].Created, d.users["HDB_ADMIN"].Updated = time.UnixMicro(1_790_000_000_123_400), time.UnixMilli(1_790_000_001_000)
+	d.users["unknown"] = &account{User: compat.User{Name: "unknown", Role: "super_user"}}
+	h := d.handler(t, nil)
+	var list []map[string]any
+	w := send(h, adminBasic, `{"operation":"list_users"}`)
+	if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil || len(list) != 2 {
+		t.Fatalf("%v %s", err, w.Body)
+	}
+	if list[0]["__createdtime__"] != 1_790_000_000_123.4 || list[0]["__updatedtime__"] != 1_790_000_001_000.0 {
+		t.Errorf("times: %v, %v", list[0]["__createdtime__"], list[0]["__updatedtime__"])
+	}
+	if _, ok := list[1]["__createdtime__"]; ok {
+		t.Errorf("a time that is not known: %v", list[1])
+	}
+	var info map[string]any
+	if err := json.Unmarshal(send(h, adminBasic, `{"operation":"user_info"}`).Body.Bytes(), &info); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := info["__createdtime__"]; ok || info["role"] == nil {
+		t.Errorf("user_info, recorded without: %v", info)
 	}
 }

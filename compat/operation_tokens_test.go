@@ -3,6 +3,8 @@ package compat_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -56,30 +58,88 @@ func TestOnOperation(t *testing.T) {
 	_, h := withUpstream(t, &fakeUpstream{}, func(c *compat.Config) {
 		c.OnOperation = func(_ context.Context, s compat.OperationServed) { served = append(served, s) }
 	})
-	send(h, adminBasic, `{"operation":"user_info"}`)
-	send(h, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"wrong"}`)
-	send(h, adminBasic, `{"operation":"describe_all"}`)
-	send(h, adminBasic, `{"operation":"`+strings.Repeat("x", 100)+`"}`)
-	send(h, "", `not JSON`)
-	var login struct {
-		Refresh string `json:"refresh_token"`
+	const login = `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`
+	var tokens struct {
+		Operation string `json:"operation_token"`
+		Refresh   string `json:"refresh_token"`
 	}
-	w := send(h, "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"password"}`)
-	if err := json.Unmarshal(w.Body.Bytes(), &login); err != nil {
+	if err := json.Unmarshal(send(h, "", login).Body.Bytes(), &tokens); err != nil {
 		t.Fatal(err)
 	}
-	send(h, "", `{"operation":"refresh_operation_token","refresh_token":"`+login.Refresh+`"}`)
-	want := []compat.OperationServed{
-		{Operation: "user_info", User: "HDB_ADMIN", Status: 200},
-		{Operation: "create_authentication_tokens", Client: "operations", User: "HDB_ADMIN", Status: 401},
-		{Operation: "describe_all", User: "HDB_ADMIN", Status: 200, Forwarded: true},
-		{User: "HDB_ADMIN", Status: 400, Forwarded: true},
-		{Status: 400},
-		{Operation: "create_authentication_tokens", Client: "operations", User: "HDB_ADMIN", Status: 200},
-		{Operation: "refresh_operation_token", Client: "operations", User: "HDB_ADMIN", Status: 200},
+	served = nil
+	const create, refresh, admin, ghost = "create_authentication_tokens", "refresh_operation_token", "HDB_ADMIN", "ghost"
+	for _, test := range []struct {
+		name, authorization, body string
+		want                      compat.OperationServed
+	}{
+		{"Basic", adminBasic, `{"operation":"user_info"}`, compat.OperationServed{Operation: "user_info", User: admin, Verified: true, Status: 200}},
+		{
+			"a token", "Bearer " + tokens.Operation, `{"operation":"user_info"}`,
+			compat.OperationServed{Operation: "user_info", User: admin, Verified: true, Status: 200},
+		},
+		{
+			"a password in the body", "", `{"operation":"user_info","username":"HDB_ADMIN","password":"password"}`,
+			compat.OperationServed{Operation: "user_info", User: admin, Verified: true, Status: 200},
+		},
+		{
+			"a wrong password in the body", "", `{"operation":"user_info","username":"HDB_ADMIN","password":"wrong"}`,
+			compat.OperationServed{Operation: "user_info", Status: 401},
+		},
+		{
+			"forwarded", adminBasic, `{"operation":"describe_all"}`,
+			compat.OperationServed{Operation: "describe_all", User: admin, Verified: true, Status: 200, Forwarded: true},
+		},
+		{
+			"a long name", adminBasic, `{"operation":"` + strings.Repeat("x", 100) + `"}`,
+			compat.OperationServed{User: admin, Verified: true, Status: 400, Forwarded: true},
+		},
+		{"no JSON", "", `not JSON`, compat.OperationServed{Status: 400}},
+		{"no JSON with Basic", adminBasic, `not JSON`, compat.OperationServed{User: admin, Verified: true, Status: 400}},
+		{
+			"a refresh", "", `{"operation":"refresh_operation_token","refresh_token":"` + tokens.Refresh + `"}`,
+			compat.OperationServed{Operation: refresh, Client: "operations", User: admin, Verified: true, Status: 200},
+		},
+		{
+			"a refresh by Bearer", "Bearer " + tokens.Refresh, `{"operation":"refresh_operation_token"}`,
+			compat.OperationServed{Operation: refresh, Client: "operations", User: admin, Verified: true, Status: 200},
+		},
+		{
+			"a refresh by an invalid token", "", `{"operation":"refresh_operation_token","refresh_token":"x"}`,
+			compat.OperationServed{Operation: refresh, Client: "operations", Status: 401},
+		},
+		{"a login", "", login, compat.OperationServed{Operation: create, Client: "operations", User: admin, Verified: true, Status: 200}},
+		{
+			"a login with a wrong password", "", `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"wrong"}`,
+			compat.OperationServed{Operation: create, Client: "operations", User: admin, Status: 401},
+		},
+		{
+			"a login with an invented name", "", `{"operation":"create_authentication_tokens","username":"ghost","password":"x"}`,
+			compat.OperationServed{Operation: create, Client: "operations", User: ghost, Status: 401},
+		},
+		{
+			"a login with an invented name beside Basic", adminBasic, `{"operation":"create_authentication_tokens","username":"ghost","password":"x"}`,
+			compat.OperationServed{Operation: create, Client: "operations", User: admin, Verified: true, Status: 401},
+		},
+		{
+			"a login by Basic", adminBasic, `{"operation":"create_authentication_tokens"}`,
+			compat.OperationServed{Operation: create, Client: "operations", User: admin, Verified: true, Status: 200},
+		},
+	} {
+		served = nil
+		send(h, test.authorization, test.body)
+		test.want.Address = "192.0.2.1"
+		if diff := cmp.Diff([]compat.OperationServed{test.want}, served); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
 	}
-	if diff := cmp.Diff(want, served); diff != "" {
-		t.Errorf("served (-want +got):\n%s", diff)
+
+	served = nil
+	r := httptest.NewRequest(http.MethodGet, "/api/openapi/rest", nil)
+	r.Header.Set("Authorization", adminBasic)
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	want := compat.OperationServed{User: "HDB_ADMIN", Verified: true, Address: "192.0.2.1", Status: 400, Forwarded: true} // of the fake
+	if diff := cmp.Diff([]compat.OperationServed{want}, served); diff != "" {
+		t.Errorf("the description (-want +got):\n%s", diff)
 	}
 }
 

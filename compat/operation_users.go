@@ -8,11 +8,13 @@ import (
 	"github.com/opgrant/opgrant/compat/internal/strictjson"
 )
 
-// userBody is a user as operations return it. It has no secrets.
+// userBody is a user as operations return it. It has no secrets. The times are in list_users alone.
 type userBody struct {
-	Active   bool   `json:"active"`
-	Username string `json:"username"`
-	Role     any    `json:"role,omitempty"`
+	Active   bool        `json:"active"`
+	Username string      `json:"username"`
+	Role     any         `json:"role,omitempty"`
+	Updated  json.Number `json:"__updatedtime__,omitempty"`
+	Created  json.Number `json:"__createdtime__,omitempty"`
 }
 
 func (h *Handler) userInfo(c *call) (any, error) {
@@ -50,7 +52,9 @@ func (h *Handler) listUsers(c *call) (any, error) {
 	}
 	list := make([]userBody, 0, len(users))
 	for _, u := range users {
-		list = append(list, userBody{Active: u.Active, Username: u.Name, Role: byID[u.Role]})
+		list = append(list, userBody{
+			Active: u.Active, Username: u.Name, Role: byID[u.Role], Updated: userTime(u.Updated), Created: userTime(u.Created),
+		})
 	}
 	return list, nil
 }
@@ -132,7 +136,7 @@ func (h *Handler) alterUser(c *call) (any, error) {
 	hash := []json.RawMessage{user.Raw}
 	err := h.cfg.Users.ChangeUser(c.ctx(), name, change)
 	switch {
-	case errors.Is(err, ErrNotFound) && h.migrating():
+	case errors.Is(err, ErrNotFound) && h.upstream != nil:
 		return h.forwardBody(c)
 	case errors.Is(err, ErrNotFound):
 		return updateBody{Message: "updated 0 of 1 records", Updated: []json.RawMessage{}, Skipped: hash}, nil
@@ -153,7 +157,7 @@ func (h *Handler) dropUser(c *call) (any, error) {
 		return nil, badRequest(problem)
 	}
 	err := h.cfg.Users.DropUser(c.ctx(), name)
-	if errors.Is(err, ErrNotFound) && h.migrating() {
+	if errors.Is(err, ErrNotFound) && h.upstream != nil {
 		return h.forwardBody(c)
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -164,9 +168,6 @@ func (h *Handler) dropUser(c *call) (any, error) {
 	}
 	return messageBody{name + " successfully deleted"}, nil
 }
-
-// migrating tells whether a user who is unknown here may still be at the upstream, which then gets the operation.
-func (h *Handler) migrating() bool { return h.upstream != nil && h.upstream.Importer != nil }
 
 // nameAndPassword reads a user name and a password. An absent password is "".
 func nameAndPassword(user, password jsValue) (nameText, passwordText, problem string) {

@@ -1,6 +1,7 @@
 package compat_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -82,6 +83,19 @@ func TestOriginsByList(t *testing.T) {
 				}
 			}
 			preflight := ask(http.MethodOptions, "/", "", "")
+			// The recorded server answers the same, whatever a browser asks for.
+			for _, wanted := range [][2]string{{"POST", "authorization,content-type"}, {"PROPFIND", "x-other"}} {
+				r := httptest.NewRequest(http.MethodOptions, "/", nil)
+				r.Header = http.Header{"Access-Control-Request-Method": {wanted[0]}, "Access-Control-Request-Headers": {wanted[1]}}
+				if row.origin != "" {
+					r.Header.Set("Origin", row.origin)
+				}
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if diff := cmp.Diff(preflight.Header(), w.Header()); diff != "" || w.Code != preflight.Code || w.Body.String() != preflight.Body.String() {
+					t.Errorf("preflight for %s: %d %q %s", wanted, w.Code, w.Body, diff)
+				}
+			}
 			want, status := row.want, 400
 			if len(row.want) > 0 {
 				status = 200
@@ -114,6 +128,28 @@ func TestOriginsThatNoBrowserSendsAreRefused(t *testing.T) {
 		_, err := compat.New(config)
 		if refused := err != nil && strings.Contains(err.Error(), "Origins"); !refused {
 			t.Errorf("%q: %v", origin, err)
+		}
+	}
+}
+
+// Pages that may read an answer read when to try again; others do not.
+func TestPagesReadWhenToTryAgain(t *testing.T) {
+	const app = "https://app.example"
+	d := newDirectory(t)
+	h := d.handler(t, func(c *compat.Config) {
+		c.Origins = []string{app}
+		c.Authenticator = outage{d, errors.New("no store")}
+	})
+	for origin, want := range map[string]map[string]string{
+		app:                    {"Allow-Origin": app, "Allow-Credentials": "true", "Expose-Headers": "Retry-After"},
+		"https://evil.example": {},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"operation":"user_info"}`))
+		r.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {adminBasic}, "Origin": {origin}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if diff := cmp.Diff(want, corsHeaders(w.Header())); diff != "" || w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: %d, Retry-After %q %s", origin, w.Code, w.Header().Get("Retry-After"), diff)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func bodyFormat(r *http.Request) (f format, hasBody bool) {
 // unsupportedMediaType is the answer to a body in another format.
 func unsupportedMediaType(r *http.Request) *apiError {
 	name := "undefined"
-	if header, ok := r.Header["Content-Type"]; ok {
+	if header := r.Header["Content-Type"]; len(header) > 0 && header[0] != "" {
 		name = header[0]
 	}
 	return &apiError{status: http.StatusUnsupportedMediaType, message: "Unsupported Media Type: " + name}

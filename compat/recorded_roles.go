@@ -50,6 +50,14 @@ func milliseconds(t time.Time) json.Number {
 	return json.Number(strconv.FormatFloat(float64(t.UnixMicro())/1000, 'f', -1, 64))
 }
 
+// userTime leaves out a time that is not known.
+func userTime(t time.Time) json.Number {
+	if t.IsZero() {
+		return ""
+	}
+	return milliseconds(t)
+}
+
 // systemTables are the tables that list_users adds to the permissions of every role.
 var systemTables = strings.Fields("hdb_user hdb_role hdb_job hdb_license hdb_info hdb_nodes hdb_certificate " +
 	"hdb_analytics_hostname hdb_analytics hdb_raw_analytics hdb_temp hdb_durable_session hdb_session_will " +

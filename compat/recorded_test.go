@@ -47,6 +47,9 @@ func TestContentTypes(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("%q: %d %s, want %d", contentType, w.Code, w.Body, want)
 		}
+		if contentType == "" && w.Body.String() != `{"error":"Unsupported Media Type: undefined"}` {
+			t.Errorf("an empty content type: %s", w.Body)
+		}
 	}
 }
 

@@ -67,14 +67,9 @@ func (h *Handler) forwardLargeBody(c *call) (any, error) {
 	return request, nil
 }
 
-// forwardBinaryBody returns the request for a body in MessagePack or CBOR, of which only the top level is read. Its caller has to be
-// in the header. Operations that are answered here are answered in JSON only, and those that hold another operation are not read.
+// forwardBinaryBody returns the request for a body in MessagePack or CBOR, of which only the top level is read. Operations that are
+// answered here are answered in JSON only, and those that hold another operation are not read.
 func (h *Handler) forwardBinaryBody(c *call) (any, error) {
-	caller, err := h.findCaller(c)
-	if err != nil {
-		return nil, err
-	}
-	c.user = caller.Name
 	kind := strings.ToLower(c.r.Header["Content-Type"][0])
 	read, contentType := binarymap.CBOR, "application/cbor"
 	if !strings.HasPrefix(kind, contentType) {
@@ -84,18 +79,31 @@ func (h *Handler) forwardBinaryBody(c *call) (any, error) {
 	if err != nil {
 		return nil, unsupportedMediaType(c.r)
 	}
-	operation := ""
+	texts := map[string]string{} // :: the members that are read
 	for _, m := range members {
 		switch {
-		case m.Key == "operation":
-			operation = m.Text
+		case m.Key == "operation", m.Text != "" && (m.Key == "username" || m.Key == "password"):
+			texts[m.Key] = m.Text
 		case m.Key == nestedOperation, m.Key == "__proto__", slices.Contains(internalMembers, m.Key):
 			return nil, badRequest(strictjson.RefusedKey(m.Key).Error())
 		}
 	}
-	if operation == "" || operation == loginOperation || !h.forwarded(operation) {
+	name := texts["operation"]
+	if name == "" || !h.forwarded(name) {
 		return nil, unsupportedMediaType(c.r)
 	}
+	// From here on it is as in JSON: its name and password may be in the body.
+	if c.op, err = parseOperation(encodeJSON(texts)); err != nil {
+		return nil, err
+	}
+	if name == loginOperation {
+		return h.forwardLogin(c)
+	}
+	caller, err := h.findCaller(c)
+	if err != nil {
+		return nil, err
+	}
+	c.user = caller.Name
 	request, err := h.upstreamRequest(c, caller, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body)))
 	if err != nil {
 		return nil, err
@@ -112,7 +120,7 @@ func (h *Handler) forwardLogin(c *call) (any, error) {
 	if !validName || !validPassword || name == "" || password == "" {
 		return nil, credentialError(callerBody, ErrInvalid)
 	}
-	caller, err := h.checkPassword(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
+	caller, err := h.cfg.Authenticator.Password(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
 	if err != nil {
 		return nil, credentialError(callerBody, err)
 	}
@@ -140,7 +148,7 @@ func (h *Handler) forwardDescription(w http.ResponseWriter, c *call) {
 		return
 	}
 	request.method, request.path, request.contentType = c.r.Method, "/api/openapi/rest", ""
-	h.forward(w, c.r, request)
+	h.report(c, request, h.forward(w, c.r, request))
 }
 
 // checkInternalMembers refuses a body that names a caller in the way of the old server's own functions.

@@ -58,9 +58,12 @@ type HTTP struct {
 	ReadTimeout       time.Duration `koanf:"read_timeout"`
 	WriteTimeout      time.Duration `koanf:"write_timeout"`
 	IdleTimeout       time.Duration `koanf:"idle_timeout"`
-	ShutdownTimeout   time.Duration `koanf:"shutdown_timeout"` // how long open requests may take to finish
+	DrainDelay        time.Duration `koanf:"drain_delay"`      // how long it still accepts requests when it was told to stop
+	ShutdownTimeout   time.Duration `koanf:"shutdown_timeout"` // how long open requests may take to finish after that
+	MaxConnections    int           `koanf:"max_connections"`  // 0: any number
 	MaxHeaderBytes    int           `koanf:"max_header_bytes"`
-	MaxBodyBytes      int64         `koanf:"max_body_bytes"` // of the operations API
+	MaxBodyBytes      int64         `koanf:"max_body_bytes"`    // of the operations API, where the header proves the caller
+	BodyBudgetBytes   int64         `koanf:"body_budget_bytes"` // of all requests together, beyond 16 KiB each
 }
 
 // Redis tells where the state is.
@@ -196,6 +199,7 @@ type Client struct {
 	SessionsPerUser int            `koanf:"sessions_per_user"` // 0: any number
 	Introspect      bool           `koanf:"introspect"`        // may introspect tokens of other clients
 	ExchangeFrom    []string       `koanf:"exchange_from"`     // clients whose tokens it may exchange (RFC 8693)
+	Origins         []string       `koanf:"origins"`           // of browser applications that may read the answers to it (CORS)
 }
 
 // User is one entry of the list of users to create.

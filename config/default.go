@@ -17,9 +17,12 @@ func Default() *Config {
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       time.Minute,
+			DrainDelay:        5 * time.Second,
 			ShutdownTimeout:   15 * time.Second,
+			MaxConnections:    10_000,
 			MaxHeaderBytes:    16 << 10,
 			MaxBodyBytes:      1 << 20,
+			BodyBudgetBytes:   32 << 20,
 		},
 		Redis: Redis{
 			URL:         "redis://127.0.0.1:6379/0",

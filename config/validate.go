@@ -125,9 +125,12 @@ func (v *validation) http(h HTTP) {
 	v.positive("http.read_timeout", h.ReadTimeout)
 	v.positive("http.write_timeout", h.WriteTimeout)
 	v.positive("http.idle_timeout", h.IdleTimeout)
+	v.check("http.drain_delay", h.DrainDelay >= 0, "is negative")
 	v.positive("http.shutdown_timeout", h.ShutdownTimeout)
+	v.check("http.max_connections", h.MaxConnections >= 0, "is negative")
 	v.check("http.max_header_bytes", h.MaxHeaderBytes >= 4096, "%d is less than 4096", h.MaxHeaderBytes)
 	v.check("http.max_body_bytes", h.MaxBodyBytes >= 1024, "%d is less than 1024", h.MaxBodyBytes)
+	v.check("http.body_budget_bytes", h.BodyBudgetBytes >= h.MaxBodyBytes, "%d is less than http.max_body_bytes: a body of that size would never be read", h.BodyBudgetBytes)
 }
 
 func (v *validation) durability(d Durability) {

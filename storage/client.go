@@ -62,6 +62,10 @@ type Client struct {
 	// client of the legacy profile may exchange its own.
 	ExchangeFrom []string `json:"exchange_from,omitempty" yaml:"exchange_from,omitempty"`
 
+	// Origins are those of the browser applications that use the client, such as https://app.example.org: pages of no other
+	// origin may read the answers to its requests (CORS). Empty: none.
+	Origins []string `json:"origins,omitempty" yaml:"origins,omitempty"`
+
 	// Generation is set by the store, whatever it is here. See policy.Client.
 	Generation string `json:"-" yaml:"-"`
 }
@@ -130,7 +134,7 @@ func (c *Client) Policy() policy.Client {
 		Profile: c.Profile, Algorithm: c.Algorithm,
 		AccessTTL: time.Duration(c.AccessTTL), RefreshTTL: time.Duration(c.RefreshTTL), MaxSessionTTL: time.Duration(c.MaxSessionTTL),
 		Refresh: c.Refresh, Grace: policy.DefaultGraceOf(c.Refresh), SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
-		ExchangeFrom: c.ExchangeFrom, Generation: c.Generation,
+		ExchangeFrom: c.ExchangeFrom, Origins: c.Origins, Generation: c.Generation,
 	}
 	if c.Default == nil {
 		p.DefaultScopes = c.Scopes

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +23,8 @@ type Clients struct {
 
 	mutex sync.RWMutex
 	cache map[string]cachedClient // :: client ID → client
+
+	origins clientOrigins
 }
 
 type cachedClient struct {
@@ -37,7 +38,7 @@ const maxCachedClients = 10_000
 var _ fosite.ClientManager = (*Clients)(nil)
 
 func newClients(db *redisdb.DB, o Options) *Clients {
-	return &Clients{db: db, cacheTTL: o.ClientCache}
+	return &Clients{db: db, cacheTTL: o.ClientCache, origins: newClientOrigins()}
 }
 
 // GetClient implements fosite.ClientManager. It returns fosite.ErrNotFound when there is no such client.
@@ -157,6 +158,7 @@ func (c *Clients) PutClient(ctx context.Context, client *Client) error {
 	if err := client.Validate(); err != nil {
 		return err
 	}
+	defer c.origins.changed()
 	const op = "store client"
 	// The index first: a crash between the two leaves an ID without a client, which lists leave out.
 	if _, err := c.db.Eval(ctx, op, redisdb.Command("SADD", c.db.Keys.Clients(), client.ID)); err != nil {
@@ -217,6 +219,7 @@ func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *C
 // Tokens.RevokeClient ends them.
 func (c *Clients) RemoveClient(ctx context.Context, id string) error {
 	defer c.forget(id)
+	defer c.origins.changed()
 	const op = "remove client"
 	removed, err := c.db.Eval(ctx, op, redisdb.Command("DEL", c.db.Keys.Client(id)))
 	if err != nil {
@@ -229,33 +232,4 @@ func (c *Clients) RemoveClient(ctx context.Context, id string) error {
 		return fosite.ErrNotFound // the scripts have checked that Redis has lost nothing
 	}
 	return nil
-}
-
-// ListClients returns all clients, ordered by ID.
-func (c *Clients) ListClients(ctx context.Context) ([]*Client, error) {
-	var ids []string
-	err := c.db.Do(ctx, "list clients", func(ctx context.Context) error {
-		var err error
-		ids, err = c.db.Client.SMembers(ctx, c.db.Keys.Clients()).Result()
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(ids) == 0 {
-		return nil, c.db.CheckEpoch(ctx, "list clients")
-	}
-	slices.Sort(ids)
-	var list []*Client
-	for _, id := range ids {
-		client, err := c.read(ctx, id)
-		if errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, client)
-	}
-	return list, nil
 }

@@ -56,12 +56,16 @@ func (w *writer) fill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := w.store.Users.ImportRoles(ctx, []Role{{ID: "imported", Permission: []byte(`{}`)}}, false); err != nil {
+		t.Fatal(err)
+	}
 	for name, err := range map[string]error{
-		"client":  w.store.PutClient(ctx, w.client),
-		"user":    w.store.Users.AddUser(ctx, User{Name: "alice", Role: "admin", Active: true}, "one"),
-		"access":  w.store.CreateAccessTokenSession(ctx, w.signature("a"), w.login),
-		"refresh": w.store.CreateRefreshTokenSession(ctx, w.signature("r"), "", w.login),
-		"keys":    w.store.Keys.SaveKeys(ctx, []byte("{}"), ""),
+		"verified": w.store.Users.AddVerifiedUser(ctx, User{Name: "verified", Active: true}, "one"),
+		"client":   w.store.PutClient(ctx, w.client),
+		"user":     w.store.Users.AddUser(ctx, User{Name: "alice", Role: "admin", Active: true}, "one"),
+		"access":   w.store.CreateAccessTokenSession(ctx, w.signature("a"), w.login),
+		"refresh":  w.store.CreateRefreshTokenSession(ctx, w.signature("r"), "", w.login),
+		"keys":     w.store.Keys.SaveKeys(ctx, []byte("{}"), ""),
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -98,9 +102,15 @@ func (w *writer) writes(ctx context.Context) map[string]func() error {
 		"ChangeUser":                func() error { return u.ChangeUser(ctx, "alice", UserChange{Password: &password}) },
 		"DropUser":                  func() error { return u.DropUser(ctx, "alice") },
 		"ImportUsers":               func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, false); return err },
-		"AddRole":                   func() error { _, err := u.AddRole(ctx, Role{ID: "new", Permission: []byte(`{}`)}); return err },
-		"ChangeRole":                func() error { _, err := u.ChangeRole(ctx, Role{ID: "spare", Name: "x"}); return err },
-		"DropRole":                  func() error { return u.DropRole(ctx, "spare") },
+		"ImportRoles": func() error {
+			_, err := u.ImportRoles(ctx, []Role{{ID: "new", Permission: []byte(`{}`)}}, false)
+			return err
+		},
+		"DropGoneUser": func() error { return u.DropGoneUser(ctx, "verified") },
+		"DropGoneRole": func() error { return u.DropGoneRole(ctx, "imported") },
+		"AddRole":      func() error { _, err := u.AddRole(ctx, Role{ID: "new", Permission: []byte(`{}`)}); return err },
+		"ChangeRole":   func() error { _, err := u.ChangeRole(ctx, Role{ID: "spare", Name: "x"}); return err },
+		"DropRole":     func() error { return u.DropRole(ctx, "spare") },
 		"SaveKeys": func() error {
 			_, revision, err := s.Keys.LoadKeys(ctx)
 			if err != nil {
@@ -111,8 +121,16 @@ func (w *writer) writes(ctx context.Context) map[string]func() error {
 		"Reserve":   func() error { _, err := w.throttle.Reserve(ctx, "alice", "192.0.2.1"); return err },
 		"Succeeded": func() error { return w.throttle.Succeeded(ctx, "alice", "192.0.2.1") },
 		"Cancel":    func() error { return w.throttle.Cancel(ctx, "alice", "192.0.2.1") },
-		"Flush":     func() error { w.counter.Count("oauth", "web", "alice", "curl"); return w.counter.Flush(ctx) },
-		"Ready":     func() error { return s.Ready(ctx) },
+		"Flush": func() error {
+			w.counter.Count(usage.Caller{API: usage.APIOAuth, Client: "web", User: "alice"})
+			return w.counter.Flush(ctx)
+		},
+		"Flush of the operations API": func() error {
+			counter := s.NewUsageCounter()
+			counter.CountsOperations()
+			return counter.Flush(ctx)
+		},
+		"Ready": func() error { return s.Ready(ctx) },
 	}
 }
 
@@ -184,7 +202,12 @@ func (w *writer) reads(ctx context.Context) map[string]func() error {
 		"ListRoles":              func() error { _, err := u.ListRoles(ctx); return err },
 		"LoadKeys":               func() error { _, _, err := s.Keys.LoadKeys(ctx); return err },
 		"Report":                 func() error { _, err := w.counter.Report(ctx); return err },
-		"a dry import":           func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, true); return err },
+		"FindGone":               func() error { _, err := u.FindGone(ctx, Present{}, true); return err },
+		"a dry import of roles": func() error {
+			_, err := u.ImportRoles(ctx, []Role{{ID: "new", Permission: []byte(`{}`)}}, true)
+			return err
+		},
+		"a dry import": func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, true); return err },
 	}
 }
 
@@ -246,7 +269,7 @@ func TestMustExistRefusesAnEmptyRedis(t *testing.T) {
 		wantErr(t, "accept a loss that is none", operator.AcceptLoss(ctx), ErrInitialised)
 		w.fill(t)
 		status, err = w.store.Status(ctx)
-		if err != nil || !status.Initialised || status.Clients != 1 || status.Users != 1 || status.Roles != 2 || !status.SigningKeys {
+		if err != nil || !status.Initialised || status.Clients != 1 || status.Users != 2 || status.Roles != 3 || !status.SigningKeys {
 			t.Errorf("status: %+v, %v", status, err)
 		}
 
@@ -283,7 +306,7 @@ func TestOnlyScriptsWrite(t *testing.T) {
 		}
 	}
 	allowed := []string{
-		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "info", "pttl", "smembers", "time", "zrange", "zrangebylex", "zrevrange", "zscore",
+		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "hmget", "info", "pttl", "smembers", "time", "zrange", "zrangebylex", "zrevrange", "zscore",
 	}
 	for name := range names.seen {
 		if !slices.Contains(allowed, name) {

@@ -20,6 +20,10 @@ type roleRecord struct {
 	Created    int64  `json:"created"` // milliseconds
 	Updated    int64  `json:"updated"`
 	Revision   string `json:"rev"` // changes with every write, so that a script recognises its own
+
+	// Imported is a fingerprint of the role as it was imported. A change made here empties it, and later imports then leave the
+	// role alone.
+	Imported string `json:"imported,omitempty"`
 }
 
 func (r *roleRecord) role() Role {
@@ -80,14 +84,17 @@ return 1`)
 
 // swapRole replaces a role, or returns false when it has changed since it was read.
 func (u *Users) swapRole(ctx context.Context, op, id, from, to string, super bool) (bool, error) {
-	flag := "0"
-	if super {
-		flag = "1"
-	}
-	c := redisdb.Call{Script: roleScript, Keys: []string{u.db.Keys.Roles(), u.db.Keys.SuperRoles()}, Args: []any{id, from, to, flag}}
-	reply, err := u.db.Eval(ctx, op, c)
+	reply, err := u.db.Eval(ctx, op, u.roleCall(id, from, to, super))
 	if err != nil {
 		return false, err
 	}
 	return reply == int64(1), nil
+}
+
+func (u *Users) roleCall(id, from, to string, super bool) redisdb.Call {
+	flag := "0"
+	if super {
+		flag = "1"
+	}
+	return redisdb.Call{Script: roleScript, Keys: []string{u.db.Keys.Roles(), u.db.Keys.SuperRoles()}, Args: []any{id, from, to, flag}}
 }

@@ -56,7 +56,18 @@ func (u *Users) rawRole(ctx context.Context, op, id string) (string, error) {
 
 // ListRoles returns all roles, ordered by ID.
 func (u *Users) ListRoles(ctx context.Context) ([]Role, error) {
-	const op = "list roles"
+	all, err := u.listRoles(ctx, "list roles")
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Role, len(all))
+	for i, r := range all {
+		list[i] = r.role()
+	}
+	return list, nil
+}
+
+func (u *Users) listRoles(ctx context.Context, op string) ([]*roleRecord, error) {
 	var all map[string]string
 	err := u.db.Do(ctx, op, func(ctx context.Context) error {
 		var err error
@@ -71,15 +82,15 @@ func (u *Users) ListRoles(ctx context.Context) ([]Role, error) {
 			return nil, err
 		}
 	}
-	list := make([]Role, 0, len(all))
+	list := make([]*roleRecord, 0, len(all))
 	for _, raw := range all {
 		r, err := decodeRole(raw)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, r.role())
+		list = append(list, r)
 	}
-	slices.SortFunc(list, func(a, b Role) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(list, func(a, b *roleRecord) int { return strings.Compare(a.ID, b.ID) })
 	return list, nil
 }
 
@@ -130,7 +141,7 @@ func (u *Users) ChangeRole(ctx context.Context, role Role) (Role, error) {
 		if role.Permission != nil {
 			r.Permission = string(role.Permission)
 		}
-		r.Updated = now()
+		r.Updated, r.Imported = now(), ""
 		super, raw, err := r.encode()
 		if err != nil {
 			return Role{}, err
@@ -150,11 +161,21 @@ func (u *Users) ChangeRole(ctx context.Context, role Role) (Role, error) {
 // reads all users. A user who is given the role at that moment keeps the ID of a role that does not exist, which does not
 // make a super user.
 func (u *Users) DropRole(ctx context.Context, id string) error {
+	return u.dropRole(ctx, id, false)
+}
+
+// dropRole is DropRole. With imported it returns ErrKept for a role that was added or changed here.
+func (u *Users) dropRole(ctx context.Context, id string, imported bool) error {
 	const op = "drop role"
 	for range 10 {
 		found, err := u.rawRole(ctx, op, id)
 		if err != nil {
 			return err
+		}
+		if imported {
+			if r, err := decodeRole(found); err != nil || r.Imported == "" {
+				return errors.Join(ErrKept, err)
+			}
 		}
 		var disabled []string
 		err = u.each(ctx, op, func(r *userRecord, _ []string) error {

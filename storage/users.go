@@ -29,6 +29,7 @@ type Users struct {
 	hasher *password.Hasher
 	cache  *password.Cache
 	rules  policy.PasswordRules
+	logins *sourceQueue // of users who are not in the store; nil without a Source
 }
 
 func newUsers(db *redisdb.DB, o Options) (*Users, error) {
@@ -42,7 +43,13 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	if err := o.PasswordRules.Problems().Err(); err != nil {
 		return nil, fmt.Errorf("storage: password rules: %w", err)
 	}
-	return &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}, nil
+	u := &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}
+	if o.Source != nil {
+		u.logins = newSourceQueue(func(ctx context.Context, name, password string, answered func()) sourceResult {
+			return u.importLogin(ctx, o.Source, name, password, answered)
+		})
+	}
+	return u, nil
 }
 
 // NewThrottle returns a throttle that shares the users' Redis and their round trips.
@@ -68,7 +75,7 @@ type User struct {
 }
 
 // MaxPassword is the longest password in bytes. A login with a longer one is refused without hashing it.
-const MaxPassword = password.Max // 1024
+const MaxPassword = password.Max // 65536
 
 // The schemes of imported passwords, by the names of HarperDB's hash_function.
 const (
@@ -85,6 +92,8 @@ var (
 	ErrExists = errors.New("storage: already exists")
 	// ErrDropped is returned by AddVerifiedUser for a user who was dropped here.
 	ErrDropped = errors.New("storage: user was dropped")
+	// ErrKept is returned when an import would remove what was added or changed here.
+	ErrKept = errors.New("storage: was added or changed here")
 	// ErrInUse is returned when a role is dropped that an active user has.
 	ErrInUse = errors.New("storage: in use")
 	// ErrName is returned for the name of a user or a role that is not valid UTF-8 or is longer than 1024 bytes.

@@ -23,34 +23,37 @@ type UserChange struct {
 // password that is refused. Tokens that another server issued to that name are refused from then on: they belong to another
 // person.
 func (u *Users) AddUser(ctx context.Context, user User, password string) error {
-	return u.add(ctx, user, password, false)
+	_, err := u.add(ctx, user, password, false)
+	return err
 }
 
 // AddVerifiedUser is AddUser for a user whose password another server has just verified: any name and password will do. Tokens of that server stay valid: see
-// ImportedTokenValid. It returns ErrDropped for a user who was dropped here, whom the other server may still know.
+// ImportedTokenValid. A later import follows what has changed at that server. It returns ErrDropped for a user who was dropped here, whom the other server may still know.
 func (u *Users) AddVerifiedUser(ctx context.Context, user User, password string) error {
-	return u.add(ctx, user, password, true)
+	_, err := u.add(ctx, user, password, true)
+	return err
 }
 
-func (u *Users) add(ctx context.Context, user User, password string, imported bool) error {
+// add stores a new user and returns the record.
+func (u *Users) add(ctx context.Context, user User, password string, imported bool) (raw string, err error) {
 	const op = "add user"
 	if err := checkName(user.Name); err != nil {
-		return err
+		return "", err
 	}
 	if len(password) > MaxPassword {
-		return ErrPasswordTooLong
+		return "", ErrPasswordTooLong
 	}
 	if !imported {
 		if err := weak(CheckNewUser(user.Name, password, u.rules)); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if err := u.db.CheckEpoch(ctx, op); err != nil {
-		return err
+		return "", err
 	}
 	hash, err := u.hasher.Hash(ctx, password)
 	if err != nil {
-		return err
+		return "", err
 	}
 	at := now()
 	r := userRecord{
@@ -58,26 +61,30 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 		Generation: newGeneration(), NotBefore: at, Created: at, Updated: at,
 	}
 	if imported {
-		r.NotBefore = 0
+		r.NotBefore, r.Imported, r.Follows = 0, verifiedAtSource, true
 	}
-	raw, err := r.encode()
+	raw, err = r.encode()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := u.addToIndex(ctx, op, user.Name); err != nil {
-		return err
+		return "", err
 	}
-	reply, err := u.db.Eval(ctx, op, u.addCall(user.Name, raw, imported))
+	forbids := markNone
+	if imported {
+		forbids = markAny
+	}
+	reply, err := u.db.Eval(ctx, op, u.addCall(user.Name, raw, forbids))
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case reply == int64(2):
-		return ErrDropped
+		return "", ErrDropped
 	case reply != int64(1):
-		return ErrExists
+		return "", ErrExists
 	}
 	// Once more: a DropUser of the same name may have removed it from the index just before the record was written.
-	return u.addToIndex(ctx, op, user.Name)
+	return raw, u.addToIndex(ctx, op, user.Name)
 }
 
 // addToIndex adds names to the index of users. It is in another slot than the records, so no script can write both. The index
@@ -141,9 +148,17 @@ func (u *Users) ChangeUser(ctx context.Context, name string, c UserChange) error
 // interrupted, nobody can log in, and dropping again completes it. For a year only AddUser can add a user of that name
 // again, not AddVerifiedUser and not an import.
 func (u *Users) DropUser(ctx context.Context, name string) error {
+	return u.drop(ctx, name, markHere)
+}
+
+// drop is DropUser with the mark that it leaves. With markGone it returns ErrKept for a user who was added or changed here.
+func (u *Users) drop(ctx context.Context, name, mark string) error {
 	const op = "drop user"
 	for range 10 {
 		_, raw, err := u.edit(ctx, op, name, func(r *userRecord) error {
+			if mark == markGone && r.Imported == "" {
+				return ErrKept
+			}
 			r.Active, r.Revision = false, redisdb.RandomID()
 			return nil
 		})
@@ -156,7 +171,7 @@ func (u *Users) DropUser(ctx context.Context, name string) error {
 		if err := endSubject(ctx, u.db, name); err != nil {
 			return err
 		}
-		dropped, err := u.db.Eval(ctx, op, u.dropCall(name, raw))
+		dropped, err := u.db.Eval(ctx, op, u.dropCall(name, raw, mark))
 		if err != nil {
 			return err
 		}

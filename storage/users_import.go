@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
@@ -19,13 +17,16 @@ type Import struct {
 	// RefreshHash is the stored form of the refresh token that the user has at the source, in one of HarperDB's three forms.
 	// Nil: the source does not tell. Empty: the user has none. See ImportedTokenValid.
 	RefreshHash *string
+	// Follows marks a user of the server that the installation moves from: FindGone finds the user when that server no longer
+	// has it. A user who was marked once stays marked.
+	Follows bool
 }
 
-// ImportResult is what an import did with one user, or would do.
+// ImportResult is what an import did with one user or role, or would do.
 type ImportResult struct {
-	Name    string
+	Name    string // of a role: the ID
 	Outcome ImportOutcome
-	Err     error // why it was refused: ErrHash or ErrName
+	Err     error // why it was refused: ErrHash, ErrName, ErrPermission or ErrExists
 }
 
 // ImportOutcome names what an import did.
@@ -38,6 +39,8 @@ const (
 	ImportUnchanged ImportOutcome = "unchanged" // imported before, and the same at the source
 	ImportKept      ImportOutcome = "kept"      // added, changed or dropped here: imports leave it alone
 	ImportRefused   ImportOutcome = "refused"
+	ImportGone      ImportOutcome = "gone"    // imported before, and no longer at the source
+	ImportRemoved   ImportOutcome = "removed" // gone, and removed here
 )
 
 // ImportUsers stores users of another server, 300 in a few round trips, and returns the result for each. A user who is refused
@@ -48,8 +51,9 @@ const (
 // password has changed at the source since, loses all sessions.
 func (u *Users) ImportUsers(ctx context.Context, users []Import, dryRun bool) ([]ImportResult, error) {
 	results := make([]ImportResult, 0, len(users))
+	seen := make(map[string]bool, len(users))
 	for chunk := range slices.Chunk(users, 300) {
-		r, err := u.importChunk(ctx, chunk, dryRun)
+		r, err := u.importChunk(ctx, chunk, seen, dryRun)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +72,7 @@ type importWrite struct {
 	result         *ImportResult
 }
 
-func (u *Users) importChunk(ctx context.Context, chunk []Import, dryRun bool) ([]ImportResult, error) {
+func (u *Users) importChunk(ctx context.Context, chunk []Import, seen map[string]bool, dryRun bool) ([]ImportResult, error) {
 	names := make([]string, len(chunk))
 	for i, c := range chunk {
 		names[i] = c.User.Name
@@ -83,21 +87,20 @@ func (u *Users) importChunk(ctx context.Context, chunk []Import, dryRun bool) ([
 			return nil, err
 		}
 	}
-	dropped, err := u.dropped(ctx, names)
+	marks, err := u.dropMarks(ctx, names)
 	if err != nil {
 		return nil, err
 	}
 	results := make([]ImportResult, len(chunk))
 	var writes []importWrite
-	seen := make(map[string]bool, len(chunk))
 	for i, c := range chunk {
 		results[i].Name = c.User.Name
 		if seen[c.User.Name] {
-			results[i].Outcome, results[i].Err = ImportRefused, fmt.Errorf("%w: the name comes twice", ErrExists)
+			results[i].Outcome, results[i].Err = ImportRefused, errTwice
 			continue
 		}
 		seen[c.User.Name] = true
-		w, outcome, err := planImport(c, string(found[i].record), dropped[i])
+		w, outcome, err := planImport(c, string(found[i].record), marks[i])
 		results[i].Outcome, results[i].Err = outcome, err
 		if w != nil {
 			w.result = &results[i]
@@ -119,7 +122,7 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite) error {
 		}
 		if w.from == "" {
 			added = append(added, w.name)
-			calls[i] = u.addCall(w.name, w.to, true)
+			calls[i] = u.addCall(w.name, w.to, markHere)
 		} else {
 			calls[i] = u.swapCall(w.name, w.from, w.to)
 		}
@@ -150,21 +153,5 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite) error {
 	return nil
 }
 
-// dropped tells for each name whether a user of that name was dropped here.
-func (u *Users) dropped(ctx context.Context, names []string) ([]bool, error) {
-	marks := make([]*redis.IntCmd, len(names))
-	err := u.db.Do(ctx, opImport, func(ctx context.Context) error {
-		_, err := u.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, name := range names {
-				marks[i] = p.Exists(ctx, u.db.Keys.Dropped(redisdb.SubjectTag(name)))
-			}
-			return nil
-		})
-		return err
-	})
-	list := make([]bool, len(names))
-	for i, m := range marks {
-		list[i] = m.Val() > 0
-	}
-	return list, err
-}
+// errTwice is why the second of two entries with one name is refused.
+var errTwice = fmt.Errorf("%w: the name comes twice", ErrExists)

@@ -9,15 +9,18 @@ import (
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
-// planImport decides what to do with one user. found is the stored record, empty where there is none. The write is nil when
-// nothing is to be written.
-func planImport(c Import, found string, dropped bool) (*importWrite, ImportOutcome, error) {
+// planImport decides what to do with one user. found is the stored record, empty where there is none, and mark that of a user who
+// was dropped. The write is nil when nothing is to be written.
+func planImport(c Import, found, mark string) (*importWrite, ImportOutcome, error) {
 	r, err := importRecord(c)
 	if err != nil {
 		return nil, ImportRefused, err
 	}
-	if found == "" && dropped {
+	switch {
+	case found == "" && mark == markHere:
 		return nil, ImportKept, nil
+	case found == "" && mark == markGone:
+		r.NotBefore = now() // the name may have been given to another person meanwhile
 	}
 	w, outcome := &importWrite{name: r.Name, from: found}, ImportAdded
 	if found != "" {
@@ -32,8 +35,12 @@ func planImport(c Import, found string, dropped bool) (*importWrite, ImportOutco
 		if *after == *before {
 			return nil, ImportUnchanged, nil
 		}
-		w.endSessions, outcome = after.Imported != before.Imported, ImportUpdated
-		after.Updated = now()
+		w.endSessions, outcome = after.Generation != before.Generation, ImportUpdated
+		if marked := *before; marked.mark(r) && marked == *after {
+			outcome = ImportUnchanged // only the mark is new
+		} else {
+			after.Updated = r.Updated
+		}
 		r = after
 	}
 	if w.to, err = r.encode(); err != nil {
@@ -65,8 +72,8 @@ func importRecord(c Import) (*userRecord, error) {
 		Version: recordVersion, Name: c.User.Name, Hash: c.Hash, Scheme: scheme, Role: c.User.Role, Active: c.User.Active,
 		Revision: redisdb.RandomID(), Generation: newGeneration(), Refresh: c.RefreshHash,
 		// Once a login has replaced the old hash, only these 66 bits of it remain: too few to guess passwords with.
-		Imported: redisdb.Hash(fmt.Sprintf("%q %q", scheme, c.Hash))[:11],
-		Created:  timeOr(c.User.Created, at), Updated: timeOr(c.User.Updated, at),
+		Imported: redisdb.Hash(fmt.Sprintf("%q %q", scheme, c.Hash))[:11], Follows: c.Follows,
+		Created: timeOr(c.User.Created, at), Updated: timeOr(c.User.Updated, at),
 	}, nil
 }
 
@@ -76,8 +83,11 @@ func (r *userRecord) withSource(source *userRecord) *userRecord {
 	after.Role, after.Active = source.Role, source.Active
 	if source.Imported != r.Imported {
 		after.Hash, after.Scheme, after.Imported = source.Hash, source.Scheme, source.Imported
-		after.endSessions()
+		if r.Imported != verifiedAtSource { // otherwise it is not known whether the password has changed
+			after.endSessions()
+		}
 	}
+	after.mark(source)
 	if source.Imported != r.Imported || source.Active != r.Active {
 		after.Revision = source.Revision
 	}
@@ -85,6 +95,12 @@ func (r *userRecord) withSource(source *userRecord) *userRecord {
 		after.Refresh = source.Refresh
 	}
 	return &after
+}
+
+// mark notes that the user follows the source, where the import says so.
+func (r *userRecord) mark(source *userRecord) bool {
+	r.Follows = r.Follows || source.Follows
+	return r.Follows
 }
 
 func timeOr(t time.Time, otherwise int64) int64 {

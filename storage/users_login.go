@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -34,6 +35,8 @@ func (u *Users) Authenticate(ctx context.Context, username, password string) (su
 //
 // All refusals cost the same: three round trips, one hash of our own, and one of every other kind that the store holds (see
 // CountHashKinds). So their time does not tell which users exist, nor whether the password of a disabled one was right.
+//
+// A user who is not in the store is looked for at Options.Source before, which takes as long as the source does.
 func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User, error) {
 	const op = "verify password"
 	if len(password) > MaxPassword {
@@ -42,6 +45,16 @@ func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User
 	a, err := u.account(ctx, op, name)
 	if err != nil {
 		return User{}, err
+	}
+	if a.record == nil {
+		switch user, found, err := u.fromSource(ctx, name, password); {
+		case err != nil:
+			return User{}, err
+		case found && user.Active:
+			return user, nil
+		case found:
+			return User{}, cmp.Or(u.refuse(ctx, op, nil, password), ErrUserDisabled) // the import has cost the one hash
+		}
 	}
 	var r *userRecord
 	if a.record != nil {

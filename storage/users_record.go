@@ -33,8 +33,10 @@ type userRecord struct {
 	Generation string `json:"gen,omitempty"`
 
 	// Imported is a fingerprint of the password that this record was imported with. A change made here empties it, and later
-	// imports then leave the user alone.
+	// imports then leave the user alone. verifiedAtSource: the source verified the password, and its hash there is not known.
 	Imported string `json:"imported,omitempty"`
+	// Follows tells that the user is one of the server that the installation moves from. See Import.Follows.
+	Follows bool `json:"follows,omitempty"`
 
 	// NotBefore, in milliseconds: tokens that another server issued to this name before are refused. See ImportedTokenValid.
 	NotBefore int64 `json:"nb,omitempty"`
@@ -45,6 +47,9 @@ type userRecord struct {
 	Created int64 `json:"created"` // milliseconds
 	Updated int64 `json:"updated"`
 }
+
+// verifiedAtSource is userRecord.Imported of a user who was added by AddVerifiedUser. No fingerprint is that short.
+const verifiedAtSource = "verified"
 
 // newGeneration returns a value that differs from the ones before it. It is not secret, and each session keeps one.
 func newGeneration() string { return redisdb.RandomID()[:8] }
@@ -100,13 +105,14 @@ return 1`)
 // addScript stores a record where there is none.
 //
 //	KEYS  1 record   2 mark of a user who was dropped
-//	ARGV  1 the record   2 '1' if the mark forbids it
-//	reply 1, also when it ran before and its reply was lost; 0: there is a record; 2: there is a mark
+//	ARGV  1 the record   2 the mark that forbids it, '*' for any, empty for none
+//	reply 1, also when it ran before and its reply was lost; 0: there is a record; 2: there is such a mark
 var addScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if found == ARGV[1] then return 1 end
 if found then return 0 end
-if ARGV[2] == '1' and redis.call('EXISTS', KEYS[2]) == 1 then return 2 end
+local mark = redis.call('GET', KEYS[2])
+if mark and (mark == ARGV[2] or ARGV[2] == '*') then return 2 end
 redis.call('SET', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[2])
 return 1`)
@@ -114,13 +120,13 @@ return 1`)
 // dropScript removes a record, unless it has changed since it was read, and leaves a mark.
 //
 //	KEYS  1 record   2 mark of a user who was dropped
-//	ARGV  1 the record as it was read   2 TTL of the mark in ms
+//	ARGV  1 the record as it was read   2 TTL of the mark in ms   3 the mark
 //	reply 1, also when it ran before and its reply was lost; 0: it has changed
 var dropScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if not found and redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
 if found ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[2], '1', 'PX', ARGV[2])
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
 redis.call('DEL', KEYS[1])
 return 1`)
 
@@ -131,19 +137,16 @@ func (u *Users) swapCall(name, from, to string) redisdb.Call {
 	return redisdb.Call{Script: swapScript, Keys: []string{u.db.Keys.User(redisdb.SubjectTag(name))}, Args: []any{from, to}}
 }
 
-// addCall adds a record. With respectMark it does not add a user who was dropped.
-func (u *Users) addCall(name, raw string, respectMark bool) redisdb.Call {
-	tag, flag := redisdb.SubjectTag(name), "0"
-	if respectMark {
-		flag = "1"
-	}
-	return redisdb.Call{Script: addScript, Keys: []string{u.db.Keys.User(tag), u.db.Keys.Dropped(tag)}, Args: []any{raw, flag}}
+// addCall adds a record, but not that of a user who was dropped with the mark.
+func (u *Users) addCall(name, raw, mark string) redisdb.Call {
+	tag := redisdb.SubjectTag(name)
+	return redisdb.Call{Script: addScript, Keys: []string{u.db.Keys.User(tag), u.db.Keys.Dropped(tag)}, Args: []any{raw, mark}}
 }
 
-func (u *Users) dropCall(name, raw string) redisdb.Call {
+func (u *Users) dropCall(name, raw, mark string) redisdb.Call {
 	tag := redisdb.SubjectTag(name)
 	keys := []string{u.db.Keys.User(tag), u.db.Keys.Dropped(tag)}
-	return redisdb.Call{Script: dropScript, Keys: keys, Args: []any{raw, droppedTTL.Milliseconds()}}
+	return redisdb.Call{Script: dropScript, Keys: keys, Args: []any{raw, droppedTTL.Milliseconds(), mark}}
 }
 
 // swap replaces a user record, or returns false when it has changed since it was read.

@@ -7,8 +7,9 @@ export function expect(what, ok, detail = '') {
   if (!ok) throw new Error(`${what} ${detail}`.trim())
 }
 
-export async function run(name, body) {
-  const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`))
+const installed = (name) => JSON.parse(readFileSync(`node_modules/${name}/package.json`)).version
+
+export async function run(name, body, version = installed(name)) {
   const steps = []
   try {
     await body((step) => steps.push(step))

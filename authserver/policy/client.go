@@ -48,6 +48,10 @@ type Client struct {
 	// the legacy profile may exchange its own.
 	ExchangeFrom []string
 
+	// Origins are those of the browser applications that use the client, such as https://app.example.org: pages of no other
+	// origin may read the answers to its requests (CORS). Empty: none.
+	Origins []string
+
 	// Generation changes when all sessions of the client are ended: a session that was opened under another one has ended.
 	// A registry that does not end sessions this way leaves it empty.
 	Generation string

@@ -58,6 +58,11 @@ func TestProblemsOfAClient(t *testing.T) {
 		"exchange from nobody": {func(c *policy.Client) {
 			c.Grants, c.ExchangeFrom = []string{policy.GrantTokenExchange}, []string{""}
 		}, "exchange_from"},
+		"an origin": {func(c *policy.Client) { c.Origins = []string{"https://app.example.org"} }, ""},
+		"a path":    {func(c *policy.Client) { c.Origins = []string{"https://app.example.org/path"} }, "origins"},
+		"too many origins": {func(c *policy.Client) {
+			c.Origins = slices.Repeat([]string{"https://app.example.org"}, policy.MaxOrigins+1)
+		}, "origins"},
 		"public introspection": {func(c *policy.Client) { c.Public, c.Secrets, c.Introspect = true, 0, true }, "introspect"},
 	} {
 		c := policy.Client{ID: "app", Secrets: 1, Grants: []string{policy.GrantPassword}, Scopes: []string{"read"}}

@@ -86,6 +86,7 @@ func (c Client) Problems() Problems {
 	for _, id := range c.ExchangeFrom {
 		p.check("exchange_from", id != "" && len(id) <= 200 && !strings.ContainsFunc(id, notPrintable), "%q is not the ID of a client", id)
 	}
+	p.origins(c.Origins)
 	p.check("introspect", !c.Introspect || !c.Public, "a public client may not introspect: anyone can be it")
 	return p
 }

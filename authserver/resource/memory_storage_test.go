@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -33,6 +34,16 @@ func (m *memoryStorage) GetClient(_ context.Context, id string) (fosite.Client, 
 		return c, nil
 	}
 	return nil, fosite.ErrNotFound
+}
+
+func (m *memoryStorage) OriginClients(_ context.Context, origin string) ([]string, error) {
+	var ids []string
+	for id, c := range m.clients {
+		if client, ok := c.(authserver.Client); ok && slices.Contains(client.Policy().Origins, origin) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 func (m *memoryStorage) create(signature string, req fosite.Requester) error {

@@ -124,7 +124,7 @@ func TestTokensAndPasswordsSurviveAnImport(t *testing.T) {
 	initStore(t, redis)
 	importOnce := func(want string, more ...string) {
 		t.Helper()
-		args := append([]string{"import", "harper", "--redis", redis, "--keys", old.dir, "--file", file, "--output", "json"}, more...)
+		args := append([]string{"import", "harper", "--redis", redis, "--keys", old.dir, "--from", file, "--output", "json"}, more...)
 		var out, messages bytes.Buffer
 		if err := run(t.Context(), args, nil, strings.NewReader(""), &out, &messages); err != nil {
 			t.Fatalf("%v\n%s", err, &messages)
@@ -224,7 +224,7 @@ func startOn(t *testing.T, redis string) operationsAPI {
 	done := make(chan error, 1)
 	go func() {
 		done <- run(ctx, []string{"serve", "--redis", redis, "--config", file, "--listen", "127.0.0.1:0", "--admin-listen", "off"},
-			nil, strings.NewReader(""), io.Discard, pipe)
+			[]string{"OPGRANT_HTTP_DRAIN_DELAY=0s"}, strings.NewReader(""), io.Discard, pipe)
 		_ = pipe.Close()
 	}()
 	t.Cleanup(func() {

@@ -53,7 +53,7 @@ func startReplica(t *testing.T, name, redis, configuration string) replica {
 	done := make(chan error, 1)
 	go func() {
 		done <- run(ctx, []string{"serve", "--redis", redis, "--config", file, "--listen", "127.0.0.1:0", "--admin-listen", "off"},
-			nil, strings.NewReader(""), io.Discard, pipe)
+			[]string{"OPGRANT_HTTP_DRAIN_DELAY=0s"}, strings.NewReader(""), io.Discard, pipe)
 		_ = pipe.Close()
 	}()
 	t.Cleanup(func() {

@@ -91,8 +91,9 @@ func initStore(t *testing.T, redis string) {
 	}
 }
 
-// cheapPasswords sets the lowest costs that are allowed: the scripts are not about them.
+// cheapPasswords sets the lowest costs that are allowed, and no delay at the end: the scripts are not about them.
 func cheapPasswords(env *testscript.Env) {
+	env.Setenv("OPGRANT_HTTP_DRAIN_DELAY", "0s")
 	env.Setenv("OPGRANT_PASSWORDS_MEMORY_KIB", strconv.Itoa(policy.MinPasswordMemoryKiB))
 	env.Setenv("OPGRANT_PASSWORDS_ITERATIONS", "1")
 }
@@ -108,6 +109,7 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 		"freeport":  freePorts,
 		"request":   request,
 		"await":     await,
+		"harper":    startHarper,
 		"remember":  remember,
 		"terminate": terminate,
 		"capture": func(ts *testscript.TestScript, _ bool, args []string) { // the line that was printed last: capture NAME
@@ -127,6 +129,8 @@ func scriptCommands(t *testing.T, server *storagetest.Server) map[string]scriptC
 				server.Kill()
 			case "flush":
 				ts.Check(server.Client(t).FlushAll(t.Context()).Err())
+			case "dump": // every key to a file: redis dump FILE
+				dumpRedis(ts, server.Client(t), args[1])
 			case "lock": // a new password, which closes what the old one has opened
 				admin = server.Client(t)
 				ts.Check(admin.ConfigSet(t.Context(), "requirepass", "another").Err())

@@ -15,9 +15,9 @@ var (
 	timePattern = regexp.MustCompile(`\b1[6-9]\d{11}(\.\d+)?\b`)
 )
 
-// scrub replaces what varies by the placeholders.
-func scrub(body []byte) string {
-	s := jwtPattern.ReplaceAllString(string(body), "<JWT>")
+// Scrub replaces what varies by the placeholders of the recording.
+func Scrub(body string) string {
+	s := jwtPattern.ReplaceAllString(body, "<JWT>")
 	s = uuidPattern.ReplaceAllString(s, "<UUID>")
 	return timePattern.ReplaceAllString(s, "<MS>")
 }
@@ -34,7 +34,7 @@ func compare(c Case, got answer) []string {
 	if got.status != c.Expect.Status {
 		diffs = append(diffs, fmt.Sprintf("status %d -> %d", c.Expect.Status, got.status))
 	}
-	if body := scrub(got.body); !c.Truncated && !sameBody(c.Expect.Body, body) {
+	if body := Scrub(string(got.body)); !c.Truncated && !SameBody(c.Expect.Body, body) {
 		diffs = append(diffs, fmt.Sprintf("body %.200s -> %.200s", c.Expect.Body, body))
 	}
 	recorded := map[string]string{}
@@ -50,8 +50,8 @@ func compare(c Case, got answer) []string {
 	return append(diffs, compareTokens(c, got.body)...)
 }
 
-// sameBody compares JSON without regard to the order of members, and everything else as text.
-func sameBody(want, got string) bool {
+// SameBody compares JSON without regard to the order of members, and everything else as text.
+func SameBody(want, got string) bool {
 	if want == got {
 		return true
 	}

@@ -39,7 +39,7 @@ func (d Difference) matches(c Case, got answer) bool {
 	if d.Expires != "" && len(compareTokens(c.expiring(d.Expires), got.body)) > 0 {
 		return false
 	}
-	return got.status == d.Status && regexp.MustCompile(`^(?s:`+d.Body+`)$`).MatchString(scrub(got.body))
+	return got.status == d.Status && regexp.MustCompile(`^(?s:`+d.Body+`)$`).MatchString(Scrub(string(got.body)))
 }
 
 // expiring returns the case with another exp of its operation token.

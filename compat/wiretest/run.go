@@ -163,7 +163,7 @@ func (r *replay) compare(t *testing.T, c Case, got answer) {
 		r.server.Clock.Sleep(difference.Wait)
 	case listed:
 		n.different++
-		t.Errorf("%s: differs, but not as listed (%s): %d %.200s", c.Name, difference.Row, got.status, scrub(got.body))
+		t.Errorf("%s: differs, but not as listed (%s): %d %.200s", c.Name, difference.Row, got.status, Scrub(string(got.body)))
 	case len(diffs) == 0:
 		n.equal++
 	default:

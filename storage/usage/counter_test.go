@@ -29,11 +29,16 @@ func testCounter(t *testing.T, r *storagetest.Instance, at time.Time) *Counter {
 
 func report(t *testing.T, c *Counter) []Entry {
 	t.Helper()
-	uses, err := c.Report(t.Context())
+	counted, err := c.Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return uses
+	return counted.Entries
+}
+
+// old is a caller of the operations API.
+func old(user, userAgent string) Caller {
+	return Caller{API: APIOperations, Client: "operations", User: user, UserAgent: userAgent, Address: "192.0.2.1"}
 }
 
 func flush(t *testing.T, c *Counter) {
@@ -54,21 +59,21 @@ func TestCountersOfAllServersAddUp(t *testing.T) {
 		for range 10 {
 			all.Go(func() {
 				for range 10 {
-					one.Count(APIOperations, "operations", "alice", "old/1.0")
+					one.Count(old("alice", "old/1.0"))
 				}
 			})
 		}
 		all.Wait()
-		two.Count(APIOperations, "operations", "alice", "old/1.0")
-		two.Count(APIOperations, "operations", `b"ob `+"\x00\n", "")
-		one.Count(APIOAuth, "demo", "alice", strings.Repeat("é", 500))
+		two.Count(old("alice", "old/1.0"))
+		two.Count(old(`b"ob `+"\x00\n", ""))
+		one.Count(Caller{API: APIOAuth, Client: "demo", User: "alice", UserAgent: strings.Repeat("é", 500)})
 		flush(t, two)
 		flush(t, one)
 		flush(t, one)
 		want := []Entry{
-			{APIOperations, "operations", "alice", "old/1.0", 101, begin, begin.Add(time.Hour)},
-			{APIOperations, "operations", `b"ob ` + "\x00\n", "", 1, begin.Add(time.Hour), begin.Add(time.Hour)},
-			{APIOAuth, "demo", "alice", strings.Repeat("é", 100), 1, begin, begin},
+			{old("alice", "old/1.0"), 101, begin, begin.Add(time.Hour)},
+			{old(`b"ob `+"\x00\n", ""), 1, begin.Add(time.Hour), begin.Add(time.Hour)},
+			{Caller{API: APIOAuth, Client: "demo", User: "alice", UserAgent: strings.Repeat("é", 100)}, 1, begin, begin},
 		}
 		if diff := cmp.Diff(want, report(t, one)); diff != "" {
 			t.Error(diff)
@@ -84,11 +89,11 @@ func TestCounterForgetsWhatNobodyUses(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 		c := testCounter(t, r, begin)
-		c.Count(APIOperations, "operations", "gone", "")
-		c.Count(APIOperations, "operations", "still there", "")
+		c.Count(old("gone", ""))
+		c.Count(old("still there", ""))
 		flush(t, c)
 		later := testCounter(t, r, begin.Add(89*24*time.Hour))
-		later.Count(APIOperations, "operations", "still there", "")
+		later.Count(old("still there", ""))
 		flush(t, later)
 		if got := report(t, later); len(got) != 2 {
 			t.Errorf("after 89 days: %v", got)
@@ -104,13 +109,17 @@ func TestCounterForgetsWhatNobodyUses(t *testing.T) {
 	})
 }
 
+// Beyond a number of callers addresses are not told apart, beyond a larger one users are not, and no call is lost.
 func TestCounterIsBounded(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		c := testCounter(t, r, time.Now())
+		c.CountsOperations()
 		const n = maxFields + 3000
 		for i := range n {
-			c.Count(APIOperations, "operations", fmt.Sprint("user", i), "agent")
-			if i%4000 == 3999 {
+			caller := old(fmt.Sprint("user", i), "agent")
+			caller.Address = fmt.Sprint("192.0.2.", i%200)
+			c.Count(caller)
+			if i%2000 == 1999 {
 				flush(t, c)
 			}
 		}
@@ -119,15 +128,20 @@ func TestCounterIsBounded(t *testing.T) {
 		if fields > maxFields+1 {
 			t.Errorf("%d fields", fields)
 		}
-		var sum, others int64
+		var sum, noAddress, others int64
 		for _, u := range report(t, c) {
 			sum += u.Count
-			if u.User == anybody {
+			switch {
+			case u.User == anybody:
 				others = u.Count
+			case u.Address == anybody:
+				noAddress += u.Count
 			}
 		}
-		if sum != n || others != n-maxFields {
-			t.Errorf("%d uses, %d of them of others, want %d and %d", sum, others, n, n-maxFields)
+		const marks = 2 // since and until are fields, too
+		if sum != n || others != n-maxFields+marks || noAddress != maxFields-maxDetailed {
+			t.Errorf("%d uses, %d without an address and %d without a user, want %d, %d and %d",
+				sum, noAddress, others, n, maxFields-maxDetailed, n-maxFields+marks)
 		}
 	})
 }
@@ -136,13 +150,40 @@ func TestCounterIsBoundedInMemory(t *testing.T) {
 	c := testCounter(t, storagetest.StartMiniredis(t), time.Now())
 	const n = maxPending + 1000
 	for i := range n {
-		c.Count(APIOperations, "operations", fmt.Sprint("user", i), "agent")
+		c.Count(old(fmt.Sprint("user", i), "agent"))
 	}
 	if got := len(c.pending); got != maxPending+1 {
 		t.Errorf("%d in memory", got)
 	}
-	if others := c.pending[field(APIOperations, "operations", anybody, anybody)]; others == nil || others.count != n-maxPending {
+	if others := c.pending[old("", "").anyUser()]; others == nil || others.count != n-maxPending {
 		t.Errorf("others: %+v", others)
+	}
+	if got := c.pending[old("user3000", "agent").anywhere()]; got == nil || got.count != 1 {
+		t.Errorf("a user beyond half of the bound: %+v", got)
+	}
+}
+
+// While Redis takes no writes, what is kept for later does not grow.
+func TestCounterIsBoundedInAnOutage(t *testing.T) {
+	r := storagetest.StartMiniredis(t)
+	c := testCounter(t, r, time.Now())
+	flush(t, c)
+	r.Mini.SetError("OOM")
+	const rounds, n = 3, maxPending
+	for round := range rounds {
+		for i := range n {
+			c.Count(old(fmt.Sprint("user", round, "-", i), "agent"))
+		}
+		if err := c.Flush(t.Context()); err == nil {
+			t.Fatal("the write was accepted")
+		}
+	}
+	var sum int64
+	for _, kept := range c.pending {
+		sum += kept.count
+	}
+	if len(c.pending) > maxPending+1 || sum != rounds*n {
+		t.Errorf("%d callers with %d calls are kept, want at most %d with %d", len(c.pending), sum, maxPending+1, rounds*n)
 	}
 }
 
@@ -150,7 +191,7 @@ func TestCounterKeepsWhatDidNotArrive(t *testing.T) {
 	r := storagetest.StartMiniredis(t)
 	c := testCounter(t, r, time.Now())
 	for i := range 3 * chunkSize {
-		c.Count(APIOperations, "operations", fmt.Sprint(i), "")
+		c.Count(old(fmt.Sprint(i), ""))
 	}
 	r.Mini.SetError("LOADING")
 	if err := c.Flush(t.Context()); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
@@ -159,7 +200,7 @@ func TestCounterKeepsWhatDidNotArrive(t *testing.T) {
 	if _, err := c.Report(t.Context()); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 		t.Errorf("report: %v", err)
 	}
-	c.Count(APIOperations, "operations", "0", "")
+	c.Count(old("0", ""))
 	r.Mini.SetError("")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -175,22 +216,32 @@ func TestCounterKeepsWhatDidNotArrive(t *testing.T) {
 	}
 }
 
-// The first release stored the APIs under other names.
-func TestReportTakesOldNamesTogetherWithNewOnes(t *testing.T) {
+// Earlier releases stored no address, and the first one the APIs under other names.
+func TestReportTakesOldFieldsAsTheyAre(t *testing.T) {
 	begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	c := testCounter(t, storagetest.StartMiniredis(t), begin)
-	c.Count("legacy", "operations", "alice", "old/1.0")
-	c.Count("legacy", "operations", "bob", "old/1.0")
-	c.Count("standard", "demo", "alice", "")
-	flush(t, c)
 	later := begin.Add(time.Hour)
-	c.now = func() time.Time { return later }
-	c.Count(APIOperations, "operations", "alice", "old/1.0")
+	c := testCounter(t, storagetest.StartMiniredis(t), later)
 	flush(t, c)
+	numbers := func(at time.Time) string { return fmt.Sprintf("1 %d %d", at.UnixMilli(), at.UnixMilli()) }
+	stored := map[string]string{
+		`["legacy","operations","alice","old/1.0"]`:     numbers(begin),
+		`["legacy","operations","bob","old/1.0"]`:       numbers(begin),
+		`["operations","operations","alice","old/1.0"]`: numbers(later),
+		`["standard","demo","alice",""]`:                numbers(begin),
+	}
+	if err := c.db.Client.HSet(t.Context(), c.db.Keys.Usage(), stored).Err(); err != nil {
+		t.Fatal(err)
+	}
+	c.Count(old("alice", "old/1.0"))
+	flush(t, c)
+	unknown := func(user string) Caller {
+		return Caller{API: APIOperations, Client: "operations", User: user, UserAgent: "old/1.0"}
+	}
 	want := []Entry{
-		{APIOperations, "operations", "alice", "old/1.0", 2, begin, later},
-		{APIOperations, "operations", "bob", "old/1.0", 1, begin, begin},
-		{APIOAuth, "demo", "alice", "", 1, begin, begin},
+		{unknown("alice"), 2, begin, later},
+		{old("alice", "old/1.0"), 1, later, later},
+		{unknown("bob"), 1, begin, begin},
+		{Caller{API: APIOAuth, Client: "demo", User: "alice"}, 1, begin, begin},
 	}
 	if diff := cmp.Diff(want, report(t, c)); diff != "" {
 		t.Error(diff)

@@ -3,13 +3,23 @@ package usage
 import (
 	"context"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
-// Report returns what all servers have counted: the operations API first, and within each client the caller who came last
-// first. It removes from Redis the callers who have not come for 90 days.
-func (c *Counter) Report(ctx context.Context) ([]Entry, error) {
+// Report is what all servers have counted.
+type Report struct {
+	// Since and Until say when the operations API was watched, without a gap of more than MaxGap. Both are zero if no server
+	// has counted its calls. Until is up to a minute old while servers run.
+	Since, Until time.Time
+	// Entries are the callers: those of the operations API first, and within each client who came last first.
+	Entries []Entry
+}
+
+// Report returns what all servers have counted. It removes from Redis the callers who have not come for Memory.
+func (c *Counter) Report(ctx context.Context) (Report, error) {
 	const op = "read usage"
 	var all map[string]string
 	err := c.db.Do(ctx, op, func(ctx context.Context) error {
@@ -18,32 +28,45 @@ func (c *Counter) Report(ctx context.Context) ([]Entry, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
 	if len(all) == 0 {
-		return nil, c.db.CheckEpoch(ctx, op)
+		return Report{}, c.db.CheckEpoch(ctx, op)
 	}
-	callers := make(map[string]Entry, len(all)) // :: field → entry, old and new names of an API taken together
+	report := Report{Since: parseTime(all[sinceField]), Until: parseTime(all[untilField])}
+	if report.Since.IsZero() || report.Until.IsZero() {
+		report.Since, report.Until = time.Time{}, time.Time{}
+	}
+	delete(all, sinceField)
+	delete(all, untilField)
+	callers := make(map[Caller]Entry, len(all)) // old and new names of an API taken together
 	var old []any
-	horizon := c.now().Add(-memory)
+	horizon := c.now().Add(-Memory)
 	for name, numbers := range all {
 		e, err := parse(name, numbers)
 		if err != nil || e.Last.Before(horizon) {
 			old = append(old, name, numbers)
 			continue
 		}
-		key := field(e.API, e.Client, e.User, e.UserAgent)
-		callers[key] = sum(callers[key], e)
+		callers[e.Caller] = sum(callers[e.Caller], e)
 	}
 	if err := c.forget(ctx, old); err != nil {
-		return nil, err
+		return Report{}, err
 	}
-	entries := make([]Entry, 0, len(callers))
 	for _, e := range callers {
-		entries = append(entries, e)
+		report.Entries = append(report.Entries, e)
 	}
-	slices.SortFunc(entries, compare)
-	return entries, nil
+	slices.SortFunc(report.Entries, compare)
+	return report, nil
+}
+
+// parseTime reads a time in milliseconds. Zero: there is none.
+func parseTime(text string) time.Time {
+	at, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || at <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(at).UTC()
 }
 
 // sum adds two entries of one caller. The first may be zero.

@@ -18,10 +18,10 @@ import (
 )
 
 // Max is the longest password in bytes.
-const Max = 1024
+const Max = 64 << 10
 
 // ErrTooLong is returned for a new password of more than Max bytes.
-var ErrTooLong = errors.New("storage: password is longer than 1024 bytes")
+var ErrTooLong = errors.New("storage: password is longer than 65536 bytes")
 
 // Hasher computes password hashes, as many at a time as there are cores: each needs memory as well as time, and a flood of
 // logins must wait, or be refused for now, rather than exhaust the process. It is safe for concurrent use.

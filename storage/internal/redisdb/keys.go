@@ -27,7 +27,7 @@ import (
 //	{roles}         roles (hash)                                             none
 //	{roles}:supers  IDs of the roles that make a super user (set)            none
 //	keys            the signing keys                                         none
-//	meter           who uses which API (hash)                                180 days after the last use
+//	meter           who uses which API, and since when it counts (hash)      180 days after the last use
 //	epoch           random value by which an emptied Redis is recognised     none
 //	probe           written by the readiness check                           a minute
 //

@@ -18,7 +18,7 @@ type clientFlags struct {
 	access, refreshTTL, session, grace time.Duration
 	sessions                           int
 	introspect                         bool
-	from                               []string
+	from, origins                      []string
 	jwksFile                           string
 }
 
@@ -40,6 +40,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.sessions, "sessions-per-user", 0, "end the oldest session when a login exceeds this number (default: any number)")
 	flags.BoolVar(&f.introspect, "introspect", false, "allow it to introspect tokens of other clients")
 	flags.StringSliceVar(&f.from, "exchange-from", nil, "`clients` whose tokens it may exchange for its own (default: nobody's)")
+	flags.StringSliceVar(&f.origins, "origin", nil, "`origins` of browser applications that use it, such as https://app.example.org (default: none)")
 	flags.StringVar(&f.jwksFile, "jwks-file", "", "JWKS `file` with public keys for private_key_jwt and assertions")
 }
 
@@ -62,6 +63,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 		"sessions-per-user": func() { c.SessionsPerUser = f.sessions },
 		"introspect":        func() { c.Introspect = f.introspect },
 		"exchange-from":     func() { c.ExchangeFrom = f.from },
+		"origin":            func() { c.Origins = f.origins },
 	}
 	if cmd.Flags().Changed("refresh") && !policy.HasGrace(f.refresh) {
 		c.Grace = nil // of the policy before

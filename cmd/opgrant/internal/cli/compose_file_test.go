@@ -34,7 +34,8 @@ type composeService struct {
 		Test    []string `json:"test"`
 		Disable bool     `json:"disable"`
 	} `json:"healthcheck"`
-	DependsOn map[string]struct {
+	StopGracePeriod string `json:"stop_grace_period"`
+	DependsOn       map[string]struct {
 		Condition string `json:"condition"`
 	} `json:"depends_on"`
 }

@@ -38,7 +38,7 @@ func TestComposeStackRuns(t *testing.T) {
 	eventually(t, "redis is healthy", healthy)
 
 	environ := func(name string) []string {
-		list := append(file.environ(t, name), "OPGRANT_ADMIN_LISTEN=off")
+		list := append(file.environ(t, name), "OPGRANT_ADMIN_LISTEN=off", "OPGRANT_HTTP_DRAIN_DELAY=0s")
 		for i, pair := range list {
 			pair = strings.Replace(pair, "redis://redis:6379", "redis://"+redisAddress, 1)
 			list[i] = strings.Replace(pair, "0.0.0.0:9925", serverAddress, 1)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opgrant/opgrant/config"
 )
@@ -50,6 +51,22 @@ func TestComposeUsesTheProgramAsItIs(t *testing.T) {
 	}
 	if len(file.Services["server"].Ports) == 0 {
 		t.Error("the server publishes no port")
+	}
+}
+
+// A container that is killed while it drains fails requests.
+func TestComposeWaitsForTheEnd(t *testing.T) {
+	file := readCompose(t)
+	service := file.Services["server"]
+	_, p := parse(t, service.Command)
+	p.Environ = file.environ(t, "server")
+	cfg, err := p.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	grace, err := time.ParseDuration(service.StopGracePeriod)
+	if needs := cfg.HTTP.DrainDelay + cfg.HTTP.ShutdownTimeout; err != nil || grace <= needs {
+		t.Errorf("it is killed after %q, and may need %s to end", service.StopGracePeriod, needs)
 	}
 }
 

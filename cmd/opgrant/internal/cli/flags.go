@@ -57,5 +57,5 @@ func (c *choice) Set(value string) error {
 }
 
 func (p *program) outputFlag(cmd *cobra.Command) {
-	cmd.Flags().Var(newChoice(&p.output, "table", "json"), "output", "form of the output")
+	cmd.Flags().VarP(newChoice(&p.output, "table", "json"), "output", "o", "form of the output")
 }

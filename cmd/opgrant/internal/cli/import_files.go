@@ -5,40 +5,74 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/compat/harper"
 )
 
-func (p *program) readHarper(ctx context.Context, from harperImport) (*harper.Export, error) {
+// readHarper reads what --from names.
+func (p *program) readHarper(ctx context.Context, from harperImport, shown *progress) (*harper.Export, error) {
 	export := &harper.Export{}
-	if from.url != "" {
-		password, err := p.readSecret(from.passwordFile, "password of "+from.user)
-		if err != nil {
-			return nil, err
-		}
-		if export, err = (harper.Source{URL: from.url, Username: from.user, Password: password}).Fetch(ctx); err != nil {
-			return nil, err
-		}
-	}
-	for _, path := range from.files {
-		if path == "-" {
-			if err := export.Read(p.Stdin); err != nil {
+	for _, source := range from.sources {
+		if isURL(source) {
+			fetched, err := p.fetchHarper(ctx, source, from, shown)
+			if err != nil {
 				return nil, err
 			}
+			export.Add(fetched)
 			continue
 		}
-		raw, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
-		if err != nil {
+		if err := p.readHarperFile(source, export); err != nil {
 			return nil, err
-		}
-		if err := export.Read(bytes.NewReader(raw)); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return export, nil
+}
+
+func isURL(source string) bool {
+	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
+}
+
+func (p *program) fetchHarper(ctx context.Context, source string, from harperImport, shown *progress) (*harper.Export, error) {
+	if from.user == "" {
+		return nil, errors.New("--from URL needs --user: the name of a super user of that server")
+	}
+	if !from.allowHTTP && crossesNetwork(source) {
+		return nil, errors.New("--from is http:// on another host: the super user's password and the hashes of all users would cross the " +
+			"network unencrypted. Use https:// or a tunnel, or accept that with --allow-http")
+	}
+	password, err := p.readPassword(from.passwordFile, "password of "+from.user)
+	if err != nil {
+		return nil, err
+	}
+	shown.set("reading roles and users from the server")
+	return harper.Source{URL: source, Username: from.user, Password: password}.Fetch(ctx)
+}
+
+// crossesNetwork tells whether a URL is http on another host than this one.
+func crossesNetwork(source string) bool {
+	u, err := url.Parse(source)
+	if err != nil || u.Scheme != "http" {
+		return false // Fetch reports what is wrong with it
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !address.Unmap().IsLoopback())
+}
+
+func (p *program) readHarperFile(path string, export *harper.Export) error {
+	if path == "-" {
+		return export.Read("standard input", p.Stdin)
+	}
+	raw, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return err
+	}
+	return export.Read(path, bytes.NewReader(raw))
 }
 
 // The files of a HarperDB key pair.

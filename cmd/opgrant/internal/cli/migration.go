@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -20,58 +21,58 @@ func (p *program) migrationReportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "List the callers of both APIs, and tell whether the operations API can be switched off",
-		Args:  cobra.NoArgs,
+		Long: `List the callers of both APIs, and tell whether the operations API can be switched off: "yes" only if its calls have been
+counted for --idle and no verified caller has used it since.
+
+Callers are told apart by client, user, user agent and address; "*" stands for further ones, and "-" for what is not known.
+Only callers whose password or token was right are counted, and no calls that were answered 503. Counting starts anew when
+the counts are lost, or when no server has run for a day.
+
+Exit codes: 0 yes, 3 not yet or not known yet, 4 no, 1 for errors.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withServer(cmd.Context(), func(ctx context.Context, s *opgrant.Server) error {
-				uses, err := s.Usage.Report(ctx)
+			if idle <= 0 || idle > usage.Memory {
+				return fmt.Errorf("--idle: %s is not between 0 and %s, after which callers are forgotten", idle, days(usage.Memory))
+			}
+			decision := ""
+			err := p.withServer(cmd.Context(), func(ctx context.Context, s *opgrant.Server) error {
+				counted, err := s.Usage.Report(ctx)
 				if err != nil {
 					return err
 				}
-				return p.printMigration(newMigration(uses, time.Now().Add(-idle)), idle)
+				m := newMigration(counted, idle, time.Now())
+				decision = m.Decision
+				return p.printMigration(m)
 			})
+			if code := exitCodes[decision]; err == nil && code != 0 {
+				return code
+			}
+			return err
 		},
 	}
-	cmd.Flags().DurationVar(&idle, "idle", 30*24*time.Hour, "ignore callers of the operations API that have not called for this long")
+	cmd.Flags().DurationVar(&idle, "idle", 30*24*time.Hour, "how long nobody must have called, 2160h (90 days) at most")
 	p.outputFlag(cmd)
 	return cmd
-}
-
-// migration is the use of both APIs in the last 90 days.
-type migration struct {
-	Uses            []usage.Entry `json:"uses"`
-	StillLegacy     int           `json:"still_legacy"` // recent callers of the operations API
-	SafeToSwitchOff bool          `json:"safe_to_switch_off"`
-}
-
-// newMigration counts the callers of the operations API since a time.
-func newMigration(uses []usage.Entry, since time.Time) *migration {
-	m := &migration{Uses: append([]usage.Entry{}, uses...)}
-	for _, u := range uses {
-		if u.API == usage.APIOperations && u.Last.After(since) {
-			m.StillLegacy++
-		}
-	}
-	m.SafeToSwitchOff = m.StillLegacy == 0
-	return m
 }
 
 // apiNames are how the report names the APIs.
 var apiNames = map[string]string{usage.APIOperations: "operations API", usage.APIOAuth: "OAuth endpoints"}
 
-func (p *program) printMigration(m *migration, idle time.Duration) error {
-	t := table{head: []string{"API", "CLIENT", "USER", "USER AGENT", "CALLS", "SINCE", "LAST"}, json: m}
+func (p *program) printMigration(m *migration) error {
+	t := table{head: []string{"API", "CLIENT", "USER", "USER AGENT", "ADDRESS", "CALLS", "SINCE", "LAST"}, json: m}
 	for _, u := range m.Uses {
 		t.rows = append(t.rows, []string{
-			apiNames[u.API], u.Client, u.User, u.UserAgent, strconv.FormatInt(u.Count, 10), stamp(u.First), stamp(u.Last),
+			apiNames[u.API], u.Client, u.User, u.UserAgent, u.Address, strconv.FormatInt(u.Count, 10), stamp(u.First), stamp(u.Last),
 		})
 	}
 	if err := p.print(t); err != nil || p.output == "json" {
 		return err
 	}
-	if m.SafeToSwitchOff {
-		p.printf("\nSafe to switch off: nobody has called the operations API for %s.\n", idle)
+	if m.Since != nil {
+		p.printf("\nCalls of the operations API have been counted since %s, last at %s.\n", stamp(*m.Since), stamp(*m.Until))
 	} else {
-		p.printf("\nNot safe to switch off: %d callers have used the operations API within %s.\n", m.StillLegacy, idle)
+		p.printf("\nCalls of the operations API have not been counted.\n")
 	}
+	p.printf("Can the operations API be switched off? %s\n", m.answer())
 	return nil
 }

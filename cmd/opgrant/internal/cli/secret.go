@@ -30,6 +30,19 @@ func (p *program) readSecret(path, what string) (string, error) {
 	}
 }
 
+// readPassword is readSecret for a password that exists already: it prompts once.
+func (p *program) readPassword(path, what string) (string, error) {
+	terminal, ok := p.Stdin.(*os.File)
+	if path != "" || !ok || !term.IsTerminal(int(terminal.Fd())) {
+		return p.readSecret(path, what)
+	}
+	entry, err := p.askOnce(terminal, what+": ")
+	if err != nil {
+		return "", err
+	}
+	return oneLine([]byte(entry), what)
+}
+
 func readLine(r io.Reader, what string) (string, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxSecret+2))
 	if err != nil {

@@ -31,6 +31,20 @@ func (p *program) withServer(ctx context.Context, run func(context.Context, *opg
 	})
 }
 
+// withStoreToRead is withServer for a command that writes nothing.
+func (p *program) withStoreToRead(ctx context.Context, run func(context.Context, *opgrant.Server) error) error {
+	return p.withStore(ctx, func(ctx context.Context, s *opgrant.Server) error {
+		status, err := s.Store.Status(ctx)
+		switch {
+		case err != nil:
+			return p.noAnswer(err)
+		case !status.Initialised:
+			return errors.New(hintUninitialised)
+		}
+		return run(ctx, s)
+	})
+}
+
 // noAnswer explains an unavailable Redis. Other errors stay as they are.
 func (p *program) noAnswer(err error) error {
 	if !errors.Is(err, fosite.ErrTemporarilyUnavailable) {

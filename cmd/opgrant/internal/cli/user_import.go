@@ -1,16 +1,20 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/opgrant/opgrant"
+	"github.com/opgrant/opgrant/compat/harper"
 	"github.com/opgrant/opgrant/storage"
 )
 
@@ -34,49 +38,81 @@ func (p *program) userImportCommand() *cobra.Command {
 
 argon2id, bcrypt, scrypt and PBKDF2 are recognised by their prefix; "scheme" names HarperDB's own forms (md5, sha256,
 argon2id). A hash of another scheme is replaced by argon2id at the user's next login. Users who were added or changed here
-are kept as they are, and importing a file again changes nothing.`,
+are kept as they are, and importing a file again changes nothing.
+
+An entry that cannot be imported is reported with its number and does not stop the others; the exit code is then 1. With --dry-run
+nothing is written, and report and exit code are those of the import.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			users, err := p.readUsers(args[0])
-			if err != nil {
-				return err
-			}
-			return p.withServer(cmd.Context(), func(ctx context.Context, s *opgrant.Server) error {
-				results, err := s.Store.Users.ImportUsers(ctx, users, dryRun)
-				if err != nil {
-					return err
-				}
-				return p.reportImport(results)
-			})
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return p.importUsers(cmd.Context(), args[0], dryRun) },
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would happen")
 	p.outputFlag(cmd)
 	return cmd
 }
 
-func (p *program) readUsers(path string) ([]storage.Import, error) {
+func (p *program) importUsers(ctx context.Context, path string, dryRun bool) error {
+	var report importReport
+	users, rows, err := p.readUsers(path, &report)
+	if err != nil {
+		return err
+	}
+	use := p.withServer
+	if dryRun {
+		use = p.withStoreToRead
+	}
+	return use(ctx, func(ctx context.Context, s *opgrant.Server) error {
+		shown := p.showProgress()
+		defer shown.end()
+		results, err := importInParts(ctx, s, users, dryRun, shown)
+		if err != nil {
+			return err
+		}
+		shown.end()
+		for i, r := range results {
+			if r.Err != nil {
+				report.refuse(reportUsers, rows[i], r.Name, r.Err)
+			} else {
+				report.count(reportUsers, r.Outcome)
+			}
+		}
+		return p.reportImport(report)
+	})
+}
+
+// readUsers returns the users of a file and where each is. Entries that cannot be read go to the report.
+func (p *program) readUsers(path string, report *importReport) (list []storage.Import, rows []harper.Row, err error) {
 	in := p.Stdin
 	if path != "-" {
 		f, err := os.Open(path) // #nosec G304 -- the operator names the file
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer func() { _ = f.Close() }()
 		in = f
 	}
-	decoder := json.NewDecoder(in)
-	decoder.DisallowUnknownFields()
-	var list []storage.Import
-	for {
-		var u importedUser
-		err := decoder.Decode(&u)
-		if errors.Is(err, io.EOF) {
-			return list, nil
+	decoder, seen := json.NewDecoder(in), map[string]harper.Row{}
+	for number := 1; ; number++ {
+		var raw json.RawMessage
+		err := decoder.Decode(&raw)
+		at := harper.Row{Source: path, Number: number}
+		switch {
+		case errors.Is(err, io.EOF) && number == 1:
+			return nil, nil, fmt.Errorf("%s: no users", path)
+		case errors.Is(err, io.EOF):
+			return list, rows, nil
+		case err != nil:
+			return nil, nil, fmt.Errorf("%s: %w", at, err)
+		}
+		u, err := decodeImportedUser(raw)
+		if first, twice := seen[u.Username]; err == nil && twice {
+			err = comesTwice(first)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: user %d: %w", path, len(list)+1, err)
+			report.refuse(reportUsers, at, u.Username, err)
+			continue
 		}
+		seen[u.Username] = at
+		rows = append(rows, at)
 		list = append(list, storage.Import{
 			User: storage.User{Name: u.Username, Role: u.Role, Scheme: u.Scheme, Active: u.Active == nil || *u.Active},
 			Hash: u.Hash,
@@ -84,26 +120,39 @@ func (p *program) readUsers(path string) ([]storage.Import, error) {
 	}
 }
 
-// reportImport prints the refused users by name and counts the others.
-func (p *program) reportImport(results []storage.ImportResult) error {
-	count := map[storage.ImportOutcome]int{}
-	for _, r := range results {
-		count[r.Outcome]++
-		if r.Err != nil {
-			fmt.Fprintf(p.Stderr, "%s: %v\n", printable(r.Name), r.Err)
-		}
+// decodeImportedUser reads one entry. Its error tells nothing of the values.
+func decodeImportedUser(raw json.RawMessage) (importedUser, error) {
+	var u importedUser
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&u)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong):
+		kind, _, _ := strings.Cut(wrong.Value, " ")
+		return u, fmt.Errorf("%s: a JSON %s where %s is expected", wrong.Field, kind, wrong.Type)
+	case err != nil:
+		return u, errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	case u.Username == "":
+		return u, errors.New("no username")
+	case !utf8.Valid(raw) || strings.ContainsRune(u.Username, utf8.RuneError):
+		return u, errors.New("username: not Unicode")
 	}
+	return u, nil
+}
+
+// reportImport prints the refused users and counts the others.
+func (p *program) reportImport(r importReport) error {
+	p.printLines(r.refusedLines())
+	count := r.Outcomes[reportUsers]
 	t := table{head: []string{"OUTCOME", "USERS"}, json: count}
 	for _, outcome := range []storage.ImportOutcome{
 		storage.ImportAdded, storage.ImportUpdated, storage.ImportUnchanged, storage.ImportKept, storage.ImportRefused,
 	} {
-		t.rows = append(t.rows, []string{string(outcome), fmt.Sprint(count[outcome])})
+		t.rows = append(t.rows, []string{string(outcome), fmt.Sprint(count[string(outcome)])})
 	}
 	if err := p.print(t); err != nil {
 		return err
 	}
-	if n := count[storage.ImportRefused]; n > 0 {
-		return fmt.Errorf("%d users refused", n)
-	}
-	return nil
+	return r.refusedError("user")
 }

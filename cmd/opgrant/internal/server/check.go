@@ -23,7 +23,7 @@ func Check(ctx context.Context, cfg *config.Config) ([]config.Warning, error) {
 		checkListener(ctx, "listen", cfg.Listen),
 		checkListener(ctx, "admin_listen", cfg.AdminListen),
 	}
-	problems = append(problems, checkAuthorization(cfg))
+	problems = append(problems, checkOperationsClient(cfg), checkAuthorization(cfg))
 	return cfg.Warnings(), errors.Join(problems...)
 }
 
@@ -78,6 +78,7 @@ func newAuthorization(cfg *config.Config, rdb redis.UniversalClient, m *metrics,
 		Grants:     cfg.Tokens.Grants,
 		Assertions: authserver.Assertions{MaxTTL: cfg.Assertions.MaxTTL, Audience: cfg.Assertions.Audience},
 		Throttle:   throttleLimits(cfg.Throttle),
+		BodyBudget: cfg.HTTP.BodyBudgetBytes,
 		Operations: compat.Config{
 			ClientID:    cfg.Compat.Client,
 			MaxBody:     cfg.HTTP.MaxBodyBytes,

@@ -17,7 +17,7 @@ func clientRecord(c config.Client, secrets ...string) *storage.Client {
 		Profile: c.Profile, Algorithm: c.Algorithm, Refresh: c.Refresh,
 		AccessTTL: storage.Duration(c.AccessTTL), RefreshTTL: storage.Duration(c.RefreshTTL), MaxSessionTTL: storage.Duration(c.MaxSessionTTL),
 		SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,
-		ExchangeFrom: c.ExchangeFrom,
+		ExchangeFrom: c.ExchangeFrom, Origins: c.Origins,
 	}
 	if c.Grace != nil {
 		record.Grace = new(storage.Duration(*c.Grace))

@@ -52,7 +52,7 @@ func TestEverySettingOfAClientIsTranslated(t *testing.T) {
 		ID: "id", Name: "name", Secret: "a secret", JWKS: testKeySet, Grants: []string{"password"},
 		Scopes: []string{"a", "b"}, DefaultScopes: []string{"a"}, Audience: []string{"aud"}, Profile: "standard", Algorithm: "ES256",
 		AccessTTL: time.Minute, RefreshTTL: time.Hour, MaxSessionTTL: 2 * time.Hour, Refresh: "rotate", Grace: new(time.Second),
-		SessionsPerUser: 3, Introspect: true, ExchangeFrom: []string{"old"},
+		SessionsPerUser: 3, Introspect: true, ExchangeFrom: []string{"old"}, Origins: []string{"https://app.example"},
 	}
 	for _, missing := range zeroFields(full) {
 		t.Errorf("the test sets no %s", missing)

@@ -16,7 +16,7 @@ import (
 func serveHandler(t *testing.T, public http.Handler) string {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "off"
+	cfg.Listen, cfg.AdminListen, cfg.HTTP.DrainDelay = "127.0.0.1:0", "off", 0
 	ctx, stop := context.WithCancel(t.Context())
 	l, err := listen(ctx, cfg)
 	if err != nil {
@@ -24,7 +24,7 @@ func serveHandler(t *testing.T, public http.Handler) string {
 	}
 	log, _ := testLog(t)
 	done := make(chan error, 1)
-	go func() { done <- l.serve(ctx, cfg.HTTP, public, http.NotFoundHandler(), &health{log: log}, log) }()
+	go func() { done <- l.serve(ctx, cfg.HTTP, public, http.NotFoundHandler(), started(log), log) }()
 	t.Cleanup(func() {
 		stop()
 		<-done

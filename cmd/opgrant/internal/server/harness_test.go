@@ -21,6 +21,15 @@ func testLog(t *testing.T) (*slog.Logger, *strings.Builder) {
 	return slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug})), &text
 }
 
+// started is the health of a server that is ready.
+func started(log *slog.Logger) *health {
+	h := &health{log: log, ready: func(context.Context) error { return nil }}
+	done := make(chan struct{})
+	close(done)
+	h.started = done
+	return h
+}
+
 func get(t *testing.T, url string) (*http.Response, string) {
 	t.Helper()
 	response, err := http.Get(url)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/storage"
@@ -15,9 +16,28 @@ import (
 // health serves the liveness and readiness checks.
 type health struct {
 	ready    func(context.Context) error // opgrant.Server.Ready
+	started  <-chan struct{}             // opgrant.Server.Started
 	log      *slog.Logger
 	draining atomic.Bool
 	failing  atomic.Bool // an outage is logged when it begins and ends, not on each check
+}
+
+// awaitStart returns when the server has started, when ctx ends, or after the wait.
+func (h *health) awaitStart(ctx context.Context, wait time.Duration) {
+	select {
+	case <-h.started:
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+}
+
+func (h *health) hasStarted() bool {
+	select {
+	case <-h.started:
+		return true
+	default:
+		return false
+	}
 }
 
 // live does not ask Redis: restarting the process would not repair it.

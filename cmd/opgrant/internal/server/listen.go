@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/opgrant/opgrant/config"
 )
 
@@ -23,6 +25,9 @@ func listen(ctx context.Context, cfg *config.Config) (*listeners, error) {
 	public, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if cfg.HTTP.MaxConnections > 0 {
+		public = netutil.LimitListener(public, cfg.HTTP.MaxConnections)
 	}
 	l := &listeners{public: public}
 	if cfg.AdminListen == "off" {
@@ -43,11 +48,16 @@ func (l *listeners) close() {
 	}
 }
 
-// serve answers requests until ctx ends, then lets open requests finish.
+// startWait is how long connections wait, accepted by the kernel alone, for a server that is starting. It is shorter than health
+// checks wait: a server that waits for Redis is alive and says so.
+const startWait = 2 * time.Second
+
+// serve answers requests from when the server has started, or from startWait on, until ctx ends. Then it drains, if ctx ended
+// because it was asked to, and lets open requests finish.
 func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public, admin http.Handler, h *health, log *slog.Logger) error {
 	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	servers := map[*http.Server]net.Listener{{
-		Handler:           closeAmbiguous(public),
+		Handler:           closeAmbiguous(closeDraining(public, &h.draining)),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
@@ -71,16 +81,25 @@ func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public, admin ht
 	}
 	ended := make(chan error, len(servers))
 	for server, listener := range servers {
-		go func() { ended <- server.Serve(listener) }()
+		go func() {
+			if listener == l.public {
+				h.awaitStart(ctx, startWait)
+			}
+			ended <- server.Serve(listener)
+		}()
 	}
 
 	var failure error
 	select {
 	case <-ctx.Done():
+		h.draining.Store(true)
+		if errors.Is(context.Cause(ctx), context.Canceled) && h.hasStarted() {
+			failure = drain(cfg.DrainDelay, ended, log)
+		}
 		log.Info("shutting down", "grace", cfg.ShutdownTimeout)
 	case failure = <-ended:
+		h.draining.Store(true)
 	}
-	h.draining.Store(true)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
 	defer cancel()
 	for server := range servers {
@@ -94,4 +113,19 @@ func (l *listeners) serve(ctx context.Context, cfg config.HTTP, public, admin ht
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// drain keeps serving until proxies have noticed that /readyz is 503 and send no more requests: one that reached a closed port
+// would fail.
+func drain(delay time.Duration, ended <-chan error, log *slog.Logger) error {
+	if delay <= 0 {
+		return nil
+	}
+	log.Info("draining: /readyz is 503, requests are still accepted", "delay", delay)
+	select {
+	case <-time.After(delay):
+		return nil
+	case err := <-ended:
+		return err
+	}
 }

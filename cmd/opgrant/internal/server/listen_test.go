@@ -16,7 +16,7 @@ import (
 // On shutdown an open request gets its answer, readiness fails, and the port closes.
 func TestOpenRequestsFinish(t *testing.T) {
 	cfg := config.Default()
-	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Listen, cfg.AdminListen, cfg.HTTP.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", 0
 	ctx, stop := context.WithCancel(t.Context())
 	l, err := listen(ctx, cfg)
 	if err != nil {
@@ -24,7 +24,7 @@ func TestOpenRequestsFinish(t *testing.T) {
 	}
 	log, _ := testLog(t)
 	entered, release := make(chan struct{}), make(chan struct{})
-	h := &health{log: log, ready: func(context.Context) error { return nil }}
+	h := started(log)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-release
@@ -61,7 +61,7 @@ func TestOpenRequestsFinish(t *testing.T) {
 
 func TestStuckRequestsAreAborted(t *testing.T) {
 	cfg := config.Default()
-	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "off"
+	cfg.Listen, cfg.AdminListen, cfg.HTTP.DrainDelay = "127.0.0.1:0", "off", 0
 	cfg.HTTP.ShutdownTimeout = 50 * time.Millisecond
 	ctx, stop := context.WithCancel(t.Context())
 	l, err := listen(ctx, cfg)
@@ -70,7 +70,7 @@ func TestStuckRequestsAreAborted(t *testing.T) {
 	}
 	log, text := testLog(t)
 	entered := make(chan struct{})
-	h := &health{log: log}
+	h := started(log)
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-r.Context().Done()
@@ -100,7 +100,7 @@ func TestStuckRequestsAreAborted(t *testing.T) {
 
 func TestHeadersAreBounded(t *testing.T) {
 	cfg := config.Default()
-	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "off"
+	cfg.Listen, cfg.AdminListen, cfg.HTTP.DrainDelay = "127.0.0.1:0", "off", 0
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	l, err := listen(ctx, cfg)
@@ -109,7 +109,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	}
 	log, _ := testLog(t)
 	go func() {
-		_ = l.serve(ctx, cfg.HTTP, http.NotFoundHandler(), http.NotFoundHandler(), &health{log: log}, log)
+		_ = l.serve(ctx, cfg.HTTP, http.NotFoundHandler(), http.NotFoundHandler(), started(log), log)
 	}()
 	conn, err := net.Dial("tcp", l.public.Addr().String())
 	if err != nil {

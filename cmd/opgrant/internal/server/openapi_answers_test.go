@@ -46,7 +46,7 @@ func (d *described) oauthEndpoints() {
 	d.form(200, introspect, "", "token", access)
 
 	for _, path := range []string{token, introspect, revoke} {
-		d.form(413, path, "", "grant_type", strings.Repeat("x", 100_000))
+		d.form(413, path, "", "grant_type", strings.Repeat("x", 300_000))
 	}
 }
 

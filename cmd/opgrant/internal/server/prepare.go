@@ -54,5 +54,8 @@ func seed(ctx context.Context, s *opgrant.Server, cfg *config.Config, log *slog.
 			return fmt.Errorf("user %q: %w", u.Username, err)
 		}
 	}
-	return seedClients(ctx, s.Store, cfg.Clients, cfg.RemoveClients, log)
+	if err := seedClients(ctx, s.Store, cfg.Clients, cfg.RemoveClients, log); err != nil {
+		return err
+	}
+	return seedOperationsClient(ctx, s.Store, cfg, log)
 }

@@ -46,6 +46,33 @@ func seedClients(ctx context.Context, store *storage.Store, list []config.Client
 	return nil
 }
 
+// checkOperationsClient refuses a list of clients without the one by which the operations API logs in: every login there would be
+// an error.
+func checkOperationsClient(cfg *config.Config) error {
+	if cfg.Compat.Disabled || len(cfg.Clients) == 0 || slices.ContainsFunc(cfg.Clients, func(c config.Client) bool { return c.ID == cfg.Compat.Client }) {
+		return nil
+	}
+	return fmt.Errorf("compat.client: %q is not in clients, so nobody could log in by the operations API: add it to clients, or set compat.disabled",
+		cfg.Compat.Client)
+}
+
+// seedOperationsClient creates the client by which the operations API logs in, where clients are managed by commands and there is
+// none. One that exists stays as it is.
+func seedOperationsClient(ctx context.Context, store *storage.Store, cfg *config.Config, log *slog.Logger) error {
+	if cfg.Compat.Disabled || len(cfg.Clients) > 0 {
+		return nil
+	}
+	_, err := store.Client(ctx, cfg.Compat.Client)
+	if err == nil || !IsNotFound(err) {
+		return err
+	}
+	if err := store.PutClient(ctx, clientRecord(config.OperationsClient(cfg.Compat.Client))); err != nil {
+		return fmt.Errorf("client %q: %w", cfg.Compat.Client, err)
+	}
+	log.Info("client created: the operations API logs in by it", "client", cfg.Compat.Client)
+	return nil
+}
+
 func seedClient(ctx context.Context, store *storage.Store, entry config.Client, log *slog.Logger) error {
 	want := clientRecord(entry)
 	present, err := store.Client(ctx, entry.ID)

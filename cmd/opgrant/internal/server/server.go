@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"github.com/opgrant/opgrant/config"
 )
 
@@ -32,6 +34,8 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 			return err
 		}
 	}
+
+	limitMemory(memlimit.FromCgroup, log)
 
 	// Listeners: opened first, so that a port in use is found at once and the default issuer knows the port.
 	listeners, err := listen(ctx, cfg)
@@ -62,7 +66,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	metrics.watchAdmission(authorization)
 
 	// Health, the description of the APIs, and what each request passes through
-	health := &health{ready: authorization.Ready, log: log}
+	health := &health{ready: authorization.Ready, started: authorization.Started(), log: log}
 	paths := withPaths(map[string]http.Handler{
 		"/livez":        http.HandlerFunc(health.live),
 		"/readyz":       http.HandlerFunc(health.readiness),
@@ -74,14 +78,20 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	public := observed(addressed, metrics, log)
 
-	// Background work: waits for Redis, creates what is configured, rotates keys, writes usage counts
+	// Background work: waits for Redis, creates what is configured, rotates keys, writes usage counts. It goes on while the server
+	// drains, because requests still need the keys and are counted.
 	ctx, fail := context.WithCancelCause(ctx)
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
 	var background sync.WaitGroup
 	background.Go(func() {
-		if err := authorization.Run(ctx); err != nil {
+		if err := authorization.Run(work); err != nil {
 			fail(err)
 		}
 	})
+	if !o.Dev { // a terminal that is closed ends a development server
+		background.Go(func() { explainHangups(work, log) })
+	}
 	background.Go(func() {
 		select {
 		case <-authorization.Started():
@@ -96,6 +106,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	err = listeners.serve(ctx, cfg.HTTP, public, adminHandler(metrics, cfg), health, log)
 	cause := context.Cause(ctx)
 	fail(nil)
+	stopWork()
 	background.Wait()
 	if cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause

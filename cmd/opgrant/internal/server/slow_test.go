@@ -17,7 +17,7 @@ func TestSlowSendersAreDisconnected(t *testing.T) {
 		t.Errorf("defaults %v and %v", d.ReadHeaderTimeout, d.ReadTimeout)
 	}
 	cfg := config.Default()
-	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "off"
+	cfg.Listen, cfg.AdminListen, cfg.HTTP.DrainDelay = "127.0.0.1:0", "off", 0
 	cfg.HTTP.ReadHeaderTimeout, cfg.HTTP.ReadTimeout = 500*time.Millisecond, 500*time.Millisecond
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop) // after the parallel subtests
@@ -32,7 +32,7 @@ func TestSlowSendersAreDisconnected(t *testing.T) {
 			http.Error(w, "too slow", http.StatusRequestTimeout)
 		}
 	})
-	go func() { _ = l.serve(ctx, cfg.HTTP, handler, http.NotFoundHandler(), &health{log: log}, log) }()
+	go func() { _ = l.serve(ctx, cfg.HTTP, handler, http.NotFoundHandler(), started(log), log) }()
 	for name, start := range map[string]string{
 		"header": "POST / HTTP/1.1\r\nHost: x\r\n",
 		"body":   "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n",

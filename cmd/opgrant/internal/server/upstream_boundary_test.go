@@ -62,7 +62,7 @@ var withOwnCredentials = []hostileRequest{
 	{name: "cookie with empty Basic", raw: rawPost(anyOperation, "{COOKIE}", "Authorization: {EMPTY}"), status: "401"},
 	{name: "cookie with an unknown scheme", raw: rawPost(anyOperation, "{COOKIE}", "Authorization: Digest x"), status: "401"},
 	{name: "cookie, msgpack", raw: rawPost(packed, "{COOKIE}", "Content-Type: application/x-msgpack"), status: "401"},
-	{name: "cookie, large body", raw: rawPost(largeInsert+"}", "{COOKIE}"), status: "401"},
+	{name: "cookie, large body", raw: rawPost(largeInsert+"}", "{COOKIE}"), status: "413"},
 	{name: "cookie, description", raw: rawRequest("GET /api/openapi/rest HTTP/1.1", []string{"Host: x", "{COOKIE}"}, ""), status: "401"},
 	{name: "cookie, preflight", raw: rawRequest("OPTIONS / HTTP/1.1", []string{"Host: x", "Origin: https://app.example", "{COOKIE}"}, ""), status: "200"},
 	{name: "credentials in other headers", raw: rawPost(anyOperation, "Proxy-Authorization: {ADMIN}", "X-Authorization: {ADMIN}", "X-Forwarded-User: HDB_ADMIN"), status: "401"},

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opgrant/opgrant/cmd/opgrant/internal/server"
+	"github.com/opgrant/opgrant/compat/harper"
+	"github.com/opgrant/opgrant/storage"
+)
+
+// findGone returns what the source no longer has. Only a kind of which the source has anything is compared.
+func (i *importer) findGone(ctx context.Context, export *harper.Export, accepted map[string]*storage.User, report *importReport) (storage.Gone, error) {
+	present := storage.Present{Users: map[string]*storage.User{}, Roles: map[string]bool{}}
+	for _, u := range export.Users {
+		present.Users[u.Name] = accepted[u.Name]
+	}
+	for _, r := range export.Roles {
+		present.Roles[r.ID] = true
+	}
+	for _, r := range export.Refused {
+		switch {
+		case r.Name == "": // it may be anybody
+			if i.options.removeGone {
+				i.options.removeGone = false
+				report.Notes = append(report.Notes, "nothing is removed: a row without a readable name was refused")
+			}
+		case r.Role:
+			present.Roles[r.Name] = true
+		default:
+			present.Users[r.Name] = accepted[r.Name] // another row may have the name
+		}
+	}
+	if len(present.Users) == 0 && len(present.Roles) == 0 {
+		return storage.Gone{}, nil
+	}
+	return i.server.Store.Users.FindGone(ctx, present, i.options.removeGone)
+}
+
+// roleInUse is why a role is not removed.
+const roleInUse = "an active user has it"
+
+// reportGone reports what removeGone would do.
+func (i *importer) reportGone(gone storage.Gone, report *importReport) {
+	for _, name := range gone.Users {
+		report.addGone(goneEntry{What: reportUsers, Name: name, Removed: i.options.removeGone})
+	}
+	for _, id := range gone.Roles {
+		e := goneEntry{What: reportRoles, Name: id, Removed: i.options.removeGone && !gone.InUse[id]}
+		if i.options.removeGone && !e.Removed {
+			e.Reason = roleInUse
+		}
+		report.addGone(e)
+	}
+}
+
+// removeGone removes what is gone, users before the roles that they have, if that is asked for.
+func (i *importer) removeGone(ctx context.Context, gone storage.Gone, report *importReport) error {
+	if !i.options.removeGone {
+		i.reportGone(gone, report)
+		return nil
+	}
+	users := i.server.Store.Users
+	for at, name := range gone.Users {
+		i.shown.set("removed %s of %s users", grouped(at), grouped(len(gone.Users)))
+		err := users.DropGoneUser(ctx, name)
+		if err := reportRemoval(reportUsers, name, err, report); err != nil {
+			return stopped("users to remove", at, len(gone.Users), false, err)
+		}
+	}
+	for at, id := range gone.Roles {
+		err := users.DropGoneRole(ctx, id)
+		if err := reportRemoval(reportRoles, id, err, report); err != nil {
+			return stopped("roles to remove", at, len(gone.Roles), false, err)
+		}
+	}
+	return nil
+}
+
+func reportRemoval(what, name string, err error, report *importReport) error {
+	e := goneEntry{What: what, Name: name, Removed: true}
+	switch {
+	case err == nil || server.IsNotFound(err): // another import was first
+	case errors.Is(err, storage.ErrInUse):
+		e.Removed, e.Reason = false, roleInUse
+	case errors.Is(err, storage.ErrKept):
+		e.Removed, e.Reason = false, "it was changed here"
+	default:
+		return err
+	}
+	report.addGone(e)
+	return nil
+}

@@ -1,0 +1,109 @@
+package usage
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+)
+
+// The two fields of the hash that are not callers, in milliseconds: since when the operations API is counted, and until when.
+const (
+	sinceField = "since"
+	untilField = "until"
+)
+
+// Flush adds to Redis what was counted since the last time. On an error it is kept for the next time.
+func (c *Counter) Flush(ctx context.Context) error {
+	now := c.now()
+	c.mutex.Lock()
+	taken := c.pending
+	c.pending = make(map[Caller]*tally)
+	operations := c.operations
+	due := operations && now.Sub(c.marked).Abs() >= markPeriod
+	c.mutex.Unlock()
+
+	// The mark comes first: calls that are in Redis without it would not be seen as counted.
+	chunks := slices.Collect(slices.Chunk(slices.Collect(maps.Keys(taken)), chunkSize))
+	if len(chunks) == 0 && due {
+		chunks = [][]Caller{nil}
+	}
+	for _, chunk := range chunks {
+		if err := c.write(ctx, chunk, taken, operations, now); err != nil {
+			c.mutex.Lock()
+			defer c.mutex.Unlock()
+			for caller, t := range taken {
+				c.add(caller, *t)
+			}
+			return err
+		}
+		for _, caller := range chunk {
+			delete(taken, caller)
+		}
+	}
+	if operations && len(chunks) > 0 {
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		c.marked = now
+	}
+	return nil
+}
+
+// addScript adds calls to the hash, and marks since when and until when the operations API is counted. A start that is there is
+// replaced only if no server has counted for longer than the gap.
+//
+//	KEYS  1 the hash: field → "<count> <first> <last>", times in ms
+//	ARGV  1 the most fields with addresses   2 the most fields   3 the TTL of the hash in ms
+//	      4 the time in ms, "" in a process without the operations API   5 the longest gap in ms
+//	      then for each caller: field, the field without the address, the field without the user, count, first, last
+//	reply 1
+//
+// A second run after a lost reply counts twice.
+var addScript = redisdb.NewScript(`
+local now = tonumber(ARGV[4])
+if now then
+  local last = tonumber(redis.call('HGET', KEYS[1], '` + untilField + `') or '')
+  if not last or now - last > tonumber(ARGV[5]) or redis.call('HEXISTS', KEYS[1], '` + sinceField + `') == 0 then
+    redis.call('HSET', KEYS[1], '` + sinceField + `', ARGV[4])
+  end
+  if not last or now > last then redis.call('HSET', KEYS[1], '` + untilField + `', ARGV[4]) end
+end
+local fields = redis.call('HLEN', KEYS[1])
+for i = 6, #ARGV, 6 do
+  local field, count, first, last = ARGV[i], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
+  local found = redis.call('HGET', KEYS[1], field)
+  for fallback = 1, 2 do
+    if not found and fields >= tonumber(ARGV[fallback]) then
+      field = ARGV[i + fallback]
+      found = redis.call('HGET', KEYS[1], field)
+    end
+  end
+  if found then
+    local c, f, l = string.match(found, '^(%d+) (%d+) (%d+)$')
+    if c then count, first, last = count + c, math.min(first, f), math.max(last, l) end
+  else
+    fields = fields + 1
+  end
+  redis.call('HSET', KEYS[1], field, string.format('%d %d %d', count, first, last))
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1`)
+
+func (c *Counter) write(ctx context.Context, callers []Caller, taken map[Caller]*tally, operations bool, now time.Time) error {
+	mark := any("")
+	if operations {
+		mark = now.UnixMilli()
+	}
+	call := redisdb.Call{
+		Script: addScript, Keys: []string{c.db.Keys.Usage()},
+		Args: []any{maxDetailed, maxFields, ttl.Milliseconds(), mark, MaxGap.Milliseconds()},
+	}
+	for _, caller := range callers {
+		t := taken[caller]
+		call.Args = append(call.Args, caller.field(), caller.anywhere().field(), caller.anyUser().field(), t.count, t.first, t.last)
+	}
+	_, err := c.db.Eval(ctx, "write usage", call)
+	return err
+}

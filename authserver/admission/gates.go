@@ -33,7 +33,7 @@ const (
 	requestWait = 5 * time.Second
 	// hashWait is long because a burst of right passwords is answered late rather than refused.
 	hashWait = 15 * time.Second
-	// queuePerCore bounds the memory of what waits, up to 64 KiB each.
+	// queuePerCore bounds the memory of what waits. Large bodies have a budget besides (opgrant.Config.BodyBudget).
 	queuePerCore = 2048
 )
 

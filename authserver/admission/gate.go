@@ -49,7 +49,7 @@ func (g *Gate) enter(ctx context.Context, p Priority, continued bool) (Ticket, e
 	t := Ticket{gate: g, first: p == First && !continued}
 	wait := g.limits.Wait + g.limits.Wait/3 // estimates are a little off
 	if continued {
-		wait = 4 * g.limits.Wait
+		wait = g.limits.Wait // it has waited before
 	}
 	g.mu.Lock()
 	if g.running < g.allowed() && g.queues[First].len == 0 && (g.queues[Later].len == 0 || p == First) {

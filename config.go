@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
@@ -51,6 +52,10 @@ type Config struct {
 	// negative number of failures turns a limit off.
 	Throttle throttle.Limits
 
+	// Admission bounds the work that runs at a time on both APIs: requests, and password hashes unless Storage.Hashes is set. A
+	// field that is nil is that of admission.New.
+	Admission admission.Gates
+
 	// Operations tunes the operations API. Token, Authenticator, Users and Roles are filled in.
 	// ClientID names a client in the store, "operations" by default: create it, or logins by that API fail.
 	Operations compat.Config
@@ -81,6 +86,16 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Admission.Requests == nil {
+		c.Admission.Requests = admission.New().Requests
+	}
+	switch {
+	case c.Storage.Hashes != nil:
+		c.Admission.Hashes = c.Storage.Hashes
+	case c.Admission.Hashes == nil:
+		c.Admission.Hashes = admission.NewHashes(c.Admission.Requests)
+	}
+	c.Storage.Hashes = c.Admission.Hashes
 	if c.Operations.ClientID == "" {
 		c.Operations.ClientID = defaultOperationsClient
 	}

@@ -37,6 +37,9 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Hashes != nil {
+		hasher.Gate = o.Hashes
+	}
 	if err := o.PasswordRules.Problems().Err(); err != nil {
 		return nil, fmt.Errorf("storage: password rules: %w", err)
 	}

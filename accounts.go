@@ -23,7 +23,6 @@ var (
 	_ compat.Authenticator = (*accounts)(nil)
 	_ compat.Users         = (*accounts)(nil)
 	_ compat.Roles         = (*accounts)(nil)
-	_ compat.Importer      = (*accounts)(nil)
 )
 
 // accountErrors maps the errors of the store to those of package compat. Any other error means "unavailable" in both.
@@ -34,7 +33,6 @@ var accountErrors = []struct{ from, to error }{
 	{storage.ErrName, compat.ErrRefused},
 	{storage.ErrPasswordTooLong, compat.ErrRefused},
 	{storage.ErrPermission, compat.ErrRefused},
-	{storage.ErrDropped, compat.ErrInvalid}, // a dropped user is not imported again
 }
 
 func accountError(err error) error {

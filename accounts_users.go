@@ -2,7 +2,6 @@ package opgrant
 
 import (
 	"context"
-	"errors"
 
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
@@ -44,19 +43,4 @@ func (a *accounts) ChangeUser(ctx context.Context, name string, c compat.UserCha
 // DropUser implements compat.Users.
 func (a *accounts) DropUser(ctx context.Context, name string) error {
 	return accountError(a.store.Users.DropUser(ctx, name))
-}
-
-// ImportUser implements compat.Importer. It adds the user's role too, and hashes the password as for a new user.
-func (a *accounts) ImportUser(ctx context.Context, u compat.ImportedUser) error {
-	if u.Role.ID != "" {
-		if _, err := a.store.Users.AddRole(ctx, storage.Role(u.Role)); err != nil && !errors.Is(err, storage.ErrExists) {
-			return accountError(err)
-		}
-	}
-	return accountError(a.store.Users.AddVerifiedUser(ctx, storage.User{Name: u.Name, Role: u.Role.ID, Active: u.Active}, u.Password))
-}
-
-// Dropped implements compat.Importer.
-func (a *accounts) Dropped(ctx context.Context, name string) (bool, error) {
-	return a.store.Users.Dropped(ctx, name)
 }

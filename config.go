@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
@@ -23,8 +24,9 @@ type Config struct {
 	// after Run has returned.
 	Redis redis.UniversalClient
 
-	// Storage tunes the store: key prefix, secret, password costs, limits on failed logins, durability. Set its MustExist in a server that others rely
-	// on. Its OnLost logs an error by default.
+	// Storage tunes the store: key prefix, secret, password costs, limits on failed logins, durability. Set its MustExist in a
+	// server that others rely on. Its OnLost logs an error by default. Its Source is the Upstream of Operations by default, where
+	// there is one: whoever logs in for the first time, by whichever API, is verified there.
 	Storage storage.Options
 
 	// Keys tunes the signing keys. Its Store is filled in. RotateEvery is zero by default: keys rotate by command only.
@@ -45,10 +47,14 @@ type Config struct {
 	// issuer or the token endpoint.
 	Assertions authserver.Assertions
 
-	// Operations tunes the operations API. Token, Authenticator, Users, Roles and the Importer of its Upstream are filled in.
+	// Admission bounds the work that runs at a time on both APIs: requests, and password hashes unless Storage.Hashes is set. A
+	// field that is nil is that of admission.New.
+	Admission admission.Gates
+
+	// Operations tunes the operations API. Token, Authenticator, Users and Roles are filled in.
 	// ClientID names a client in the store, "operations" by default: create it, or logins by that API fail.
 	Operations compat.Config
-	// DisableOperations leaves the OAuth endpoints alone.
+	// DisableOperations leaves the OAuth endpoints alone, without the Upstream of Operations.
 	DisableOperations bool
 
 	// BodyBudget bounds the bytes that the bodies of all requests hold at a time, beyond the first 16 KiB of each. A request that
@@ -75,6 +81,16 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Admission.Requests == nil {
+		c.Admission.Requests = admission.New().Requests
+	}
+	switch {
+	case c.Storage.Hashes != nil:
+		c.Admission.Hashes = c.Storage.Hashes
+	case c.Admission.Hashes == nil:
+		c.Admission.Hashes = admission.NewHashes(c.Admission.Requests)
+	}
+	c.Storage.Hashes = c.Admission.Hashes
 	if c.Operations.ClientID == "" {
 		c.Operations.ClientID = defaultOperationsClient
 	}

@@ -41,11 +41,6 @@ func (s *Server) newOperations() (http.Handler, error) {
 	c.Token = s.OAuth.Token()
 	c.Authenticator, c.Users, c.Roles = accounts, accounts, accounts
 	c.OnOperation = s.operationServed
-	if c.Upstream != nil {
-		upstream := *c.Upstream
-		upstream.Importer = accounts
-		c.Upstream = &upstream
-	}
 	return compat.New(c)
 }
 

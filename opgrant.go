@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
@@ -24,6 +25,9 @@ type Server struct {
 	// Usage counts who calls which API.
 	Usage *usage.Counter
 
+	// Admission has the gates that work passes on both APIs, for metrics.
+	Admission admission.Gates
+
 	config  Config
 	handler http.Handler
 	started chan struct{}         // closed when Run has prepared the store and opened the keys
@@ -39,7 +43,11 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("opgrant: %w", err)
 	}
 	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
+	s.Admission = s.config.Admission
 	var err error
+	if s.config.Storage.Source, err = s.config.source(); err != nil {
+		return nil, err
+	}
 	if s.Store, err = storage.New(config.Redis, s.config.Storage); err != nil {
 		return nil, err
 	}
@@ -58,6 +66,7 @@ func New(config Config) (*Server, error) {
 		Storage:       s.Store,
 		Users:         s.Store.Users,
 		Keys:          s.Keys,
+		Admission:     s.Admission.Requests,
 		AccessTTL:     config.AccessTTL,
 		RefreshTTL:    config.RefreshTTL,
 		Audience:      config.Audience,

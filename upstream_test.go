@@ -2,14 +2,12 @@ package opgrant_test
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,8 +17,7 @@ import (
 )
 
 func TestADroppedUserIsNotImportedAgain(t *testing.T) {
-	var asked atomic.Int32
-	old := oldServer(t, &asked)
+	old := startOldServer(t)
 	_, site := start(t, func(c *opgrant.Config) {
 		c.Operations.Upstream = &compat.Upstream{URL: old.URL, Timeout: 5 * time.Second}
 	})
@@ -31,40 +28,17 @@ func TestADroppedUserIsNotImportedAgain(t *testing.T) {
 	if status, members := operate(t, site, admin, `{"operation":"drop_user","username":"olga"}`); status != 200 {
 		t.Fatalf("drop: %d %v", status, members)
 	}
-	before := asked.Load()
+	before := len(old.questions())
 	if status, members := operate(t, site, "", create); status != 401 {
 		t.Errorf("after the drop: %d %v", status, members)
 	}
-	if n := asked.Load(); n != before {
-		t.Errorf("the old server was asked %d times about a dropped user", n-before)
+	if asked := old.questions()[before:]; len(asked) != 0 {
+		t.Errorf("the old server was asked %q about a dropped user", asked)
 	}
 }
 
-// oldServer is an upstream that knows the user olga.
-func oldServer(t *testing.T, asked *atomic.Int32) *httptest.Server {
-	t.Helper()
-	payload := base64.RawURLEncoding.EncodeToString([]byte(`{"username":"olga","super_user":false,"sub":"operation"}`))
-	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		body, _ := io.ReadAll(r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case strings.Contains(string(body), `"password":"olgapw"`):
-			_, _ = io.WriteString(w, `{"operation_token":"e30.`+payload+`.c2ln","refresh_token":"x"}`)
-		case strings.Contains(string(body), `"user_info"`):
-			_, _ = io.WriteString(w, `{"active":true,"username":"olga","role":{"permission":{"super_user":false},"role":"keeper","id":"keeper"}}`)
-		default:
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = io.WriteString(w, `{"error":"invalid credentials"}`)
-		}
-	}))
-	t.Cleanup(old.Close)
-	return old
-}
-
 func TestUsersAreImportedWhenTheyLogIn(t *testing.T) {
-	var asked atomic.Int32
-	old := oldServer(t, &asked)
+	old := startOldServer(t)
 	s, site := start(t, func(c *opgrant.Config) {
 		c.Operations.Upstream = &compat.Upstream{URL: old.URL, Timeout: 5 * time.Second}
 	})
@@ -72,8 +46,8 @@ func TestUsersAreImportedWhenTheyLogIn(t *testing.T) {
 	if status, members := operate(t, site, "", create); status != 200 {
 		t.Fatalf("the first login: %d %v", status, members)
 	}
-	if n := asked.Load(); n != 2 {
-		t.Errorf("the old server was asked %d times", n)
+	if asked := old.questions(); !slices.Equal(asked, []string{"user_info olga"}) {
+		t.Errorf("the old server was asked %q", asked)
 	}
 	old.Close()
 	if status, members := operate(t, site, "", create); status != 200 {
@@ -115,8 +89,7 @@ func TestPasswordsOnTheWayToTheUpstreamAreThrottled(t *testing.T) {
 			return `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"` + password + `"}`
 		},
 	}
-	var asked atomic.Int32
-	old := oldServer(t, &asked)
+	old := startOldServer(t)
 	_, site := start(t, func(c *opgrant.Config) {
 		c.Storage.Throttle = throttle.Limits{PerUserNetwork: len(ways), Window: time.Hour}
 		c.Operations.Upstream = &compat.Upstream{URL: old.URL, Timeout: 5 * time.Second, Cookies: true}
@@ -135,7 +108,7 @@ func TestPasswordsOnTheWayToTheUpstreamAreThrottled(t *testing.T) {
 			}
 		}
 	}
-	if n := asked.Load(); n != 0 {
-		t.Errorf("the old server was asked %d times", n)
+	if asked := old.questions(); len(asked) != 0 {
+		t.Errorf("the old server was asked %q", asked)
 	}
 }

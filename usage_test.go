@@ -39,8 +39,9 @@ func counted(t *testing.T, s *opgrant.Server) (map[usage.Caller]int64, usage.Rep
 func TestOnlyVerifiedCallersAreCounted(t *testing.T) {
 	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch body, _ := io.ReadAll(r.Body); {
-		case strings.Contains(string(body), "password"):
+		case strings.Contains(string(body), "user_info"): // about the password of a user who is unknown here
 			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"error":"Login failed"}`)
 		case strings.Contains(string(body), "unavailable"):
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}

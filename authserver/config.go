@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 )
@@ -37,6 +38,10 @@ type Config struct {
 
 	// SecretThrottle limits wrong client secrets. Nil: they are not limited. Failed logins are limited by Users.
 	SecretThrottle SecretThrottle
+
+	// Admission bounds how many requests of the OAuth endpoints, and calls of Inspect, run at a time. Those beyond it wait for a
+	// moment or get 503. Nil: any number runs.
+	Admission *admission.Gate
 
 	// AccessTTL and RefreshTTL are how long tokens are valid if the client's policy does not say. Default: 1 hour (1 day for
 	// the legacy profile) and 30 days.

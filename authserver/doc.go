@@ -44,7 +44,8 @@
 // # An unavailable store
 //
 // A store that does not answer is 503 with Retry-After on every endpoint, never a 4xx: clients discard their tokens on a
-// 4xx. In errors it is fosite.ErrTemporarilyUnavailable, which Inspect and the store's methods wrap.
+// 4xx. So is work that Config.Admission does not admit. In errors it is fosite.ErrTemporarilyUnavailable, which Inspect and
+// the store's methods wrap.
 //
 // # What is not here
 //

@@ -84,8 +84,6 @@ type Upstream struct {
 	// of Config.Origins. False: the upstream neither sets nor gets cookies, and there is no login.
 	Cookies bool
 
-	// Importer stores users that are unknown here once the upstream has verified their password. Nil: no users are imported.
-	Importer Importer
 	// Shadow sends the operations that are answered here and only read (user_info, list_users, list_roles) to the upstream
 	// too, with the header of the request, and reports differences.
 	Shadow bool
@@ -93,6 +91,15 @@ type Upstream struct {
 	OnShadow func(ShadowResult)
 	// Transport makes the requests. Default: a transport with time limits.
 	Transport http.RoundTripper
+}
+
+// target is the URL, or an error that says that it is not one.
+func (u Upstream) target() (*url.URL, error) {
+	target, err := url.Parse(u.URL)
+	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
+		return nil, fmt.Errorf("compat: Upstream.URL %q is not a URL like http://127.0.0.1:9935", u.URL)
+	}
+	return target, nil
 }
 
 // OperationServed is one operation that was answered.
@@ -151,12 +158,8 @@ func New(c Config) (*Handler, error) {
 		if c.Authenticator == nil {
 			problems = append(problems, errors.New("compat: Config.Upstream needs Config.Authenticator: callers are checked before their requests are forwarded"))
 		}
-		if c.Upstream.Importer != nil && c.Users == nil {
-			problems = append(problems, errors.New("compat: Config.Upstream.Importer needs Config.Users, to tell which users are unknown here"))
-		}
-		target, err := url.Parse(c.Upstream.URL)
-		if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
-			problems = append(problems, fmt.Errorf("compat: Config.Upstream.URL %q is not a URL like http://127.0.0.1:9935", c.Upstream.URL))
+		if target, err := c.Upstream.target(); err != nil {
+			problems = append(problems, err)
 		} else {
 			h.upstream = newUpstreamClient(target, *c.Upstream, h.log)
 		}

@@ -161,8 +161,17 @@
 //
 // # Migration
 //
-// [Config].OnOperation reports who still calls, from where, and whether that is proved, and Deprecation and Sunset headers announce the end. A client moves to OAuth 2.0
-// by exchanging its token at the token endpoint (RFC 8693). With an [Upstream], users are imported when they log in: if a user
-// is unknown here, the password is tried at the upstream once, and on success the user is passed to an [Importer]. Until then
-// alter_user and drop_user of that user are forwarded, and list_users does not list the user.
+// [Config].OnOperation reports who still calls, from where, and whether that is proved, and Deprecation and Sunset headers announce
+// the end. A client moves to OAuth 2.0 by exchanging its token at the token endpoint (RFC 8693).
+//
+// Users move when they log in. The token endpoint and the [Authenticator] have the password of a user who is unknown to them
+// verified by a [Verifier], and store the user, as package opgrant does. With an [Upstream], alter_user and drop_user of a user
+// who is unknown here are forwarded, and list_users does not list the user. This differs from the recorded server:
+//
+//	request                                  answer
+//	a login of a user who is unknown here    503 with Retry-After, until the old server can be asked
+//	and whom the old server cannot be asked
+//	about
+//	Basic credentials of a user who is       401 Login failed: the old server does not look at the password of such a
+//	unknown here and disabled there          user, so it cannot be told who is asking
 package compat

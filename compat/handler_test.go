@@ -12,7 +12,7 @@ import (
 
 func TestNewReportsEveryProblem(t *testing.T) {
 	d := newDirectory(t)
-	_, err := compat.New(compat.Config{Users: d, Upstream: &compat.Upstream{URL: "old.example", Importer: d}})
+	_, err := compat.New(compat.Config{Users: d, Upstream: &compat.Upstream{URL: "old.example"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}

@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -63,7 +62,7 @@ func (h *Handler) checkBasic(c *call, encoded string) error {
 	if h.cfg.Authenticator == nil {
 		return nil
 	}
-	caller, err := h.checkPassword(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
+	caller, err := h.cfg.Authenticator.Password(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
 	if err != nil {
 		return credentialError(basicHeader, err)
 	}
@@ -134,26 +133,11 @@ func (h *Handler) findCaller(c *call) (Caller, error) {
 	if !validName || !validPassword {
 		return Caller{}, credentialError(callerBody, ErrInvalid)
 	}
-	caller, err := h.checkPassword(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
+	caller, err := h.cfg.Authenticator.Password(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
 	if err != nil {
 		return Caller{}, credentialError(callerBody, err)
 	}
 	return caller, nil
-}
-
-// checkPassword checks a password here and, if the user is unknown here, at the upstream.
-func (h *Handler) checkPassword(ctx context.Context, c Credentials) (Caller, error) {
-	caller, err := h.cfg.Authenticator.Password(ctx, c)
-	if !errors.Is(err, ErrInvalid) {
-		return caller, err
-	}
-	switch imported, importErr := h.importFromUpstream(ctx, c.Name, c.Password); {
-	case importErr != nil:
-		return Caller{}, importErr
-	case imported:
-		return h.cfg.Authenticator.Password(ctx, c)
-	}
-	return Caller{}, err
 }
 
 func (c *call) namesCallerInBody() bool {

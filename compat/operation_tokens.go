@@ -46,7 +46,7 @@ func (h *Handler) createTokens(c *call) (any, error) {
 	if badTTL != "" {
 		// The recorded server checks the password before expires_in, so the answer to a wrong password is the same.
 		if h.cfg.Authenticator != nil {
-			if _, err := h.checkPassword(c.ctx(), Credentials{user.Text(), password.Text(), c.r.RemoteAddr}); err != nil {
+			if _, err := h.cfg.Authenticator.Password(c.ctx(), Credentials{user.Text(), password.Text(), c.r.RemoteAddr}); err != nil {
 				return nil, credentialError(createBody, err)
 			}
 		}
@@ -80,22 +80,12 @@ func (h *Handler) createTokensForCaller(c *call, form url.Values) (any, error) {
 	return tokensBody{t.AccessToken, t.RefreshToken}, nil
 }
 
-// requestWithPassword asks for tokens with a password, and once more if the user has just been imported from the upstream.
+// requestWithPassword asks for tokens with a password.
 func (h *Handler) requestWithPassword(c *call, form url.Values, name, password string) (tokenResponse, error) {
 	form.Set("grant_type", passwordGrant)
 	form.Set("username", name)
 	form.Set("password", password)
-	t, err := h.requestTokens(c.ctx(), c.r, form)
-	if !errors.Is(err, ErrInvalid) {
-		return t, err
-	}
-	switch imported, importErr := h.importFromUpstream(c.ctx(), name, password); {
-	case importErr != nil:
-		return tokenResponse{}, importErr
-	case imported:
-		return h.requestTokens(c.ctx(), c.r, form)
-	}
-	return tokenResponse{}, err
+	return h.requestTokens(c.ctx(), c.r, form)
 }
 
 // refreshToken answers refresh_operation_token. A refresh token in the header, which wins over one in the body, has already

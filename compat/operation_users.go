@@ -136,7 +136,7 @@ func (h *Handler) alterUser(c *call) (any, error) {
 	hash := []json.RawMessage{user.Raw}
 	err := h.cfg.Users.ChangeUser(c.ctx(), name, change)
 	switch {
-	case errors.Is(err, ErrNotFound) && h.migrating():
+	case errors.Is(err, ErrNotFound) && h.upstream != nil:
 		return h.forwardBody(c)
 	case errors.Is(err, ErrNotFound):
 		return updateBody{Message: "updated 0 of 1 records", Updated: []json.RawMessage{}, Skipped: hash}, nil
@@ -157,7 +157,7 @@ func (h *Handler) dropUser(c *call) (any, error) {
 		return nil, badRequest(problem)
 	}
 	err := h.cfg.Users.DropUser(c.ctx(), name)
-	if errors.Is(err, ErrNotFound) && h.migrating() {
+	if errors.Is(err, ErrNotFound) && h.upstream != nil {
 		return h.forwardBody(c)
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -168,9 +168,6 @@ func (h *Handler) dropUser(c *call) (any, error) {
 	}
 	return messageBody{name + " successfully deleted"}, nil
 }
-
-// migrating tells whether a user who is unknown here may still be at the upstream, which then gets the operation.
-func (h *Handler) migrating() bool { return h.upstream != nil && h.upstream.Importer != nil }
 
 // nameAndPassword reads a user name and a password. An absent password is "".
 func nameAndPassword(user, password jsValue) (nameText, passwordText, problem string) {

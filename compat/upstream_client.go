@@ -14,11 +14,8 @@ import (
 	"time"
 )
 
-// Bounds on what this server asks the upstream by itself at a time.
-const (
-	maxImports = 8
-	maxShadows = 16
-)
+// maxShadows bounds the operations that are compared at a time.
+const maxShadows = 16
 
 // upstreamClient talks to the upstream.
 type upstreamClient struct {
@@ -27,7 +24,6 @@ type upstreamClient struct {
 	client   *http.Client // for requests of this server's own; no cookies, no redirects
 	log      *slog.Logger
 	forwards chan struct{} // :: one entry for each forwarded request under way
-	imports  chan struct{} // :: one entry for each import under way
 	shadows  chan struct{} // :: one entry for each shadowed operation under way
 }
 
@@ -53,7 +49,7 @@ func newUpstreamClient(target *url.URL, u Upstream, log *slog.Logger) *upstreamC
 			TLSHandshakeTimeout:    5 * time.Second,
 			ResponseHeaderTimeout:  u.Timeout,
 			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConnsPerHost:    32,
+			MaxIdleConnsPerHost:    u.MaxRequests,
 			IdleConnTimeout:        30 * time.Second,
 			ForceAttemptHTTP2:      true,
 		}
@@ -71,7 +67,6 @@ func newUpstreamClient(target *url.URL, u Upstream, log *slog.Logger) *upstreamC
 		},
 		log:      log,
 		forwards: make(chan struct{}, u.MaxRequests),
-		imports:  make(chan struct{}, maxImports),
 		shadows:  make(chan struct{}, maxShadows),
 	}
 }

@@ -120,7 +120,7 @@ func (h *Handler) forwardLogin(c *call) (any, error) {
 	if !validName || !validPassword || name == "" || password == "" {
 		return nil, credentialError(callerBody, ErrInvalid)
 	}
-	caller, err := h.checkPassword(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
+	caller, err := h.cfg.Authenticator.Password(c.ctx(), Credentials{name, password, c.r.RemoteAddr})
 	if err != nil {
 		return nil, credentialError(callerBody, err)
 	}

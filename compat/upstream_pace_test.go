@@ -2,6 +2,7 @@ package compat_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -252,13 +253,15 @@ func TestForwardedRequestsAreCounted(t *testing.T) {
 
 // TestAnswersToOwnRequestsAreBounded: an upstream cannot fill the memory by answering a login that is checked there.
 func TestAnswersToOwnRequestsAreBounded(t *testing.T) {
-	_, h := withUpstream(t, &fakeUpstream{reply: func(w http.ResponseWriter, r *http.Request, _ string) bool {
-		_, _ = io.WriteString(w, `{"operation_token":"`+upstreamToken("olga")+`","refresh_token":"x"`)
+	v := verifier(t, &fakeUpstream{reply: func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+		_, _ = io.WriteString(w, `{"username":"olga","operation_token":"`+upstreamToken("zoë")+`","refresh_token":"x"`)
 		_, _ = io.Copy(w, io.LimitReader(strings.NewReader(strings.Repeat(" ", 4<<20)), 4<<20))
 		_, _ = io.WriteString(w, `}`)
 		return true
-	}}, nil)
-	if w := post(h, `{"operation":"create_authentication_tokens","username":"olga","password":"olgapw"}`); w.Code != 503 {
-		t.Errorf("got %d %s", w.Code, w.Body)
+	}})
+	for _, name := range []string{"olga", "zoë"} {
+		if got, err := v.Verify(t.Context(), name, "olgapw"); err == nil || errors.Is(err, compat.ErrInvalid) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
 	}
 }

@@ -34,6 +34,13 @@
 // A fosite strategy that uses NewSessionID and Signature saves a round trip per token. Other request IDs and signatures, such
 // as those of fosite's HMAC and JWT strategies, work too.
 //
+// # Users of another server
+//
+// With Options.Source, a user who is not in the store is verified there at the first login, by whichever method, and stored with
+// the password and the role. The login is then decided as any other. What the source does not say for certain is
+// ErrTemporarilyUnavailable, and so is a login that gets no turn within 10 s: see Source. A user who was dropped here is refused
+// without a question.
+//
 // # Expiry
 //
 // Every key of a session has a TTL, and nothing has to be cleaned up. Redis's clock decides when a session ends, and the

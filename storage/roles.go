@@ -96,6 +96,11 @@ func (u *Users) listRoles(ctx context.Context, op string) ([]*roleRecord, error)
 
 // AddRole stores a new role and returns it as it is stored, or returns ErrExists. An empty name is the ID.
 func (u *Users) AddRole(ctx context.Context, role Role) (Role, error) {
+	return u.addRole(ctx, role, false)
+}
+
+// addRole is AddRole. A role that is imported follows its source: see ImportRoles.
+func (u *Users) addRole(ctx context.Context, role Role, imported bool) (Role, error) {
 	const op = "add role"
 	if err := checkName(role.ID); err != nil {
 		return Role{}, err
@@ -104,6 +109,9 @@ func (u *Users) AddRole(ctx context.Context, role Role) (Role, error) {
 	r := roleRecord{Version: recordVersion, ID: role.ID, Name: role.Name, Permission: string(role.Permission), Created: at, Updated: at}
 	if r.Name == "" {
 		r.Name = r.ID
+	}
+	if imported {
+		r.Imported = r.fingerprint()
 	}
 	super, raw, err := r.encode()
 	if err != nil {

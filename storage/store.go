@@ -7,6 +7,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/throttle"
@@ -68,6 +69,10 @@ type Options struct {
 
 	// Password says how passwords are hashed. The zero value is argon2id with 19 MiB, two passes and one lane.
 	Password policy.PasswordCosts
+
+	// Hashes admits password hashes, so that they share the cores with other work (admission.New). Default: a gate of the
+	// store's own, as many hashes at a time as there are cores.
+	Hashes *admission.Gate
 
 	// PasswordRules say which passwords may be set. The zero value refuses those with fewer than eight characters, common ones
 	// and those that are little more than the user's name. Password.InsecureCheap, for tests, allows weak ones too.

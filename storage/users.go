@@ -32,6 +32,7 @@ type Users struct {
 	throttle *throttle.Throttle
 	flights  *flights
 	stats    loginStats
+	logins *sourceQueue // of users who are not in the store; nil without a Source
 }
 
 func newUsers(db *redisdb.DB, o Options) (*Users, error) {
@@ -39,13 +40,22 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Hashes != nil {
+		hasher.Gate = o.Hashes
+	}
 	if err := o.PasswordRules.Problems().Err(); err != nil {
 		return nil, fmt.Errorf("storage: password rules: %w", err)
 	}
-	return &Users{
+	u := &Users{
 		db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules,
 		throttle: throttle.New(db, o.Throttle), flights: newFlights(),
-	}, nil
+	}
+	if o.Source != nil {
+		u.logins = newSourceQueue(func(ctx context.Context, name, password string, answered func()) sourceResult {
+			return u.importLogin(ctx, o.Source, name, password, answered)
+		})
+	}
+	return u, nil
 }
 
 // Throttle returns what limits failed logins, for lists of what it counts and for the limit on wrong client secrets. Logins pass

@@ -23,34 +23,37 @@ type UserChange struct {
 // password that is refused. Tokens that another server issued to that name are refused from then on: they belong to another
 // person.
 func (u *Users) AddUser(ctx context.Context, user User, password string) error {
-	return u.add(ctx, user, password, false)
+	_, err := u.add(ctx, user, password, false)
+	return err
 }
 
 // AddVerifiedUser is AddUser for a user whose password another server has just verified: any name and password will do. Tokens of that server stay valid: see
 // ImportedTokenValid. A later import follows what has changed at that server. It returns ErrDropped for a user who was dropped here, whom the other server may still know.
 func (u *Users) AddVerifiedUser(ctx context.Context, user User, password string) error {
-	return u.add(ctx, user, password, true)
+	_, err := u.add(ctx, user, password, true)
+	return err
 }
 
-func (u *Users) add(ctx context.Context, user User, password string, imported bool) error {
+// add stores a new user and returns the record.
+func (u *Users) add(ctx context.Context, user User, password string, imported bool) (raw string, err error) {
 	const op = "add user"
 	if err := checkName(user.Name); err != nil {
-		return err
+		return "", err
 	}
 	if len(password) > MaxPassword {
-		return ErrPasswordTooLong
+		return "", ErrPasswordTooLong
 	}
 	if !imported {
 		if err := weak(CheckNewUser(user.Name, password, u.rules)); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if err := u.db.CheckEpoch(ctx, op); err != nil {
-		return err
+		return "", err
 	}
 	hash, err := u.hasher.Hash(ctx, password)
 	if err != nil {
-		return err
+		return "", err
 	}
 	at := now()
 	r := userRecord{
@@ -60,12 +63,12 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 	if imported {
 		r.NotBefore, r.Imported, r.Follows = 0, verifiedAtSource, true
 	}
-	raw, err := r.encode()
+	raw, err = r.encode()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := u.addToIndex(ctx, op, user.Name); err != nil {
-		return err
+		return "", err
 	}
 	forbids := markNone
 	if imported {
@@ -74,14 +77,14 @@ func (u *Users) add(ctx context.Context, user User, password string, imported bo
 	reply, err := u.db.Eval(ctx, op, u.addCall(user.Name, raw, forbids))
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case reply == int64(2):
-		return ErrDropped
+		return "", ErrDropped
 	case reply != int64(1):
-		return ErrExists
+		return "", ErrExists
 	}
 	// Once more: a DropUser of the same name may have removed it from the index just before the record was written.
-	return u.addToIndex(ctx, op, user.Name)
+	return raw, u.addToIndex(ctx, op, user.Name)
 }
 
 // addToIndex adds names to the index of users. It is in another slot than the records, so no script can write both. The index

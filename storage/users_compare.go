@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -62,8 +63,9 @@ func (u *Users) compare(ctx context.Context, op string, a *account, name, secret
 			switch user, found, err := u.fromSource(ctx, name, secret); {
 			case err != nil:
 				return outcome{err: unavailable.Error(op, err)}
-			case found && !user.Active:
-				return outcome{err: ErrUserDisabled, compared: true, user: &user}
+			case found && !user.Active: // the import has cost the one hash
+				_, err := u.refuse(ctx, op, name, nil, secret, true)
+				return outcome{err: cmp.Or(err, ErrUserDisabled), compared: true, user: &user}
 			case found:
 				return outcome{user: &user}
 			}

@@ -47,6 +47,8 @@ func (u *Users) Login(ctx context.Context, username, password, address string) (
 //
 // All refusals cost the same: three round trips, one hash of our own, and one of every other kind that the store holds (see
 // CountHashKinds). So their time does not tell which users exist, nor whether the password of a disabled one was right.
+//
+// A user who is not in the store is looked for at Options.Source before, which takes as long as the source does.
 func (u *Users) VerifyPassword(ctx context.Context, name, password, address string) (User, error) {
 	if len(password) > MaxPassword {
 		return User{}, fosite.ErrNotFound

@@ -32,7 +32,7 @@ type Users struct {
 	throttle *throttle.Throttle
 	flights  *flights
 	stats    loginStats
-	logins *sourceQueue // of users who are not in the store; nil without a Source
+	logins   *sourceQueue // of users who are not in the store; nil without a Source
 }
 
 func newUsers(db *redisdb.DB, o Options) (*Users, error) {

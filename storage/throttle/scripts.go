@@ -26,7 +26,7 @@ var (
 const (
 	// flightTime is how long an attempt may be without a result before it is taken for a failure whose process has died. It is
 	// longer than an attempt that waits, asks another server for the user and hashes.
-	flightTime = time.Minute
+	flightTime = 90 * time.Second
 	// knownTTL is how long it is remembered that a user has logged in from a network.
 	knownTTL = 90 * 24 * time.Hour
 

@@ -3,7 +3,6 @@ package opgrant
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/netip"
 
 	"github.com/ory/fosite"
@@ -12,15 +11,12 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
-	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // accounts implements the interfaces of package compat on the store and the token checks of the OAuth server.
 type accounts struct {
-	store    *storage.Store
-	server   *authserver.Server
-	throttle *throttle.Throttle // nil: nothing limits failures
-	log      *slog.Logger
+	store  *storage.Store
+	server *authserver.Server
 }
 
 var (
@@ -54,37 +50,22 @@ func accountError(err error) error {
 	return err
 }
 
-// Password implements compat.Authenticator. It counts failures with the throttle of the token endpoint.
+// Password implements compat.Authenticator.
 func (a *accounts) Password(ctx context.Context, c compat.Credentials) (compat.Caller, error) {
 	address := c.Address
 	if peer, err := netip.ParseAddrPort(c.Address); err == nil {
 		address = peer.Addr().Unmap().String()
 	}
-	if a.throttle != nil {
-		wait, err := a.throttle.Reserve(ctx, c.Name, address)
-		if err != nil {
-			return compat.Caller{}, err
-		}
-		if wait > 0 {
-			return compat.Caller{}, &compat.RetryError{Err: compat.ErrThrottled, After: wait}
-		}
-	}
-	user, err := a.store.Users.VerifyPassword(ctx, c.Name, c.Password)
-	unknown := errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrTemporarilyUnavailable)
-	disabled := errors.Is(err, storage.ErrUserDisabled)
-	if a.throttle != nil && !unknown && !disabled {
-		after := a.throttle.Succeeded
-		if err != nil {
-			after = a.throttle.Cancel
-		}
-		if err := after(ctx, c.Name, address); err != nil {
-			a.log.WarnContext(ctx, "login not taken back from the throttle", "error", err)
-		}
-	}
+	user, err := a.store.Users.VerifyPassword(ctx, c.Name, c.Password, address)
+	var refused policy.TooManyAttempts
 	switch {
-	case unknown:
+	case errors.Is(err, fosite.ErrTemporarilyUnavailable):
+		return compat.Caller{}, err
+	case errors.As(err, &refused):
+		return compat.Caller{}, &compat.RetryError{Err: compat.ErrThrottled, After: refused.RetryAfter}
+	case errors.Is(err, fosite.ErrNotFound):
 		return compat.Caller{}, compat.ErrInvalid
-	case disabled:
+	case errors.Is(err, storage.ErrUserDisabled):
 		return compat.Caller{}, compat.ErrInactive
 	case err != nil:
 		return compat.Caller{}, err

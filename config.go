@@ -8,10 +8,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/compat"
 	"github.com/opgrant/opgrant/storage"
-	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // Config configures a Server. Issuer and Redis are required; every other zero value is a sound default.
@@ -24,9 +24,9 @@ type Config struct {
 	// after Run has returned.
 	Redis redis.UniversalClient
 
-	// Storage tunes the store: key prefix, secret, password costs, durability. Set its MustExist in a server that others rely
-	// on. Its OnLost logs an error by default. Its Source is the Upstream of Operations by default, where there is one: whoever
-	// logs in for the first time, by whichever API, is verified there.
+	// Storage tunes the store: key prefix, secret, password costs, limits on failed logins, durability. Set its MustExist in a
+	// server that others rely on. Its OnLost logs an error by default. Its Source is the Upstream of Operations by default, where
+	// there is one: whoever logs in for the first time, by whichever API, is verified there.
 	Storage storage.Options
 
 	// Keys tunes the signing keys. Its Store is filled in. RotateEvery is zero by default: keys rotate by command only.
@@ -47,9 +47,9 @@ type Config struct {
 	// issuer or the token endpoint.
 	Assertions authserver.Assertions
 
-	// Throttle limits failed logins, on both APIs together. Default: 10 per user and 100 per address in five minutes. A
-	// negative number of failures turns a limit off.
-	Throttle throttle.Limits
+	// Admission bounds the work that runs at a time on both APIs: requests, and password hashes unless Storage.Hashes is set. A
+	// field that is nil is that of admission.New.
+	Admission admission.Gates
 
 	// Operations tunes the operations API. Token, Authenticator, Users and Roles are filled in.
 	// ClientID names a client in the store, "operations" by default: create it, or logins by that API fail.
@@ -81,6 +81,16 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Admission.Requests == nil {
+		c.Admission.Requests = admission.New().Requests
+	}
+	switch {
+	case c.Storage.Hashes != nil:
+		c.Admission.Hashes = c.Storage.Hashes
+	case c.Admission.Hashes == nil:
+		c.Admission.Hashes = admission.NewHashes(c.Admission.Requests)
+	}
+	c.Storage.Hashes = c.Admission.Hashes
 	if c.Operations.ClientID == "" {
 		c.Operations.ClientID = defaultOperationsClient
 	}

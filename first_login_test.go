@@ -20,7 +20,7 @@ func TestTheFirstLoginWorksByEveryWayIn(t *testing.T) {
 	old := startOldServer(t)
 	s, site := startMoving(t, old, func(c *opgrant.Config) {
 		// One failure is the last: a first login that stayed counted as one would make the next one 429.
-		c.Throttle = throttle.Limits{PerUser: throttle.Limit{Failures: 1, Period: time.Hour}, PerAddress: throttle.Limit{Failures: 1, Period: time.Hour}}
+		c.Storage.Throttle = throttle.Limits{PerUserNetwork: 1, PerNetwork: 1, Window: time.Hour}
 	})
 	for i, way := range waysIn {
 		name := fmt.Sprint("old", i)
@@ -48,7 +48,7 @@ func TestWrongPasswordsOfUsersOfTheOldServerCountOnce(t *testing.T) {
 	for _, way := range waysIn {
 		old := startOldServer(t)
 		s, site := startMoving(t, old, func(c *opgrant.Config) {
-			c.Throttle = throttle.Limits{PerUser: throttle.Limit{Failures: 2, Period: time.Hour}, PerAddress: throttle.Limit{Failures: -1}}
+			c.Storage.Throttle = throttle.Limits{PerUserNetwork: 2, Window: time.Hour}
 		})
 		for _, name := range []string{"old1", "nobody"} {
 			for range 2 {

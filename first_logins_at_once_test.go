@@ -20,7 +20,7 @@ import (
 
 func TestTwoHundredUsersOfTheOldServerLogInAtOnce(t *testing.T) {
 	old := startOldServer(t)
-	s, site := startMoving(t, old, func(c *opgrant.Config) { c.Throttle = unthrottled })
+	s, site := startMoving(t, old, nil)
 	burst := make(chan struct{}) // closed when as many questions are under way as may be
 	var full sync.Once
 	old.answer(func(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +49,7 @@ func TestTwoHundredUsersOfTheOldServerLogInAtOnce(t *testing.T) {
 
 func TestOneUserOfTheOldServerLogsInFortyTimesAtOnce(t *testing.T) {
 	old := startOldServer(t)
-	s, site := startMoving(t, old, func(c *opgrant.Config) { c.Throttle = unthrottled })
+	s, site := startMoving(t, old, nil)
 	before := s.Store.Users.PasswordRuns()
 	var all sync.WaitGroup
 	for i := range 40 {
@@ -106,7 +106,6 @@ func TestTwoServersImportTheSameUser(t *testing.T) {
 	on := func(c *opgrant.Config) {
 		c.Redis = storage.Connect(redis.UniversalOptions{Addrs: []string{shared}})
 		t.Cleanup(func() { _ = c.Redis.Close() })
-		c.Throttle = unthrottled
 	}
 	_, one := startMoving(t, old, on)
 	_, two := startMoving(t, old, func(c *opgrant.Config) {

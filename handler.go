@@ -7,11 +7,10 @@ import (
 	"slices"
 
 	"github.com/opgrant/opgrant/compat"
-	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // newHandler joins the two APIs.
-func (s *Server) newHandler(throttle *throttle.Throttle) (http.Handler, error) {
+func (s *Server) newHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, under := range slices.Compact([]string{"", issuerPath(s.config.Issuer)}) {
 		mux.Handle(under+"/oauth2/", s.OAuth)
@@ -21,7 +20,7 @@ func (s *Server) newHandler(throttle *throttle.Throttle) (http.Handler, error) {
 		mux.Handle("/", s.OAuth)
 		return mux, nil
 	}
-	operations, err := s.newOperations(throttle)
+	operations, err := s.newOperations()
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +35,8 @@ func (s *Server) newHandler(throttle *throttle.Throttle) (http.Handler, error) {
 }
 
 // newOperations puts the operations API in front of the token endpoint and the store.
-func (s *Server) newOperations(throttle *throttle.Throttle) (http.Handler, error) {
-	accounts := &accounts{store: s.Store, server: s.OAuth, throttle: throttle, log: s.config.Log}
+func (s *Server) newOperations() (http.Handler, error) {
+	accounts := &accounts{store: s.Store, server: s.OAuth}
 	c := s.config.Operations
 	c.Token = s.OAuth.Token()
 	c.Authenticator, c.Users, c.Roles = accounts, accounts, accounts

@@ -41,7 +41,7 @@ func TestAnOldServerInTroubleRefusesNobody(t *testing.T) {
 	}
 	s, site := startMoving(t, old, func(c *opgrant.Config) {
 		c.Operations.Upstream.Timeout = 250 * time.Millisecond
-		c.Throttle = throttle.Limits{PerUser: throttle.Limit{Failures: 1, Period: time.Hour}, PerAddress: throttle.Limit{Failures: 1, Period: time.Hour}}
+		c.Storage.Throttle = throttle.Limits{PerUserNetwork: 1, PerNetwork: 1, Window: time.Hour}
 	})
 	for name, reply := range trouble {
 		old.answer(reply)

@@ -7,10 +7,10 @@ import (
 	"sync/atomic"
 
 	"github.com/opgrant/opgrant/authserver"
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
-	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/opgrant/opgrant/storage/usage"
 )
 
@@ -24,6 +24,9 @@ type Server struct {
 	OAuth *authserver.Server
 	// Usage counts who calls which API.
 	Usage *usage.Counter
+
+	// Admission has the gates that work passes on both APIs, for metrics.
+	Admission admission.Gates
 
 	config  Config
 	handler http.Handler
@@ -40,6 +43,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("opgrant: %w", err)
 	}
 	s := &Server{config: config.withDefaults(), started: make(chan struct{})}
+	s.Admission = s.config.Admission
 	var err error
 	if s.config.Storage.Source, err = s.config.source(); err != nil {
 		return nil, err
@@ -57,12 +61,12 @@ func New(config Config) (*Server, error) {
 		s.Usage.CountsOperations()
 	}
 
-	throttle := s.throttle()
 	oauth := authserver.Config{
 		Issuer:        config.Issuer,
 		Storage:       s.Store,
 		Users:         s.Store.Users,
 		Keys:          s.Keys,
+		Admission:     s.Admission.Requests,
 		AccessTTL:     config.AccessTTL,
 		RefreshTTL:    config.RefreshTTL,
 		Audience:      config.Audience,
@@ -70,12 +74,11 @@ func New(config Config) (*Server, error) {
 		Assertions:    config.Assertions,
 		OnTokenIssued: s.tokenIssued,
 		Log:           s.config.Log,
+
+		SecretThrottle: s.Store.Users.Throttle(),
 	}
 	if s.config.BodyBudget > 0 {
 		oauth.MeterBody = newBodyBudget(s.config.BodyBudget).meter
-	}
-	if throttle != nil {
-		oauth.Throttle = throttle // a nil *throttle.Throttle would not be a nil interface
 	}
 	if s.OAuth, err = authserver.New(oauth); err != nil {
 		return nil, err
@@ -83,7 +86,7 @@ func New(config Config) (*Server, error) {
 	if s.config.Operations.MeterBody == nil {
 		s.config.Operations.MeterBody = oauth.MeterBody // both APIs share one budget
 	}
-	if s.handler, err = s.newHandler(throttle); err != nil {
+	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -95,12 +98,3 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 // Issuer returns the URL that names the server in its tokens.
 func (s *Server) Issuer() string { return s.config.Issuer }
-
-// throttle returns what limits failed logins on both APIs, nil when nothing does.
-func (s *Server) throttle() *throttle.Throttle {
-	limits := s.config.Throttle
-	if limits.PerUser.Failures < 0 && limits.PerAddress.Failures < 0 {
-		return nil
-	}
-	return s.Store.Users.NewThrottle(limits)
-}

@@ -109,7 +109,7 @@ func TestBasicOnEachRequestIsHashedOnce(t *testing.T) {
 }
 
 func TestFailuresAreThrottledForBothAPIsTogether(t *testing.T) {
-	_, site := start(t, func(c *opgrant.Config) { c.Throttle.PerUser.Failures = 3 })
+	_, site := start(t, func(c *opgrant.Config) { c.Storage.Throttle.PerUserNetwork = 3 })
 	guess := `{"operation":"create_authentication_tokens","username":"HDB_ADMIN","password":"guess"}`
 	for i := range 3 {
 		if status, members := operate(t, site, "", guess); status != 401 {

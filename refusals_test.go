@@ -74,7 +74,7 @@ func TestRefusedLoginsDoTheSameOnEveryEndpoint(t *testing.T) {
 	addTimed(t, users, "ownuser")
 	addTimed(t, users, "gone-ow")
 	for _, name := range []string{"ownuser", "gone-ow"} { // into the cache
-		if _, err := users.VerifyPassword(ctx, name, timedPassword); err != nil {
+		if _, err := users.VerifyPassword(ctx, name, timedPassword, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

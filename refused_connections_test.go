@@ -12,7 +12,6 @@ import (
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
-	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // Redis refuses new connections with an error, when all connections of the server are new: every operation is answered 503 with
@@ -29,8 +28,7 @@ func TestOperationsWhileRedisRefusesConnections(t *testing.T) {
 					c.Redis = rdb
 					c.Storage.Timeout, c.Storage.CredentialCache = 3*time.Second, 0
 					if throttled != "throttled" {
-						off := throttle.Limit{Failures: -1}
-						c.Throttle = throttle.Limits{PerUser: off, PerAddress: off}
+						c.Storage.Throttle.Disabled = true
 					}
 				})
 				operation, refresh := loginAlice(t, site)

@@ -64,8 +64,8 @@ func TestLoginTiming(t *testing.T) {
 					CredentialCache: time.Hour,
 					Password:        policy.PasswordCosts{InsecureCheap: true}, // the costs of production: it only allows the weak password of start
 				}
-				many := throttle.Limit{Failures: 1 << 30, Period: time.Hour}
-				c.Throttle = throttle.Limits{PerUser: many, PerAddress: many}
+				const many = 1 << 20
+				c.Storage.Throttle = throttle.Limits{PerUserNetwork: many, PerUser: many, PerNetwork: many, Window: time.Hour}
 			})
 			store.fill(t, s.Store.Users)
 			for _, try := range timedEndpoints {
@@ -196,7 +196,7 @@ var ownHashes = timedStore{
 		addTimed(t, u, "caching")
 		addTimed(t, u, "gone-ow")
 		for _, name := range []string{"caching", "gone-ow"} { // while it was enabled
-			if _, err := u.VerifyPassword(t.Context(), name, timedPassword); err != nil {
+			if _, err := u.VerifyPassword(t.Context(), name, timedPassword, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -91,7 +91,7 @@ func TestPasswordsOnTheWayToTheUpstreamAreThrottled(t *testing.T) {
 	}
 	old := startOldServer(t)
 	_, site := start(t, func(c *opgrant.Config) {
-		c.Throttle = throttle.Limits{PerUser: throttle.Limit{Failures: len(ways), Period: time.Hour}}
+		c.Storage.Throttle = throttle.Limits{PerUserNetwork: len(ways), Window: time.Hour}
 		c.Operations.Upstream = &compat.Upstream{URL: old.URL, Timeout: 5 * time.Second, Cookies: true}
 	})
 	for round, want := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {

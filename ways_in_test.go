@@ -12,7 +12,6 @@ import (
 
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/compat"
-	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 // A wayIn is one of the places where a password is checked.
@@ -80,9 +79,6 @@ func (way wayIn) wants(t *testing.T, site *httptest.Server, name, password strin
 	}
 	return header, body
 }
-
-// unthrottled turns the throttle off: it counts attempts before their result is known, and 200 at once are too many for it.
-var unthrottled = throttle.Limits{PerUser: throttle.Limit{Failures: -1}, PerAddress: throttle.Limit{Failures: -1}}
 
 func startMoving(t *testing.T, old *oldServer, change func(*opgrant.Config)) (*opgrant.Server, *httptest.Server) {
 	t.Helper()

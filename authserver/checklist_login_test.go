@@ -21,9 +21,7 @@ func refusalsLookTheSame(t *testing.T) {
 	ts := onFake(t)
 	ts.addUser("gone", "right", false)
 	ts.addUser("brute", "right", true)
-	ts.start(func(c *authserver.Config) {
-		c.Throttle = ts.store.Users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 5, Period: time.Hour}})
-	})
+	ts.withLimits(throttle.Limits{PerUserNetwork: 5, Window: time.Hour}, nil)
 	same := func(what string, a, b reply) {
 		t.Helper()
 		a.header.Del("Date")
@@ -102,14 +100,13 @@ func namesAreBytes(t *testing.T) {
 
 func oneThrottleForAll(t *testing.T) {
 	ts := onFake(t)
-	limit := func(c *authserver.Config) {
-		c.Throttle = ts.store.Users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 10, Period: time.Hour}})
-	}
-	ts.start(limit)
+	limits := throttle.Limits{PerUserNetwork: 10, Window: time.Hour}
+	ts.withLimits(limits, nil)
 	operations, err := compat.New(compat.Config{Token: ts.server.Token(), ClientID: "old"})
 	check(t, err)
 	operation := func(password string) int {
 		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(`{"operation":"create_authentication_tokens","username":"alice","password":"`+password+`"}`))
+		req.RemoteAddr = "127.0.0.1:4000" // that of the other requests
 		req.Header.Set("Content-Type", "application/json")
 		rec := httptest.NewRecorder()
 		operations.ServeHTTP(rec, req)
@@ -127,8 +124,7 @@ func oneThrottleForAll(t *testing.T) {
 	if status := operation("wonder land"); status != 429 {
 		t.Errorf("the operations API after ten failures: %d", status)
 	}
-	ts.store, ts.keys = newStore(t, ts.rdb)
-	ts.start(limit)
+	ts.withLimits(limits, nil)
 	if r := ts.try("other", "alice", "wonder land"); r.status != 429 {
 		t.Errorf("another replica: %d", r.status)
 	}
@@ -168,11 +164,11 @@ type busyUsers struct {
 	room, refused, finish chan struct{}
 }
 
-func (u *busyUsers) Authenticate(ctx context.Context, name, password string) (string, error) {
+func (u *busyUsers) Login(ctx context.Context, name, password, address string) (string, error) {
 	select {
 	case u.room <- struct{}{}:
 		<-u.finish
-		return u.Users.Authenticate(ctx, name, password)
+		return u.Users.Login(ctx, name, password, address)
 	default:
 		u.refused <- struct{}{}
 		return "", fosite.ErrTemporarilyUnavailable

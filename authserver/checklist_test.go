@@ -49,8 +49,8 @@ var checklist = [61]item{
 	22: {what: "one throttle for both APIs and all replicas", source: "CVE-2026-9798", test: oneThrottleForAll},
 	23: {what: "parallel guesses get no more hashes than the limit", source: "SP 800-63B", proof: "storage.TestParallelGuessesGetNoMoreHashesThanTheLimit"},
 	24: {what: "a victim is not locked out for long", source: "RFC 6819 4.4.3.6", proof: "storage/throttle.TestThrottleLetsPassAgainAfterAWhile"},
-	25: {what: "success forgives, counters expire", source: "SP 800-63B", proof: "storage/throttle.TestSuccessForgivesTheAddressOneAttemptOnly storage/throttle.TestThrottleKeysAreNamedByHashAndExpire"},
-	26: {what: "hashing is bounded, overload is 503", source: "RFC 6819 4.4.1.11", proof: "storage/internal/password.TestAFloodOfPasswordsIsUnavailable", test: overloadIs503},
+	25: {what: "success forgives, counters expire", source: "SP 800-63B", proof: "storage/throttle.TestSuccessForgivesOneNetworkAlone storage/throttle.TestSuccessForgivesTheNetworkOneAttemptOnly storage/throttle.TestThrottleKeysAreNamedByHashAndExpire"},
+	26: {what: "hashing is bounded, overload is 503", source: "RFC 6819 4.4.1.11", proof: "storage/internal/password.TestAFloodOfPasswordsWaitsForACore", test: overloadIs503},
 	27: {what: "argon2id at OWASP's costs, replaced when outdated", source: "OWASP", proof: "storage/internal/password.TestDefaultCostsAreThoseThatOWASPAsksFor storage/internal/password.TestOutdatedCostsAreReplaced"},
 
 	28: {what: "a refresh token is its client's", source: "RFC 6749 6, 10.4", proof: "authserver.TestReuseAloneEndsTheSession"},

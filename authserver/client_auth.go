@@ -64,30 +64,14 @@ func (s *Server) authenticateClient(ctx context.Context, r *http.Request, form u
 		return nil, invalidClient(errors.New("no client_id"))
 	}
 	client, err := s.client(ctx, c.id)
-	if err != nil {
+	switch {
+	case err != nil && !isNotFound(err):
 		return nil, err
-	}
-	if client.IsPublic() {
+	case err == nil && client.IsPublic():
 		return client, nil
 	}
-	if err := compareSecrets(ctx, client, []byte(c.secret)); err != nil {
-		return nil, invalidClient(err)
+	if problem := s.compareThrottled(ctx, client, c, s.config.ClientAddress(r)); problem != nil {
+		return nil, problem
 	}
 	return client, nil
-}
-
-// compareSecrets accepts any secret of the client. Two are valid while one replaces the other.
-func compareSecrets(ctx context.Context, client fosite.Client, secret []byte) error {
-	if len(secret) == 0 || len(client.GetHashedSecret()) == 0 {
-		return errWrongSecret
-	}
-	err := Secrets{}.Compare(ctx, client.GetHashedSecret(), secret)
-	if rotated, ok := client.(fosite.ClientWithSecretRotation); ok && err != nil {
-		for _, older := range rotated.GetRotatedHashes() {
-			if (Secrets{}).Compare(ctx, older, secret) == nil {
-				return nil
-			}
-		}
-	}
-	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/keys"
 	"github.com/opgrant/opgrant/authserver/policy"
 )
@@ -35,8 +36,12 @@ type Config struct {
 	// Assertions says which JWTs of clients are accepted (RFC 7523).
 	Assertions Assertions
 
-	// Throttle limits failed logins. Nil: failed logins are not limited.
-	Throttle Throttle
+	// SecretThrottle limits wrong client secrets. Nil: they are not limited. Failed logins are limited by Users.
+	SecretThrottle SecretThrottle
+
+	// Admission bounds how many requests of the OAuth endpoints, and calls of Inspect, run at a time. Those beyond it wait for a
+	// moment or get 503. Nil: any number runs.
+	Admission *admission.Gate
 
 	// AccessTTL and RefreshTTL are how long tokens are valid if the client's policy does not say. Default: 1 hour (1 day for
 	// the legacy profile) and 30 days.
@@ -45,7 +50,7 @@ type Config struct {
 	// Audience is the audience of access tokens whose request names none (RFC 9068 section 3). Default: the issuer.
 	Audience string
 
-	// ClientAddress returns where a request comes from, for the throttle and for lists of sessions. Default: the address of
+	// ClientAddress returns where a request comes from, for limits on failures and for lists of sessions. Default: the address of
 	// the connection. Behind a proxy, set a function that reads the proxy's header if, and only if, the proxy sent it.
 	ClientAddress func(*http.Request) string
 

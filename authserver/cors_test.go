@@ -1,7 +1,6 @@
 package authserver_test
 
 import (
-	"context"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -185,19 +184,10 @@ func TestDocumentsAreForEveryOrigin(t *testing.T) {
 	}
 }
 
-// tooMany is a throttle that refuses every attempt.
-type tooMany struct{}
-
-func (tooMany) Reserve(context.Context, string, string) (time.Duration, error) {
-	return time.Minute, nil
-}
-func (tooMany) Succeeded(context.Context, string, string) error { return nil }
-func (tooMany) Cancel(context.Context, string, string) error    { return nil }
-
 func TestPagesReadThatTheyShouldWait(t *testing.T) {
 	ts := onFake(t)
 	ts.addPages()
-	ts.start(func(c *authserver.Config) { c.Throttle = tooMany{} })
+	ts.start(func(c *authserver.Config) { c.Users = refuse{c.Users} })
 	r := ts.raw(http.MethodPost, "/oauth2/token", "client_id=page&grant_type=password&username=alice&password=x", "Origin", appOrigin)
 	if diff := cmp.Diff(readableBy(appOrigin), corsOf(r)); diff != "" || r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") == "" {
 		t.Errorf("%d, Retry-After %q %s", r.status, r.header.Get("Retry-After"), diff)

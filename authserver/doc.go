@@ -23,7 +23,7 @@
 //	set, err := keys.New(keys.Config{Store: store.Keys})
 //	...
 //	server, err := authserver.New(authserver.Config{
-//		Issuer: "https://id.example.com", Storage: store, Users: store.Users, Keys: set, Throttle: throttle,
+//		Issuer: "https://id.example.com", Storage: store, Users: store.Users, Keys: set, SecretThrottle: store.Users.Throttle(),
 //	})
 //	...
 //	go set.Run(ctx, log)
@@ -44,7 +44,8 @@
 // # An unavailable store
 //
 // A store that does not answer is 503 with Retry-After on every endpoint, never a 4xx: clients discard their tokens on a
-// 4xx. In errors it is fosite.ErrTemporarilyUnavailable, which Inspect and the store's methods wrap.
+// 4xx. So is work that Config.Admission does not admit. In errors it is fosite.ErrTemporarilyUnavailable, which Inspect and
+// the store's methods wrap.
 //
 // # What is not here
 //

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/admission"
 )
 
 // serveIntrospect is the introspection endpoint (RFC 7662). Callers authenticate as confidential clients; a bearer token is
@@ -23,13 +25,23 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
-	client, token, err := s.tokenRequest(w, r)
+	form, err := parseForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	ticket, err := s.config.Admission.Enter(r.Context(), admission.First)
+	if err != nil {
+		return nil, err
+	}
+	defer ticket.Leave()
+	client, err := s.authenticateClient(r.Context(), r, form)
 	if err != nil {
 		return nil, err
 	}
 	if client.IsPublic() {
 		return nil, invalidClient(errors.New("a public client cannot introspect"))
 	}
+	token := form.Get("token") // a wrong hint (token_type_hint) would have to be ignored, so all of them are
 	if token == "" {
 		return nil, errTokenMissing
 	}
@@ -88,17 +100,6 @@ func (s *Server) presentRights(ctx context.Context, t *Token) error {
 
 // errTokenMissing is the error of introspection and revocation without a token.
 var errTokenMissing = invalidRequest("The parameter token is missing.")
-
-// tokenRequest reads the client and the parameter token of a request for introspection or revocation. A wrong hint
-// (token_type_hint) would have to be ignored, so all of them are.
-func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (client fosite.Client, token string, err error) {
-	form, err := parseForm(w, r)
-	if err != nil {
-		return nil, "", err
-	}
-	client, err = s.authenticateClient(r.Context(), r, form)
-	return client, form.Get("token"), err
-}
 
 // visibleTo tells whether the client may see the token: its own, or an access token if it may introspect.
 func visibleTo(client fosite.Client, t *Token) bool {

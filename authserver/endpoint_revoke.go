@@ -6,26 +6,42 @@ import (
 	"net/http"
 
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/admission"
 )
 
 // serveRevoke is the revocation endpoint (RFC 7009). Revoking a refresh token ends its session with all access tokens;
 // revoking an access token ends that token only. A token that is unknown, expired or already revoked is answered 200. A
 // store that does not answer is 503, because the token may still be valid (section 2.2.1).
 func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
-	client, token, err := s.tokenRequest(w, r)
-	if err == nil && token == "" {
-		err = errTokenMissing
-	}
-	if err == nil {
-		err = s.revoke(context.WithoutCancel(r.Context()), client, token)
-	}
-	if err != nil {
+	if err := s.revokeRequested(w, r); err != nil {
 		s.writeError(w, r, err)
 		return
 	}
 	// RFC 7009 section 2.2 lets clients ignore the body. Some parse it as JSON all the same.
 	s.allowOrigin(w, r, nil)
 	writeJSON(w, http.StatusOK, struct{}{})
+}
+
+func (s *Server) revokeRequested(w http.ResponseWriter, r *http.Request) error {
+	form, err := parseForm(w, r)
+	if err != nil {
+		return err
+	}
+	ticket, err := s.config.Admission.Enter(r.Context(), admission.First)
+	if err != nil {
+		return err
+	}
+	defer ticket.Leave()
+	client, err := s.authenticateClient(r.Context(), r, form)
+	if err != nil {
+		return err
+	}
+	token := form.Get("token")
+	if token == "" {
+		return errTokenMissing
+	}
+	return s.revoke(context.WithoutCancel(r.Context()), client, token)
 }
 
 func (s *Server) revoke(ctx context.Context, client fosite.Client, token string) error {

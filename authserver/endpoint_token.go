@@ -8,6 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
@@ -68,18 +69,29 @@ func scopeCharacters(scope string) bool {
 
 // runGrant runs the grant of a token request and returns the response body.
 func (s *Server) runGrant(r *http.Request, form url.Values) (map[string]any, TokenIssued, error) {
+	// A login is admitted when its password has been verified: it must not keep others from a place while it waits for a hash.
+	login := form.Get("grant_type") == policy.GrantPassword
+	var ticket admission.Ticket
+	defer func() { ticket.Leave() }()
+	if !login {
+		var err error
+		if ticket, err = s.config.Admission.Enter(r.Context(), priorityOf(form.Get("grant_type"))); err != nil {
+			return nil, TokenIssued{}, err
+		}
+	}
 	ctx, err := s.config.Storage.BeginTX(r.Context())
 	if err != nil {
 		return nil, TokenIssued{}, err
 	}
-	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent(), withCredentials: hasCredentials(r, form)}
-	check := s.provider.NewAccessRequest
-	if form.Get("grant_type") == policy.GrantPassword && s.config.Throttle != nil {
-		check = s.throttled(form.Get("username"), session.address)
-	}
-	req, err := check(ctx, r, session)
+	session := &Session{address: s.config.ClientAddress(r), userAgent: r.UserAgent(), withCredentials: hasCredentials(r, form), place: &ticket}
+	req, err := s.provider.NewAccessRequest(ctx, r, session)
 	if err != nil {
 		return nil, TokenIssued{}, err
+	}
+	if login {
+		if ticket, err = s.config.Admission.Continue(ctx); err != nil {
+			return nil, TokenIssued{}, err
+		}
 	}
 	resp, err := s.issueAndCommit(ctx, req)
 	if err != nil {
@@ -93,6 +105,14 @@ func (s *Server) runGrant(r *http.Request, form url.Values) (map[string]any, Tok
 		Client: req.GetClient().GetID(), Subject: req.GetSession().GetSubject(), UserAgent: r.UserAgent(), Address: session.address,
 		Grant: form.Get("grant_type"),
 	}, nil
+}
+
+// priorityOf lets clients keep their sessions before new ones begin.
+func priorityOf(grantType string) admission.Priority {
+	if grantType == policy.GrantRefreshToken {
+		return admission.First
+	}
+	return admission.Later
 }
 
 // issueAndCommit makes the tokens and commits them. It goes on when the client closes the connection, so that the store

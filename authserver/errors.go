@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/policy"
 )
 
 // oauthError is an error response of RFC 6749 section 5.2. The description is fixed text: it never repeats what the request
@@ -56,6 +58,14 @@ func invalidClient(cause error) *oauthError {
 	return &oauthError{Status: http.StatusUnauthorized, Code: "invalid_client", Description: "Client authentication failed.", Cause: cause}
 }
 
+// tooManyAttempts is the response to a password or a secret that is not compared, because too many were wrong.
+func tooManyAttempts(wait time.Duration) *oauthError {
+	return &oauthError{
+		Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: max(wait, time.Second),
+		Description: "Too many attempts have failed. Try again later.",
+	}
+}
+
 const (
 	expiredRefreshToken = "The refresh token expired."
 	grantNotValid       = "The grant is not valid, expired, revoked, or was issued to another client."
@@ -86,6 +96,10 @@ func errorResponse(err error) *oauthError {
 			RetryAfter:  time.Duration(1+rand.IntN(3)) * time.Second, // #nosec G404 -- spreads the retries, no secret
 			Cause:       err,
 		}
+	}
+	var refused policy.TooManyAttempts
+	if errors.As(err, &refused) {
+		return tooManyAttempts(refused.RetryAfter)
 	}
 	var own *oauthError
 	if errors.As(err, &own) {

@@ -18,6 +18,7 @@ import (
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 const (
@@ -88,6 +89,20 @@ func newStoreWithTimeout(t *testing.T, rdb redis.UniversalClient, timeout time.D
 	store, err := storage.New(rdb, storage.Options{Password: cheapPasswords, ClientCache: -1, Timeout: timeout})
 	check(t, err)
 	return store, openKeys(t, store.Keys, time.Millisecond)
+}
+
+// withLimits starts the server again, as another replica with limits of its own and a limit on wrong client secrets.
+func (ts *testServer) withLimits(limits throttle.Limits, change func(*authserver.Config)) {
+	ts.t.Helper()
+	store, err := storage.New(ts.rdb, storage.Options{Password: cheapPasswords, ClientCache: -1, Timeout: hang, Throttle: limits})
+	check(ts.t, err)
+	ts.store, ts.keys = store, openKeys(ts.t, store.Keys, time.Millisecond)
+	ts.start(func(c *authserver.Config) {
+		c.SecretThrottle = store.Users.Throttle()
+		if change != nil {
+			change(c)
+		}
+	})
 }
 
 // cheapPasswords are costs for tests whose subject is not the hash.

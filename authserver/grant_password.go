@@ -28,9 +28,22 @@ type passwordStorage struct {
 
 var _ oauth2.ResourceOwnerPasswordCredentialsGrantStorage = passwordStorage{}
 
+// addressKey is the key of the client's address in the context of fosite's handler, which has no place for it.
+type addressKey struct{}
+
+// Authenticate is called by fosite after it has checked the client.
+func (s passwordStorage) Authenticate(ctx context.Context, name, secret string) (subject string, err error) {
+	address, _ := ctx.Value(addressKey{}).(string)
+	return s.Login(ctx, name, secret, address)
+}
+
 // check implements RFC 6749 section 4.3.2.
 func (g *passwordGrant) check(ctx context.Context, req fosite.AccessRequester) error {
-	if err := g.fosite.HandleTokenEndpointRequest(ctx, req); err != nil {
+	session, err := sessionFrom(req)
+	if err != nil {
+		return err
+	}
+	if err := g.fosite.HandleTokenEndpointRequest(context.WithValue(ctx, addressKey{}, session.address), req); err != nil {
 		return err
 	}
 	return g.server.newSession(ctx, req)

@@ -67,7 +67,7 @@ func (g tokenExchangeGrant) check(ctx context.Context, req fosite.AccessRequeste
 
 // subject returns a subject_token, which must be of the given type, of a user, and of a client whose tokens this one takes.
 func (g tokenExchangeGrant) subject(ctx context.Context, client fosite.Client, token, tokenType string) (*Token, error) {
-	t, err := g.server.Inspect(ctx, token)
+	t, err := g.server.inspectToken(ctx, token)
 	switch {
 	case errors.Is(err, ErrTokenInvalid), errors.Is(err, ErrTokenExpired):
 		return nil, invalidRequest("The subject_token is not valid.").because(err)

@@ -89,7 +89,7 @@ func (s *Server) openImported(ctx context.Context, req fosite.AccessRequester, t
 	if err != nil {
 		return err
 	}
-	if err := s.checkUnused(own, t); err != nil {
+	if err := s.withoutPlace(ctx, req, func() error { return s.checkUnused(own, t) }); err != nil {
 		return errors.Join(err, s.config.Storage.Rollback(own))
 	}
 	session := &Session{Subject: t.subject, RefreshExpires: t.expires.Unix(), AccessExpires: s.config.Now().Unix()}
@@ -124,6 +124,22 @@ func (s *Server) openImported(ctx context.Context, req fosite.AccessRequester, t
 	if errors.Is(err, fosite.ErrJTIKnown) {
 		return errors.Join(ErrTokenInvalid, s.config.Storage.RevokeSession(context.Background(), opened.GetID()))
 	}
+	return err
+}
+
+// withoutPlace calls f, which may wait for a hash, without the place that the request has among the admitted ones: when thousands
+// of imported tokens are used for the first time, other refreshes must go on.
+func (s *Server) withoutPlace(ctx context.Context, req fosite.AccessRequester, f func() error) error {
+	session, ok := req.GetSession().(*Session)
+	if !ok || session.place == nil {
+		return f()
+	}
+	session.place.Leave()
+	if err := f(); err != nil {
+		return err
+	}
+	var err error
+	*session.place, err = s.config.Admission.Continue(ctx)
 	return err
 }
 

@@ -13,7 +13,7 @@ var (
 	_ authserver.Storage        = (*storage.Store)(nil)
 	_ authserver.Users          = (*storage.Users)(nil)
 	_ authserver.ImportedTokens = (*storage.Users)(nil)
-	_ authserver.Throttle       = (*throttle.Throttle)(nil)
+	_ authserver.SecretThrottle = (*throttle.Throttle)(nil)
 	_ authserver.Client         = (*storage.Client)(nil)
 	_ keys.Store                = (*storage.Keys)(nil)
 )

@@ -25,8 +25,14 @@ func TestRefusedConnectionsAre503(t *testing.T) {
 				t.Cleanup(func() { _ = rdb.Close() })
 				ts := newTestServerWithTimeout(t, rdb, outageTimeout())
 				if throttled == "throttled" {
-					limits := ts.store.Users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 100}})
-					ts.start(func(c *authserver.Config) { c.Throttle = limits })
+					ts.start(func(c *authserver.Config) { c.SecretThrottle = ts.store.Users.Throttle() })
+				} else {
+					store, err := storage.New(rdb, storage.Options{
+						Password: cheapPasswords, ClientCache: -1, Timeout: outageTimeout(), Throttle: throttle.Limits{Disabled: true},
+					})
+					check(t, err)
+					ts.store, ts.keys = store, openKeys(t, store.Keys, time.Millisecond)
+					ts.start(nil)
 				}
 				sign := newClientWithKey(t, ts, "robot")
 				web, legacy := ts.login("web"), ts.login("old")

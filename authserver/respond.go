@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/admission"
 )
 
 // writeError is the only writer of errors: status, headers, body and log.
@@ -23,7 +25,10 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", `Basic realm="opgrant", charset="UTF-8"`)
 	}
 	level := slog.LevelInfo
-	if e.Status >= http.StatusInternalServerError {
+	switch {
+	case errors.Is(e.Cause, admission.ErrBusy):
+		level = slog.LevelDebug // a flood of refusals must not cost more than it saves; a metric counts them
+	case e.Status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
 	s.config.Log.Log(r.Context(), level, "request refused",

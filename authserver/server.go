@@ -27,6 +27,7 @@ type Server struct {
 	provider         *fosite.Fosite
 	router           *mux.Router
 	metadataDocument []byte
+	slowSecrets      slowSecrets
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -36,7 +37,7 @@ func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config.withDefaults()}
+	s := &Server{config: config.withDefaults(), slowSecrets: newSlowSecrets()}
 	var err error
 	if s.provider, err = s.newProvider(); err != nil {
 		return nil, fmt.Errorf("authserver: %w", err)

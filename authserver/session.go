@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/admission"
 )
 
 // Session is what the server keeps of a session besides what fosite keeps. A Storage gets it as fosite.Session and stores
@@ -46,6 +48,7 @@ type Session struct {
 	exchangedFor       string         // issued_token_type of the response
 	address, userAgent string
 	withCredentials    bool // the token request has credentials of its client
+	place              *admission.Ticket
 }
 
 // limit is the most that a session may have which is made from a token.

@@ -2,52 +2,89 @@ package authserver
 
 import (
 	"context"
-	"net/http"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
 )
 
-// Throttle limits failed logins by password. It is asked before a password is hashed. Its methods must be safe for
-// concurrent use. An error of Reserve refuses the login; unavailable, if it wraps fosite.ErrTemporarilyUnavailable.
-type Throttle interface {
-	// Reserve counts an attempt as failed before it is made. A positive retryAfter refuses it with 429, because too many
-	// attempts have failed for this user or from this address.
-	Reserve(ctx context.Context, user, address string) (retryAfter time.Duration, err error)
-	// Succeeded forgives a reserved attempt: the password was right.
-	Succeeded(ctx context.Context, user, address string) error
-	// Cancel takes a reserved attempt back: the password was not compared.
-	Cancel(ctx context.Context, user, address string) error
+// SecretThrottle limits wrong client secrets (RFC 6749 section 2.3.1). Its methods must be safe for concurrent use.
+type SecretThrottle interface {
+	// SecretRefused tells for how long no secret of the client is to be compared that comes from this address: zero if it is. It
+	// is asked before each comparison and should not block.
+	SecretRefused(client, address string) time.Duration
+	// WrongSecret counts a secret that was wrong, also of a client that does not exist. The client is told only after it has
+	// succeeded; an error that wraps fosite.ErrTemporarilyUnavailable becomes 503.
+	WrongSecret(ctx context.Context, client, secret, address string) error
 }
 
-// newAccessRequest is the type of fosite's NewAccessRequest.
-type newAccessRequest func(ctx context.Context, r *http.Request, session fosite.Session) (fosite.AccessRequester, error)
-
-// throttled is fosite's NewAccessRequest behind the throttle: too many failed attempts are refused before the password
-// costs a hash.
-func (s *Server) throttled(username, address string) newAccessRequest {
-	return func(ctx context.Context, r *http.Request, session fosite.Session) (fosite.AccessRequester, error) {
-		wait, err := s.config.Throttle.Reserve(ctx, username, address)
-		if err != nil {
-			return nil, err
+// compareThrottled returns nil if the secret is one of the client's, and otherwise the answer to the request. A nil client is one
+// that does not exist, which must not be told from a wrong secret.
+func (s *Server) compareThrottled(ctx context.Context, client Client, c credentials, address string) error {
+	throttle := s.config.SecretThrottle
+	if throttle != nil && c.secret != "" {
+		if wait := throttle.SecretRefused(c.id, address); wait > 0 {
+			return tooManyAttempts(wait)
 		}
-		if wait > 0 {
-			return nil, &oauthError{
-				Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", RetryAfter: max(wait, time.Second),
-				Description: "Too many attempts have failed. Try again later.",
-			}
-		}
-		req, err := s.provider.NewAccessRequest(ctx, r, session)
-		settle := s.config.Throttle.Succeeded
-		if err != nil {
-			if errorResponse(err).Code == "invalid_grant" {
-				return req, err // wrong password: the attempt stays counted
-			}
-			settle = s.config.Throttle.Cancel
-		}
-		if err := settle(ctx, username, address); err != nil {
-			s.config.Log.WarnContext(ctx, "login attempt still counted as failed", "error", err)
-		}
-		return req, err
 	}
+	err := errWrongSecret
+	if client != nil {
+		err = s.compareSecrets(ctx, client, []byte(c.secret))
+	}
+	if err == nil || isUnavailable(err) {
+		return err
+	}
+	if throttle != nil && c.secret != "" {
+		if err := throttle.WrongSecret(ctx, c.id, c.secret, address); err != nil {
+			return err
+		}
+	}
+	return invalidClient(err)
+}
+
+// compareSecrets accepts any secret of the client. Two are valid while one replaces the other.
+func (s *Server) compareSecrets(ctx context.Context, client Client, secret []byte) error {
+	hashes := [][]byte{client.GetHashedSecret()}
+	if rotated, ok := client.(fosite.ClientWithSecretRotation); ok {
+		hashes = append(hashes, rotated.GetRotatedHashes()...)
+	}
+	if len(secret) == 0 || len(hashes[0]) == 0 {
+		return errWrongSecret
+	}
+	if slices.ContainsFunc(hashes, slow) {
+		release, err := s.slowSecrets.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	for _, hash := range hashes {
+		if (Secrets{}).Compare(ctx, hash, secret) == nil {
+			return nil
+		}
+	}
+	return errWrongSecret
+}
+
+// slowSecrets bounds how many secrets are compared at once whose hash is slow (bcrypt, of another server): each keeps a core busy
+// for long, and whoever sends wrong ones must not take all of them.
+type slowSecrets chan struct{}
+
+func newSlowSecrets() slowSecrets { return make(slowSecrets, max(1, runtime.GOMAXPROCS(0)/2)) }
+
+// maxSlowWait is how long a comparison waits for its turn.
+const maxSlowWait = 2 * time.Second
+
+// acquire waits for a turn, or is unavailable.
+func (s slowSecrets) acquire(ctx context.Context) (release func(), err error) {
+	timer := time.NewTimer(maxSlowWait)
+	defer timer.Stop()
+	select {
+	case s <- struct{}{}:
+		return func() { <-s }, nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil, fosite.ErrTemporarilyUnavailable.WithDebug("every turn to compare a slow client secret is taken")
 }

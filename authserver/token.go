@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
@@ -94,7 +95,19 @@ func (s *Server) parseToken(ctx context.Context, raw string) (*parsedToken, erro
 // Inspect checks a token of any kind: its signature, its times, and whether the store still has it. It costs one round trip
 // to the store. ErrTokenInvalid and ErrTokenExpired say that the token is not valid. Any other error says that the server
 // cannot tell; it wraps fosite.ErrTemporarilyUnavailable if the store does not answer.
+//
+// It passes Config.Admission.
 func (s *Server) Inspect(ctx context.Context, token string) (*Token, error) {
+	ticket, err := s.config.Admission.Enter(ctx, admission.First)
+	if err != nil {
+		return nil, err
+	}
+	defer ticket.Leave()
+	return s.inspectToken(ctx, token)
+}
+
+// inspectToken is Inspect within a request that has been admitted. One that waited for a second place could wait for itself.
+func (s *Server) inspectToken(ctx context.Context, token string) (*Token, error) {
 	if !tokenCharacters(token) {
 		return nil, ErrTokenInvalid
 	}

@@ -8,9 +8,12 @@ import (
 // Users authenticates users for the password grant and says what their tokens contain. Its methods must be safe for
 // concurrent use. Errors are as in Storage.
 type Users interface {
-	// Authenticate returns the subject of a user name and password. fosite.ErrNotFound: the user is unknown or disabled, or
-	// the password is wrong. All three should take the same time.
-	Authenticate(ctx context.Context, username, password string) (subject string, err error)
+	// Login returns the subject of a user name and password. address is where the request comes from. fosite.ErrNotFound: the
+	// user is unknown or disabled, or the password is wrong. All three should take the same time. policy.TooManyAttempts: too many
+	// logins of the user or from the address have failed; the password was not compared.
+	//
+	// It is called when the client is authenticated and may use the grant, so that other requests change nothing about a user.
+	Login(ctx context.Context, username, password, address string) (subject string, err error)
 	// Claims returns what tokens say about the subject besides its name. It is called for every token, so that tokens follow
 	// the user's rights. fosite.ErrNotFound: the subject gets no more tokens.
 	Claims(ctx context.Context, subject string) (map[string]any, error)

@@ -142,12 +142,18 @@ func (p Passwords) Costs() policy.PasswordCosts {
 	return policy.PasswordCosts{MemoryKiB: p.MemoryKiB, Iterations: p.Iterations, Parallelism: p.Parallelism}
 }
 
-// Throttle limits failed logins, on both APIs together.
+// Throttle limits failed logins, on both APIs together, and wrong client secrets. A network is the part of an address that the
+// prefixes say.
 type Throttle struct {
-	Disabled   bool          `koanf:"disabled"`
-	PerUser    int           `koanf:"per_user"`    // failures allowed per user and window
-	PerAddress int           `koanf:"per_address"` // failures allowed per address and window
-	Window     time.Duration `koanf:"window"`
+	Disabled       bool          `koanf:"disabled"`
+	PerUserNetwork int           `koanf:"per_user_network"` // failures allowed per user and network in window
+	PerUser        int           `koanf:"per_user"`         // per user in user_window, from networks that the user has not logged in from
+	UserWindow     time.Duration `koanf:"user_window"`
+	PerNetwork     int           `koanf:"per_network"` // of all users per network in window
+	PerClient      int           `koanf:"per_client"`  // wrong secrets per client and network in window
+	Window         time.Duration `koanf:"window"`
+	IPv4Prefix     int           `koanf:"ipv4_prefix"` // bits of an address that name its network
+	IPv6Prefix     int           `koanf:"ipv6_prefix"`
 }
 
 // Compat configures the operations API: JSON on POST /.

@@ -45,7 +45,10 @@ func Default() *Config {
 			Parallelism: 1,
 			MinLength:   policy.DefaultMinPassword,
 		},
-		Throttle: Throttle{PerUser: 10, PerAddress: 100, Window: 5 * time.Minute},
+		Throttle: Throttle{
+			PerUserNetwork: 10, PerUser: 1000, UserWindow: 24 * time.Hour, PerNetwork: 1000, PerClient: 100, Window: 5 * time.Minute,
+			IPv4Prefix: 24, IPv6Prefix: 64,
+		},
 		Compat: Compat{
 			Client:               "operations",
 			UpstreamTimeout:      10 * time.Second,

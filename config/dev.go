@@ -18,9 +18,9 @@ func OperationsClient(id string) Client {
 func Dev() *Config {
 	cfg := Default()
 	cfg.Log.Format = "text"
-	cfg.HTTP.DrainDelay = 0                                   // no proxy has to notice, and Ctrl-C ends it at once
-	cfg.Throttle.PerUser, cfg.Throttle.PerAddress = 100, 1000 // for trying things, wrong passwords included
-	cfg.Passwords.AllowWeak = true                            // such as those below
+	cfg.HTTP.DrainDelay = 0           // no proxy has to notice, and Ctrl-C ends it at once
+	cfg.Throttle.PerUserNetwork = 100 // for trying things, wrong passwords included
+	cfg.Passwords.AllowWeak = true    // such as those below
 	cfg.Users = []User{{Username: "HDB_ADMIN", Password: "password", Role: "super_user"}}
 	cfg.Clients = []Client{
 		OperationsClient(cfg.Compat.Client),

@@ -174,7 +174,7 @@ log: {level: loud, colour: true}
 tokens: {access_ttl: 3600, refresh_ttl: soon}
 keys: {bits: many}
 redis: {url: "http://x", tls: {ca: x}}
-throttle: {disabled: maybe}
+throttle: {disabled: maybe, per_address: 100}
 clients:
 - {id: a, grants: [password, implicit], profile: modern}
 - {id: a, grants: [client_credentials], typo: 1}
@@ -205,6 +205,7 @@ users:
 		`redis: "http://" is not one of redis://, rediss://, unix://`,
 		`redis.tls.ca: no such setting`,
 		`throttle.disabled: "maybe" is neither true nor false`,
+		`throttle.per_address: no such setting`,
 		`clients[0].grants: "implicit" is not one of`,
 		`clients[0].profile: "modern" is not one of`,
 		`clients[1].id: "a" is in the list twice`,

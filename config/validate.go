@@ -59,11 +59,7 @@ func (c *Config) validate(src Source) error {
 	v.check("keys.max_token_ttl", c.Keys.MaxTokenTTL >= c.Tokens.RefreshTTL, "shorter than tokens.refresh_ttl: tokens would outlive their key")
 	v.include("passwords.", c.Passwords.Costs().Problems())
 	v.include("passwords.", c.Passwords.Rules().Problems())
-	if !c.Throttle.Disabled {
-		v.check("throttle.per_user", c.Throttle.PerUser > 0, "must be positive; throttle.disabled turns the limits off")
-		v.check("throttle.per_address", c.Throttle.PerAddress > 0, "must be positive; throttle.disabled turns the limits off")
-		v.positive("throttle.window", c.Throttle.Window)
-	}
+	v.throttle(c.Throttle)
 	v.compat(c.Compat)
 	v.clients(c.Clients, src.CheckClient)
 	v.check("remove_clients", !c.RemoveClients || len(c.Clients) > 0, "would remove every client, because clients is empty")

@@ -6,7 +6,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
-	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // account is what Redis holds about a subject.
@@ -107,24 +106,6 @@ func (u *Users) run(ctx context.Context, op string, read *accountRead) error {
 		})
 		return read.err(err)
 	})
-}
-
-// readBeside reads the account in the round trip of Throttle.Reserve, for the unit of work in the context.
-func (u *Users) readBeside(ctx context.Context, name string) (queue func(redis.Pipeliner), done func() error) {
-	b := batchFrom(ctx)
-	if b == nil || b.known(name) != nil {
-		return nil, nil
-	}
-	read := u.readAccounts(name)
-	queue = func(p redis.Pipeliner) { read.queue(ctx, p) }
-	done = func() error {
-		if err := read.err(nil); err != nil {
-			return unavailable.Error("read user", err)
-		}
-		b.remember(read.account(0))
-		return nil
-	}
-	return queue, done
 }
 
 // userState is the part of a user record that sessions depend on.

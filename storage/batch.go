@@ -14,7 +14,7 @@ import (
 type batch struct {
 	depth   int
 	pending *transition
-	account *account // read once, with the session or by the throttle; the script that commits checks that it has not changed
+	account *account // read once, with the session or by the login; the script that commits checks that it has not changed
 }
 
 type batchKey struct{}
@@ -24,7 +24,7 @@ func batchFrom(ctx context.Context) *batch {
 	return b
 }
 
-// remember keeps an account for the rest of the unit of work, if there is one.
+// remember keeps an account for the rest of the unit of work, if there is one. Nil forgets what was read.
 func (b *batch) remember(a *account) {
 	if b != nil {
 		b.account = a

@@ -23,7 +23,7 @@ func Connect(o redis.UniversalOptions) redis.UniversalClient {
 	short(&o.WriteTimeout)
 	short(&o.PoolTimeout)
 	if o.PoolSize == 0 {
-		o.PoolSize = 16 * runtime.GOMAXPROCS(0)
+		o.PoolSize = 32 * runtime.GOMAXPROCS(0) // for 16 admitted requests (see package admission), logins and background work
 	}
 	if o.MaxActiveConns == 0 {
 		o.MaxActiveConns = o.PoolSize

@@ -23,7 +23,7 @@ func TestVerifiedCredentialsCostNoHash(t *testing.T) {
 		login := func(what, name, password string, want error, runs int64) {
 			t.Helper()
 			before := u.PasswordRuns()
-			_, err := u.VerifyPassword(ctx, name, password)
+			_, err := u.VerifyPassword(ctx, name, password, "")
 			if got := u.PasswordRuns() - before; !errors.Is(err, want) || got != runs {
 				t.Errorf("%s: %v and %d hashes, want %v and %d", what, err, got, want, runs)
 			}
@@ -70,7 +70,7 @@ func TestWithoutCacheEveryLoginIsHashed(t *testing.T) {
 	mustAdd(t, u, "alice", "one", "")
 	before := u.PasswordRuns()
 	for range 2 {
-		if _, err := u.VerifyPassword(t.Context(), "alice", "one"); err != nil {
+		if _, err := u.VerifyPassword(t.Context(), "alice", "one", ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 type writer struct {
 	store    *Store
 	throttle *throttle.Throttle
+	attempt  throttle.Attempt
 	counter  *usage.Counter
 	client   *Client
 	login    *fosite.Request
@@ -40,7 +41,7 @@ func newWriter(t *testing.T, rdb redis.UniversalClient, o Options) *writer {
 	session.SetExpiresAt(fosite.AccessToken, time.Now().Add(time.Hour))
 	session.SetExpiresAt(fosite.RefreshToken, time.Now().Add(time.Hour))
 	return &writer{
-		store: s, throttle: s.Users.NewThrottle(throttle.Limits{}), counter: s.NewUsageCounter(), client: c,
+		store: s, throttle: s.Users.Throttle(), counter: s.NewUsageCounter(), client: c,
 		login: &fosite.Request{ID: NewSessionID("alice"), Client: c, Session: session, RequestedAt: time.Now()},
 	}
 }
@@ -51,6 +52,10 @@ func (w *writer) signature(name string) string { return Signature(w.login.ID, na
 func (w *writer) fill(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
+	var err error
+	if w.attempt, err = w.throttle.Reserve(ctx, "alice", "192.0.2.1", nil); err != nil {
+		t.Fatal(err)
+	}
 	for _, role := range []string{"admin", "spare"} {
 		if _, err := w.store.Users.AddRole(ctx, Role{ID: role, Permission: []byte(`{"super_user":true}`)}); err != nil {
 			t.Fatal(err)
@@ -118,9 +123,26 @@ func (w *writer) writes(ctx context.Context) map[string]func() error {
 			}
 			return s.Keys.SaveKeys(ctx, []byte("[]"), revision)
 		},
-		"Reserve":   func() error { _, err := w.throttle.Reserve(ctx, "alice", "192.0.2.1"); return err },
-		"Succeeded": func() error { return w.throttle.Succeeded(ctx, "alice", "192.0.2.1") },
-		"Cancel":    func() error { return w.throttle.Cancel(ctx, "alice", "192.0.2.1") },
+		"VerifyPassword": func() error { _, err := u.VerifyPassword(ctx, "alice", "one", "192.0.2.1"); return err },
+		"a wrong password": func() error {
+			_, err := u.VerifyPassword(ctx, "alice", "wrong", "192.0.2.1")
+			if errors.Is(err, fosite.ErrNotFound) && !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+				return nil
+			}
+			return err
+		},
+		"Reserve": func() error { _, err := w.throttle.Reserve(ctx, "alice", "192.0.2.1", nil); return err },
+		"Settle": func() error {
+			if w.attempt == (throttle.Attempt{}) { // there was no store to reserve it in
+				_, err := w.throttle.Reserve(ctx, "alice", "192.0.2.1", nil)
+				return err
+			}
+			return w.throttle.Settle(ctx, w.attempt, throttle.Succeeded)
+		},
+		"WrongSecret":  func() error { return w.throttle.WrongSecret(ctx, "web", "wrong", "192.0.2.1") },
+		"ClearUser":    func() error { _, err := w.throttle.ClearUser(ctx, "alice", true); return err },
+		"ClearNetwork": func() error { _, err := w.throttle.ClearNetwork(ctx, "192.0.2.1"); return err },
+		"ClearClient":  func() error { _, err := w.throttle.ClearClient(ctx, "web"); return err },
 		"Flush": func() error {
 			w.counter.Count(usage.Caller{API: usage.APIOAuth, Client: "web", User: "alice"})
 			return w.counter.Flush(ctx)
@@ -196,10 +218,11 @@ func (w *writer) reads(ctx context.Context) map[string]func() error {
 		"User":                   func() error { _, err := u.User(ctx, "alice"); return err },
 		"ListUsers":              func() error { _, err := u.ListUsers(ctx); return err },
 		"Claims":                 func() error { _, err := u.Claims(ctx, "alice"); return err },
-		"VerifyPassword":         func() error { _, err := u.VerifyPassword(ctx, "alice", "one"); return err },
 		"ImportedTokenValid":     func() error { return u.ImportedTokenValid(ctx, "alice", time.Now(), "") },
 		"Role":                   func() error { _, err := u.Role(ctx, "admin"); return err },
 		"ListRoles":              func() error { _, err := u.ListRoles(ctx); return err },
+		"List":                   func() error { _, err := w.throttle.List(ctx); return err },
+		"ListUser":               func() error { _, _, err := w.throttle.ListUser(ctx, "alice"); return err },
 		"LoadKeys":               func() error { _, _, err := s.Keys.LoadKeys(ctx); return err },
 		"Report":                 func() error { _, err := w.counter.Report(ctx); return err },
 		"FindGone":               func() error { _, err := u.FindGone(ctx, Present{}, true); return err },
@@ -306,7 +329,8 @@ func TestOnlyScriptsWrite(t *testing.T) {
 		}
 	}
 	allowed := []string{
-		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "hmget", "info", "pttl", "smembers", "time", "zrange", "zrangebylex", "zrevrange", "zscore",
+		"client", "hello", "eval", "evalsha", "exists", "get", "hget", "hgetall", "hmget", "info", "pttl", "scan", "smembers", "time", "zrange", "zrangebylex",
+		"zrevrange", "zscore",
 	}
 	for name := range names.seen {
 		if !slices.Contains(allowed, name) {

@@ -11,6 +11,7 @@ import (
 	fositestorage "github.com/ory/fosite/storage"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/throttle"
 )
@@ -62,7 +63,7 @@ func ExampleNewTokens() {
 func ExampleNewUsers() {
 	rdb, stop := connectFake()
 	defer stop()
-	users, err := storage.NewUsers(rdb, storage.Options{})
+	users, err := storage.NewUsers(rdb, storage.Options{Throttle: throttle.Limits{PerUserNetwork: 3}})
 	if err != nil {
 		panic(err)
 	}
@@ -70,33 +71,16 @@ func ExampleNewUsers() {
 	if err := users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "wonderland"); err != nil {
 		panic(err)
 	}
-
-	limit := users.NewThrottle(throttle.Limits{PerUser: throttle.Limit{Failures: 3}})
-	login := func(name, password, address string) error {
-		wait, err := limit.Reserve(ctx, name, address)
-		if err != nil {
-			return err
-		}
-		if wait > 0 {
-			return errors.New("too many attempts have failed")
-		}
-		_, err = users.Authenticate(ctx, name, password)
-		switch {
-		case errors.Is(err, fosite.ErrTemporarilyUnavailable):
-			return errors.Join(err, limit.Cancel(ctx, name, address))
-		case err == nil:
-			return limit.Succeeded(ctx, name, address)
-		}
-		return err // the failure stays counted
-	}
-	fmt.Println(login("alice", "wonderland", "192.0.2.1"))
-	for range 4 {
-		err = login("alice", "looking-glass", "192.0.2.1")
-	}
+	_, err = users.VerifyPassword(ctx, "alice", "wonderland", "192.0.2.1")
 	fmt.Println(err)
+	for range 4 {
+		_, err = users.VerifyPassword(ctx, "alice", "looking-glass", "192.0.2.1")
+	}
+	var refused policy.TooManyAttempts
+	fmt.Println(errors.As(err, &refused), refused.RetryAfter > time.Minute)
 	// Output:
 	// <nil>
-	// too many attempts have failed
+	// true true
 }
 
 // Clients alone, for a fosite server that keeps its tokens elsewhere.

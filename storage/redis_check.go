@@ -18,6 +18,10 @@ func (s *Store) Ready(ctx context.Context) error {
 	return err
 }
 
+// BreakerOpen tells whether operations fail at once, because Redis did not answer. It is for metrics; the store itself finds out
+// when Redis is back.
+func (s *Store) BreakerOpen() bool { return s.db.Open() }
+
 // probeScript writes a key.
 //
 //	KEYS  1 the key

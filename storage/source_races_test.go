@@ -22,7 +22,7 @@ func TestAUserWhoIsDroppedDuringTheQuestionIsRefused(t *testing.T) {
 		}
 		return knowsOlga(ctx, name, password)
 	}
-	_, err := u.VerifyPassword(ctx, "olga", "right")
+	_, err := u.VerifyPassword(ctx, "olga", "right", "")
 	wantErr(t, "login", err, fosite.ErrNotFound)
 	_, err = u.User(ctx, "olga")
 	wantErr(t, "user", err, fosite.ErrNotFound)
@@ -47,7 +47,7 @@ func TestTheRecordDecidesAfterALostRace(t *testing.T) {
 	}{{"right", true, nil}, {"another", true, fosite.ErrNotFound}, {"right", false, ErrUserDisabled}, {"another", false, fosite.ErrNotFound}} {
 		stored, active = test.stored, test.active
 		name := fmt.Sprint("user ", i)
-		user, err := u.VerifyPassword(ctx, name, "right")
+		user, err := u.VerifyPassword(ctx, name, "right", "")
 		if !errors.Is(err, test.want) || err == nil && user.Role != "other" {
 			t.Errorf("%+v: %+v, %v", test, user, err)
 		}
@@ -74,7 +74,7 @@ func TestWhatTheSourceDoesNotSayIsUnavailable(t *testing.T) {
 		"panic": func(context.Context, string, string) (User, Role, error) { panic("x") },
 	} {
 		source.verify = verify
-		_, err := u.VerifyPassword(ctx, "olga", "right")
+		_, err := u.VerifyPassword(ctx, "olga", "right", "")
 		if !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -86,7 +86,7 @@ func TestWhatTheSourceDoesNotSayIsUnavailable(t *testing.T) {
 		t.Errorf("stored: %v, %v", list, err)
 	}
 	source.verify = knowsOlga
-	if _, err := u.VerifyPassword(ctx, "olga", "right"); err != nil {
+	if _, err := u.VerifyPassword(ctx, "olga", "right", ""); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }
@@ -112,7 +112,7 @@ func TestTwoServersImportTheSameUsers(t *testing.T) {
 					if i > 0 {
 						name = fmt.Sprint("user ", i%20)
 					}
-					if user, err := u.VerifyPassword(t.Context(), name, "right"); err != nil || !user.SuperUser {
+					if user, err := u.VerifyPassword(t.Context(), name, "right", ""); err != nil || !user.SuperUser {
 						t.Errorf("%s: %+v, %v", name, user, err)
 					}
 				})
@@ -123,7 +123,7 @@ func TestTwoServersImportTheSameUsers(t *testing.T) {
 		if list, err := u.ListUsers(t.Context()); err != nil || len(list) != 21 {
 			t.Errorf("%d users, %v", len(list), err)
 		}
-		if _, err := u.VerifyPassword(t.Context(), "olga", "right"); err != nil {
+		if _, err := u.VerifyPassword(t.Context(), "olga", "right", ""); err != nil {
 			t.Errorf("without the source: %v", err)
 		}
 	})

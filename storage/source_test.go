@@ -47,7 +47,7 @@ func TestUsersOfTheSourceAreStoredAtTheirFirstLogin(t *testing.T) {
 		source := &oldUsers{verify: knowsOlga}
 		u, ctx := usersOf(t, r, source), t.Context()
 		before := u.PasswordRuns()
-		user, err := u.VerifyPassword(ctx, "olga", "right")
+		user, err := u.VerifyPassword(ctx, "olga", "right", "")
 		if err != nil || user.Name != "olga" || user.Role != "keeper" || !user.SuperUser || !user.Active || user.Scheme != SchemeArgon2id {
 			t.Fatalf("first login: %+v, %v", user, err)
 		}
@@ -64,10 +64,10 @@ func TestUsersOfTheSourceAreStoredAtTheirFirstLogin(t *testing.T) {
 		if list, err := u.ListUsers(ctx); err != nil || len(list) != 1 {
 			t.Errorf("listed: %v, %v", list, err)
 		}
-		if _, err := u.VerifyPassword(ctx, "olga", "right"); err != nil || u.PasswordRuns()-before != 1 {
+		if _, err := u.VerifyPassword(ctx, "olga", "right", ""); err != nil || u.PasswordRuns()-before != 1 {
 			t.Errorf("the verified password is not in the cache: %v, %d hashes", err, u.PasswordRuns()-before)
 		}
-		_, err = u.VerifyPassword(ctx, "olga", "wrong")
+		_, err = u.VerifyPassword(ctx, "olga", "wrong", "")
 		wantErr(t, "wrong password of a stored user", err, fosite.ErrNotFound)
 		if _, err := u.Authenticate(ctx, "paul", "right"); err != nil {
 			t.Errorf("a user whose role is here: %v", err)
@@ -125,7 +125,7 @@ func TestRefusalsOfTheSourceCostTheSame(t *testing.T) {
 	u, ctx := usersOf(t, r, source), t.Context()
 	cost := func(u *Users, name, password string, want error) int64 {
 		before := u.PasswordRuns()
-		_, err := u.VerifyPassword(ctx, name, password)
+		_, err := u.VerifyPassword(ctx, name, password, "")
 		wantErr(t, name, err, want)
 		return u.PasswordRuns() - before
 	}
@@ -157,7 +157,7 @@ func TestTheQuestionHasADeadline(t *testing.T) {
 		left = time.Until(deadline)
 		return knowsOlga(ctx, name, password)
 	}
-	if _, err := u.VerifyPassword(t.Context(), "olga", "right"); err != nil || left <= 0 || left > questionTime {
+	if _, err := u.VerifyPassword(t.Context(), "olga", "right", ""); err != nil || left <= 0 || left > questionTime {
 		t.Errorf("%v; %v for the question", err, left)
 	}
 }
@@ -180,14 +180,14 @@ func TestTheSourceIsNotAskedInVain(t *testing.T) {
 			{"\xff", "right"},
 			{string(make([]byte, 1025)), "right"},
 		} {
-			_, err := u.VerifyPassword(ctx, login[0], login[1])
+			_, err := u.VerifyPassword(ctx, login[0], login[1], "")
 			wantErr(t, login[0], err, fosite.ErrNotFound)
 		}
 		// An emptied Redis knows no user, and must not be filled again.
 		if err := u.db.Client.FlushAll(ctx).Err(); err != nil {
 			t.Fatal(err)
 		}
-		_, err := u.VerifyPassword(ctx, "olga", "right")
+		_, err := u.VerifyPassword(ctx, "olga", "right", "")
 		wantErr(t, "emptied", err, fosite.ErrTemporarilyUnavailable)
 		if n := source.asked.Load(); n != 0 {
 			t.Errorf("asked %d times", n)

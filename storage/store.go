@@ -7,8 +7,10 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/opgrant/opgrant/storage/usage"
 )
 
@@ -62,8 +64,15 @@ type Options struct {
 	// every request. The user record is read each time all the same. Default 0: not at all.
 	CredentialCache time.Duration
 
+	// Throttle limits failed logins. The zero value has the defaults of package throttle.
+	Throttle throttle.Limits
+
 	// Password says how passwords are hashed. The zero value is argon2id with 19 MiB, two passes and one lane.
 	Password policy.PasswordCosts
+
+	// Hashes admits password hashes, so that they share the cores with other work (admission.New). Default: a gate of the
+	// store's own, as many hashes at a time as there are cores.
+	Hashes *admission.Gate
 
 	// PasswordRules say which passwords may be set. The zero value refuses those with fewer than eight characters, common ones
 	// and those that are little more than the user's name. Password.InsecureCheap, for tests, allows weak ones too.

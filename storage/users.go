@@ -25,11 +25,14 @@ import (
 // Passwords are normalised (NFKC) before they are hashed with argon2id. See policy.PasswordCosts, and policy.PasswordRules for
 // those that are refused.
 type Users struct {
-	db     *redisdb.DB
-	hasher *password.Hasher
-	cache  *password.Cache
-	rules  policy.PasswordRules
-	logins *sourceQueue // of users who are not in the store; nil without a Source
+	db       *redisdb.DB
+	hasher   *password.Hasher
+	cache    *password.Cache
+	rules    policy.PasswordRules
+	throttle *throttle.Throttle
+	flights  *flights
+	stats    loginStats
+	logins   *sourceQueue // of users who are not in the store; nil without a Source
 }
 
 func newUsers(db *redisdb.DB, o Options) (*Users, error) {
@@ -37,10 +40,16 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Hashes != nil {
+		hasher.Gate = o.Hashes
+	}
 	if err := o.PasswordRules.Problems().Err(); err != nil {
 		return nil, fmt.Errorf("storage: password rules: %w", err)
 	}
-	u := &Users{db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules}
+	u := &Users{
+		db: db, hasher: hasher, cache: password.NewCache(o.CredentialCache), rules: o.PasswordRules,
+		throttle: throttle.New(db, o.Throttle), flights: newFlights(),
+	}
 	if o.Source != nil {
 		u.logins = newSourceQueue(func(ctx context.Context, name, password string, answered func()) sourceResult {
 			return u.importLogin(ctx, o.Source, name, password, answered)
@@ -49,10 +58,9 @@ func newUsers(db *redisdb.DB, o Options) (*Users, error) {
 	return u, nil
 }
 
-// NewThrottle returns a throttle that shares the users' Redis and their round trips.
-func (u *Users) NewThrottle(limits throttle.Limits) *throttle.Throttle {
-	return throttle.New(u.db, limits, u.readBeside)
-}
+// Throttle returns what limits failed logins, for lists of what it counts and for the limit on wrong client secrets. Logins pass
+// through it by themselves.
+func (u *Users) Throttle() *throttle.Throttle { return u.throttle }
 
 // PasswordRuns counts the password hashes computed so far, for metrics: they are what a login costs.
 func (u *Users) PasswordRuns() int64 { return u.hasher.Runs() }

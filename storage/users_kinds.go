@@ -66,8 +66,13 @@ func (u *Users) hashKinds(ctx context.Context, op string) ([]string, error) {
 		kinds, err = u.db.Client.SMembers(ctx, u.db.Keys.HashKinds()).Result()
 		return err
 	})
+	return firstKinds(kinds), err
+}
+
+// firstKinds are the kinds that refusals hide.
+func firstKinds(kinds []string) []string {
 	slices.Sort(kinds)
-	return kinds[:min(len(kinds), maxHashKinds)], err
+	return kinds[:min(len(kinds), maxHashKinds)]
 }
 
 func (u *Users) addHashKinds(ctx context.Context, op string, kinds ...string) error {

@@ -61,7 +61,7 @@ func TestRefusalsCostTheSameBesideImportedHashes(t *testing.T) {
 		mustAdd(t, u, "own, disabled", "right", "")
 		for range 2 {
 			for _, name := range []string{"own, cached", "own, disabled"} { // their passwords are in the cache
-				if _, err := u.VerifyPassword(ctx, name, "right"); err != nil {
+				if _, err := u.VerifyPassword(ctx, name, "right", ""); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -1,25 +1,29 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
 
-	"github.com/opgrant/opgrant/storage/internal/password"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
+	"github.com/opgrant/opgrant/storage/throttle"
 )
 
 var _ interface { // what fosite's password grant needs
 	Authenticate(ctx context.Context, name, secret string) (subject string, err error)
 } = (*Users)(nil)
 
-// Authenticate implements fosite's ResourceOwnerPasswordCredentialsGrantStorage. It returns the subject, or
-// fosite.ErrNotFound for an unknown user, a wrong password and a disabled user alike, in the same time.
+// Authenticate implements fosite's ResourceOwnerPasswordCredentialsGrantStorage. It is Login without an address.
 func (u *Users) Authenticate(ctx context.Context, username, password string) (subject string, err error) {
-	_, err = u.VerifyPassword(ctx, username, password)
+	return u.Login(ctx, username, password, "")
+}
+
+// Login returns the subject of a user name and password, or fosite.ErrNotFound for an unknown user, a wrong password and a
+// disabled user alike, in the same time. Its other errors are those of VerifyPassword.
+func (u *Users) Login(ctx context.Context, username, password, address string) (subject string, err error) {
+	_, err = u.VerifyPassword(ctx, username, password, address)
 	if errors.Is(err, ErrUserDisabled) {
 		return "", fosite.ErrNotFound
 	}
@@ -29,111 +33,110 @@ func (u *Users) Authenticate(ctx context.Context, username, password string) (su
 	return username, nil
 }
 
-// VerifyPassword returns the user if the password is right. fosite.ErrNotFound: there is no such user, or the password is
-// wrong. ErrUserDisabled: user and password are right, but the user may not log in. It takes one round trip, and another
-// one for a login that replaces an outdated hash.
+// VerifyPassword returns the user if the password is right. address is where the login comes from, for limits on failures; empty:
+// it is not known. The errors are
+//
+//   - fosite.ErrNotFound: there is no such user, or the password is wrong.
+//   - ErrUserDisabled: user and password are right, but the user may not log in.
+//   - policy.TooManyAttempts: too many logins have failed (Options.Throttle); the password was not compared.
+//   - fosite.ErrTemporarilyUnavailable, by errors.Is: it is not known. A wrong password is this too when its failure could not be
+//     counted.
+//
+// It takes two round trips, and another one for a login that replaces an outdated hash. Logins with the same name, password and
+// network that come while one of them is in progress share its hash and its count.
 //
 // All refusals cost the same: three round trips, one hash of our own, and one of every other kind that the store holds (see
 // CountHashKinds). So their time does not tell which users exist, nor whether the password of a disabled one was right.
 //
 // A user who is not in the store is looked for at Options.Source before, which takes as long as the source does.
-func (u *Users) VerifyPassword(ctx context.Context, name, password string) (User, error) {
-	const op = "verify password"
+func (u *Users) VerifyPassword(ctx context.Context, name, password, address string) (User, error) {
 	if len(password) > MaxPassword {
 		return User{}, fosite.ErrNotFound
 	}
-	a, err := u.account(ctx, op, name)
+	user, err := u.login(ctx, name, password, address)
+	u.stats.count(err)
+	return user, err
+}
+
+// login takes part in a flight, and in another one if the record has changed in the midst of it.
+func (u *Users) login(ctx context.Context, name, secret, address string) (User, error) {
+	const op = "verify password"
+	for range 5 {
+		user, again, err := u.fly(ctx, op, name, secret, address)
+		if !again {
+			return user, err
+		}
+	}
+	return User{}, unavailable.Error(op, errContended)
+}
+
+// fly is one login. All with the same name, password and network that come before the first result are one flight: the first
+// reserves the attempt, and the first that has a result settles it. Each reads the record by itself.
+func (u *Users) fly(ctx context.Context, op, name, secret, address string) (user User, again bool, err error) {
+	f, first := u.flights.join(ctx, u.flights.key(name, secret, u.throttle.Network(address)))
+	if f == nil {
+		return User{}, false, unavailable.Error(op, errShared)
+	}
+	gone := context.AfterFunc(ctx, func() { u.flights.leave(f) })
+	defer func() {
+		if gone() {
+			u.flights.leave(f)
+		}
+	}()
+
+	var a *account
+	if first {
+		a, err = u.reserve(f, op, name, address)
+	} else if err = f.wait(ctx, op, f.reserved); err == nil {
+		if err = f.refused; err == nil {
+			u.stats.shared.Add(1)
+			a, err = u.account(ctx, op, name)
+		}
+	}
 	if err != nil {
-		return User{}, err
+		return User{}, false, err
 	}
-	if a.record == nil {
-		switch user, found, err := u.fromSource(ctx, name, password); {
-		case err != nil:
-			return User{}, err
-		case found && user.Active:
-			return user, nil
-		case found:
-			return User{}, cmp.Or(u.refuse(ctx, op, nil, password), ErrUserDisabled) // the import has cost the one hash
-		}
+	batchFrom(ctx).remember(a)
+	r, err := f.compare(ctx, u, op, a, name, secret)
+	if err != nil {
+		return User{}, false, err
 	}
-	var r *userRecord
-	if a.record != nil {
-		if r, err = decodeUser(string(a.record)); err != nil {
-			return User{}, err
-		}
+	if r.user != nil { // the record is newer than what was read
+		batchFrom(ctx).remember(nil)
 	}
-	stored, ok, err := u.matches(ctx, a, r, name, password)
+	settled, err := f.settle(ctx, u, op, r)
 	switch {
 	case err != nil:
-		return User{}, err
-	case ok && r.Active:
-		return r.user(a.superRoles), nil
+		return User{}, false, err
+	case settled != r.result():
+		return User{}, true, nil
+	case r.err != nil:
+		return User{}, false, r.err
+	case r.user != nil:
+		return *r.user, false, nil
 	}
-	if err := u.refuse(ctx, op, stored, password); err != nil {
-		return User{}, err
-	}
-	if ok {
-		return User{}, ErrUserDisabled
-	}
-	return User{}, fosite.ErrNotFound
-}
-
-// matches tells whether the password is that of the record, nil for an unknown user. It also returns the stored hash, unless
-// the password was cached. Only logins that succeed use the cache and replace the hash: otherwise the time of the next attempt
-// would tell that the password of a disabled user was right.
-func (u *Users) matches(ctx context.Context, a *account, r *userRecord, name, secret string) (*password.Stored, bool, error) {
-	var stored *password.Stored
-	if r != nil && r.Hash != "" {
-		if r.Active && u.cache.Has(r.Hash, name, secret) {
-			return nil, true, nil
-		}
-		var err error
-		if stored, err = password.Parse(r.Scheme, r.Hash); err != nil {
-			return nil, false, unavailable.Error("read user", errors.Join(unavailable.ErrRecord, err))
-		}
-	}
-	ok, fresh, err := u.hasher.Verify(ctx, stored, secret, r != nil && r.Active)
-	if err != nil || !ok || !r.Active {
-		return stored, ok, err
-	}
-	if fresh != "" {
-		u.rehash(ctx, a, r, name, fresh)
-	}
-	u.cache.Add(r.Hash, name, secret)
-	return stored, true, nil
-}
-
-// refuse makes a refusal cost what every other one costs, and asks whether Redis has lost its data: an emptied one knows no
-// user. Whether the user exists makes no difference to what it does.
-func (u *Users) refuse(ctx context.Context, op string, stored *password.Stored, secret string) error {
-	if err := u.db.CheckEpoch(ctx, op); err != nil {
-		return err
-	}
-	present, err := u.hashKinds(ctx, op)
+	record, err := decodeUser(string(a.record))
 	if err != nil {
-		return err
+		return User{}, false, err
 	}
-	if kind := stored.Kind(); kind != "" && kind != u.hasher.OwnKind() && !slices.Contains(present, kind) && len(present) < maxHashKinds {
-		// Seen for the first time, for example in a store that an older version has filled.
-		if err := u.addHashKinds(ctx, op, kind); err != nil {
-			return err
-		}
-	}
-	return u.hasher.Refuse(ctx, stored, secret, present)
+	return record.user(a.superRoles), false, nil
 }
 
-// rehash replaces the stored hash of the password that was just verified, unless the record has changed since it was read: a
-// new password must not be overwritten with the old one. A login does not fail when that fails; the next one tries again.
-func (u *Users) rehash(ctx context.Context, a *account, r *userRecord, name, fresh string) {
-	better := *r
-	better.Hash, better.Scheme = fresh, ""
-	raw, err := better.encode()
+// reserve counts the attempt of a flight and reads the account, in one round trip. There is no way past it for a password that is
+// in the cache of verified ones: whether a guess is let through would tell at the speed of memory whether it is right.
+func (u *Users) reserve(f *flight, op, name, address string) (a *account, err error) {
+	defer func() { f.decided(err) }()
+	err = unavailable.Error(op, errPanicked) // unless it is replaced
+	read := u.readAccounts(name)
+	f.attempt, err = u.throttle.Reserve(f.ctx, name, address, func(p redis.Pipeliner) { read.queue(f.ctx, p) })
 	if err != nil {
-		return
+		return nil, err
 	}
-	if done, err := u.swap(ctx, "rehash password", name, string(a.record), raw); err == nil && done {
-		*r, a.record = better, []byte(raw)
+	if err := read.err(nil); err != nil {
+		_ = u.throttle.Settle(context.WithoutCancel(f.ctx), f.attempt, throttle.Cancelled)
+		return nil, unavailable.Error(op, err)
 	}
+	return read.account(0), nil
 }
 
 // Claims returns what tokens say about a subject: "role" and "super_user". fosite.ErrNotFound: the user does not exist or is

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -144,7 +145,7 @@ func TestConcurrentChangesAreAllKept(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := u.VerifyPassword(ctx, "alice", "two")
+		_, err := u.VerifyPassword(ctx, "alice", "two", "")
 		wantErr(t, "new password, disabled", err, ErrUserDisabled)
 		if got := record(t, u, "alice"); got.Role != "admin" {
 			t.Errorf("role %q", got.Role)
@@ -152,7 +153,8 @@ func TestConcurrentChangesAreAllKept(t *testing.T) {
 	})
 }
 
-func TestLoginTakesOneRoundTrip(t *testing.T) {
+// The throttle costs no round trip of its own before the hash, and one after it.
+func TestLoginTakesTwoRoundTrips(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
 		rdb, hook := r.Client(t), &failing{after: -1}
 		rdb.AddHook(hook)
@@ -160,29 +162,39 @@ func TestLoginTakesOneRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		off, err := NewUsers(rdb, Options{Password: cheap, Timeout: hang, Throttle: throttle.Limits{Disabled: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		mustAdd(t, u, "alice", "one", "")
-		th := u.NewThrottle(throttle.Limits{})
-		if _, err := th.Reserve(t.Context(), "warm", "up"); err != nil {
-			t.Fatal(err) // loads the script
+		if _, err := u.Login(t.Context(), "alice", "one", "192.0.2.1"); err != nil {
+			t.Fatal(err) // loads the scripts
 		}
 		ctx, err := (&Tokens{db: u.db}).BeginTX(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
+		login := func(ctx context.Context, u *Users, password, address string) func() error {
+			return func() error { _, err := u.Login(ctx, "alice", password, address); return err }
+		}
 		for _, step := range []struct {
 			what  string
 			do    func() error
+			err   error
 			trips int
 		}{
-			{"claims alone", func() error { _, err := u.Claims(t.Context(), "alice"); return err }, 1},
-			{"login alone", func() error { _, err := u.Authenticate(t.Context(), "alice", "one"); return err }, 1},
-			{"throttle", func() error { _, err := th.Reserve(ctx, "alice", "192.0.2.1"); return err }, 1},
-			{"login after the throttle", func() error { _, err := u.Authenticate(ctx, "alice", "one"); return err }, 0},
-			{"claims after the login", func() error { _, err := u.Claims(ctx, "alice"); return err }, 0},
-			{"taking back", func() error { return th.Succeeded(ctx, "alice", "192.0.2.1") }, 1},
+			{"claims alone", func() error { _, err := u.Claims(t.Context(), "alice"); return err }, nil, 1},
+			{"login", login(ctx, u, "one", "192.0.2.1"), nil, 2},
+			{"claims after the login", func() error { _, err := u.Claims(ctx, "alice"); return err }, nil, 0},
+			{"login from a new network", login(t.Context(), u, "one", "198.51.100.1"), nil, 2},
+			{"login without an address", login(t.Context(), u, "one", ""), nil, 2},
+			{"wrong password", login(t.Context(), u, "two", "192.0.2.1"), fosite.ErrNotFound, 3},
+			{"wrong password without an address", login(t.Context(), u, "two", ""), fosite.ErrNotFound, 3},
+			{"login without a throttle", login(t.Context(), off, "one", "192.0.2.1"), nil, 1},
+			{"wrong password without a throttle", login(t.Context(), off, "two", "192.0.2.1"), fosite.ErrNotFound, 3},
 		} {
 			hook.set(-1)
-			if err := step.do(); err != nil {
+			if err := step.do(); !errors.Is(err, step.err) {
 				t.Errorf("%s: %v", step.what, err)
 			}
 			if got := hook.count(); got != step.trips {

@@ -47,9 +47,9 @@ func TestUserLifecycle(t *testing.T) {
 		}
 		_, err = u.Authenticate(ctx, "alice", "one")
 		wantErr(t, "login of a disabled user", err, fosite.ErrNotFound)
-		_, err = u.VerifyPassword(ctx, "alice", "one")
+		_, err = u.VerifyPassword(ctx, "alice", "one", "")
 		wantErr(t, "verify of a disabled user", err, ErrUserDisabled)
-		_, err = u.VerifyPassword(ctx, "alice", "two")
+		_, err = u.VerifyPassword(ctx, "alice", "two", "")
 		wantErr(t, "wrong password of a disabled user", err, fosite.ErrNotFound)
 		_, err = u.Claims(ctx, "alice")
 		wantErr(t, "claims of a disabled user", err, fosite.ErrNotFound)
@@ -60,7 +60,7 @@ func TestUserLifecycle(t *testing.T) {
 		}
 		_, err = u.Authenticate(ctx, "alice", "one")
 		wantErr(t, "login with the old password", err, fosite.ErrNotFound)
-		verified, err := u.VerifyPassword(ctx, "alice", "two")
+		verified, err := u.VerifyPassword(ctx, "alice", "two", "")
 		if err != nil || verified.Role != "admin" {
 			t.Errorf("login with the new password: %+v, %v", verified, err)
 		}

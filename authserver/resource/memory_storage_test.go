@@ -147,7 +147,7 @@ func (m *memoryStorage) SetClientAssertionJWT(context.Context, string, time.Time
 // oneUser is alice.
 type oneUser struct{}
 
-func (oneUser) Authenticate(_ context.Context, name, password string) (string, error) {
+func (oneUser) Login(_ context.Context, name, password, _ string) (string, error) {
 	if name != "alice" || password != "wonder land" {
 		return "", fosite.ErrNotFound
 	}

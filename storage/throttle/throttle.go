@@ -1,160 +1,215 @@
-// Package throttle limits failed logins, per user and per address, for all servers of one Redis together.
+// Package throttle limits failed logins and wrong client secrets, for all servers of one Redis together.
 //
-// A Throttle comes from Users.NewThrottle of package storage, and is used for one login like this:
-//
-//	wait, err := t.Reserve(ctx, user, address) // counts a failure; wait > 0: refuse the login
-//	// ... verify the password ...
-//	t.Succeeded(ctx, user, address)            // it was right
-//	t.Cancel(ctx, user, address)               // it could not be verified: Redis or the hashing was not available
-//
-// After a wrong password nothing is called: the failure stays counted.
+// Package storage uses it for each login: Users.VerifyPassword and Users.Login reserve an attempt before they hash, and settle it
+// afterwards. Only results count: an attempt that succeeded, or that could not be made, is taken back. While it is in flight it
+// takes up room, so that no more guesses than the limit are hashed however many come at once, and those for which there is no room
+// wait for the results of the others.
 package throttle
 
 import (
 	"context"
-	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
-// Limits bound the failed logins. The zero value allows 10 in five minutes for a user and 100 for an address.
-type Limits struct {
-	PerUser, PerAddress Limit
-}
-
-// Limit is a number of failures within a period. That many may come at once; after them one more is allowed every
-// Period/Failures, so that nobody is locked out for longer than that by what others have tried.
-type Limit struct {
-	Failures int           // zero: the default; negative: no limit
-	Period   time.Duration // zero: five minutes
-}
-
-func (l Limit) withDefault(failures int) Limit {
-	if l.Failures == 0 {
-		l.Failures = failures
-	}
-	if l.Period <= 0 {
-		l.Period = 5 * time.Minute
-	}
-	return l
-}
-
-// interval is how long it takes until one failure is forgotten, in milliseconds.
-func (l Limit) interval() int64 { return max(l.Period.Milliseconds()/int64(l.Failures), 1) }
-
-// Throttle counts failed logins in Redis. It is safe for concurrent use.
+// Throttle counts failures in Redis. It is safe for concurrent use.
 //
-// Each attempt is counted as a failure before its password is hashed, and the count is taken back afterwards when it did not
-// fail: however many guesses come at once, no more of them than the limit are hashed. Users that do not exist are counted
-// like others. IPv6 addresses are counted by /64, since that is what one customer gets.
-//
-// Errors are those of package storage: errors.Is(err, fosite.ErrTemporarilyUnavailable).
+// Users and clients that do not exist are counted like others. Errors are those of package storage: errors.Is(err,
+// fosite.ErrTemporarilyUnavailable).
 type Throttle struct {
-	db     *redisdb.DB
-	limits Limits
-	beside Beside
+	db         *redisdb.DB
+	limits     Limits
+	flightTime time.Duration
+	queue      queue
+	later      later
+	secrets    wrongSecrets
 }
 
-// Beside is work that shares Reserve's round trip. It returns nil when there is none, otherwise two functions: queue adds
-// commands to the pipeline and may be called twice, done is called when the round trip succeeded, to check their replies.
-type Beside func(ctx context.Context, user string) (queue func(redis.Pipeliner), done func() error)
-
-// New is for package storage, which has the db. beside may be nil.
-func New(db *redisdb.DB, limits Limits, beside Beside) *Throttle {
-	return &Throttle{db: db, beside: beside, limits: Limits{
-		PerUser:    limits.PerUser.withDefault(10),
-		PerAddress: limits.PerAddress.withDefault(100),
-	}}
+// New is for package storage, which has the db.
+func New(db *redisdb.DB, limits Limits) *Throttle {
+	t := &Throttle{db: db, limits: limits.withDefaults(), flightTime: flightTime}
+	t.queue.init()
+	t.later.send = t.send
+	t.secrets.init()
+	return t
 }
 
-// Reserve counts an attempt as a failure, before it is known whether it fails. When retryAfter is not zero the attempt is
-// refused, is not counted, and may be made again after that time. An empty address is not counted.
+// Network returns the network of an address, as it is counted. See Limits.
+func (t *Throttle) Network(address string) string { return t.limits.Network(address) }
+
+// Counts tells whether logins are counted at all.
+func (t *Throttle) Counts() bool {
+	return t.limits.PerUserNetwork > 0 || t.limits.PerUser > 0 || t.limits.PerNetwork > 0
+}
+
+// Result is how an attempt ended.
+type Result string
+
+// The results of an attempt.
+const (
+	Failed    Result = "failed"    // the password was wrong, or the user may not log in
+	Succeeded Result = "succeeded" // the password was right
+	Cancelled Result = "cancelled" // the password was not compared: Redis, the hashing or another server was not available
+)
+
+// Attempt is a login that was reserved.
+type Attempt struct {
+	id      string
+	user    counter
+	network counter // without a tag: not counted
+	known   bool
+}
+
+// Reserve counts an attempt before its password is compared, and must be followed by Settle. An address that is empty is not
+// counted, and the user's limit for networks that are not known holds.
 //
-// It takes one round trip, in which it also reads the account when the context holds a unit of work (Tokens.BeginTX of
-// package storage): the login that follows in that unit of work need not read it. A refusal by one of the two limits takes
-// another round trip.
-func (t *Throttle) Reserve(ctx context.Context, user, address string) (retryAfter time.Duration, err error) {
-	const op = "count login"
-	var (
-		queue func(redis.Pipeliner)
-		done  func() error
-	)
-	if t.beside != nil {
-		queue, done = t.beside(ctx, user)
+// The error is policy.TooManyAttempts when one of the limits is full of failures. While it is full only with attempts in flight,
+// Reserve waits for their results: up to ten seconds, then it is unavailable, as it is when too many wait already.
+//
+// It takes one round trip, and another one for each time that it has waited and when only one of two limits has room. reads, unless
+// it is nil, queues commands into the same round trip. It may be called several times; their replies are those of the last.
+func (t *Throttle) Reserve(ctx context.Context, user, address string, reads func(redis.Pipeliner)) (Attempt, error) {
+	network := t.Network(address)
+	a := Attempt{user: t.userCounter(user, network)}
+	if t.limits.PerNetwork > 0 && network != "" {
+		a.network = t.networkCounter(network)
 	}
-	counters := t.counters(user, address)
-	if len(counters) == 0 && queue == nil {
-		return 0, nil
+	if !t.Counts() {
+		_, err := t.db.EvalAll(ctx, opReserve, nil, reads)
+		return a, err
 	}
-	calls := make([]redisdb.Call, len(counters))
-	for i, c := range counters {
-		calls[i] = c.add(1)
+	w := t.queue.behind(lineOf(a.user, "n:"+network))
+	defer func() { t.queue.leave(w) }()
+	for {
+		if err := t.queue.turn(ctx, w); err != nil {
+			return Attempt{}, err
+		}
+		found, err := t.try(ctx, &a, reads)
+		switch {
+		case err != nil:
+			return Attempt{}, err
+		case found.status == counted:
+			return a, nil
+		case found.status == full:
+			// All who wait for room in this bucket are told at once: its failures have used it up.
+			refused := policy.TooManyAttempts{RetryAfter: found.wait}
+			t.queue.tell(found.line, refused)
+			return Attempt{}, refused
+		}
+		if w, err = t.queue.move(w, found.line); err != nil {
+			return Attempt{}, err
+		}
 	}
-	replies, err := t.db.EvalAll(ctx, op, calls, queue)
+}
+
+const (
+	opReserve = "count login"
+	opSettle  = "count result of login"
+)
+
+// lineOf names the queue for room in a bucket.
+func lineOf(c counter, field string) string { return c.tag + " " + field }
+
+// found is what an attempt has met: counted, or the bucket without room, as the line to wait in.
+type found struct {
+	status int64
+	line   string
+	wait   time.Duration
+}
+
+// try reserves the attempt in both counters, or in none.
+func (t *Throttle) try(ctx context.Context, a *Attempt, reads func(redis.Pipeliner)) (found, error) {
+	a.id = newID()
+	calls := []redisdb.Call{t.reserveCall(a.user, a.id)}
+	if a.network.tag != "" {
+		calls = append(calls, t.reserveCall(a.network, a.id))
+	}
+	replies, err := t.db.EvalAll(ctx, opReserve, calls, reads)
 	if err != nil {
-		return 0, err
+		t.later.add(t.settleCalls(*a, Cancelled)...) // it may have been counted
+		return found{}, err
 	}
-	if done != nil {
-		if err := done(); err != nil {
-			return 0, err
+	user, err := readReservation(replies[0])
+	var network reservation
+	if err == nil && len(replies) > 1 {
+		network, err = readReservation(replies[1])
+	}
+	if err != nil {
+		t.later.add(t.settleCalls(*a, Cancelled)...)
+		return found{}, err
+	}
+	a.known = user.known
+	inNetwork := found{network.status, lineOf(a.network, network.field), network.wait}
+	inUser := found{user.status, lineOf(a.user, user.field), user.wait}
+	if a.known {
+		// Users who are known in this network are not counted to it: Settle takes that back, in the round trip of the result.
+		inNetwork.status = counted
+	}
+	var undo []redisdb.Call
+	switch {
+	case user.status == counted && inNetwork.status == counted:
+		return found{}, nil
+	case user.status == counted: // the user must not pay for the network
+		undo = append(undo, t.settleCall(a.user, a.id, Cancelled))
+	case len(replies) > 1 && network.status == counted:
+		undo = append(undo, t.settleCall(a.network, a.id, Cancelled))
+	}
+	if len(undo) > 0 {
+		if err := t.settle(ctx, undo...); err != nil {
+			return found{}, err
 		}
 	}
-	var counted []redisdb.Call
-	for i, reply := range replies {
-		if wait, _ := reply.(int64); wait > 0 {
-			retryAfter = max(retryAfter, time.Duration(wait)*time.Millisecond)
-		} else {
-			counted = append(counted, counters[i].add(-1))
-		}
+	if inUser.status == counted || inUser.status == busy && inNetwork.status == full {
+		return inNetwork, nil
 	}
-	if retryAfter > 0 && len(counted) > 0 {
-		// One limit refused the attempt: it must not count towards the other.
-		_, err = t.db.EvalAll(ctx, op, counted, nil)
-	}
-	return retryAfter, err
+	return inUser, nil
 }
 
-// Succeeded takes back an attempt that was right, and forgets all failures of the user, but not those of the address: an
-// address that guesses at many users must not be cleared by logging in as one.
-func (t *Throttle) Succeeded(ctx context.Context, user, address string) error {
-	return t.takeBack(ctx, user, address, true)
-}
-
-// Cancel takes back an attempt of which it is not known whether it was right, because the store or the hashing was not
-// available.
-func (t *Throttle) Cancel(ctx context.Context, user, address string) error {
-	return t.takeBack(ctx, user, address, false)
-}
-
-func (t *Throttle) takeBack(ctx context.Context, user, address string, succeeded bool) error {
-	var calls []redisdb.Call
-	for _, c := range t.counters(user, address) {
-		if succeeded && c.ofUser {
-			calls = append(calls, redisdb.Command("DEL", c.key))
-		} else {
-			calls = append(calls, c.add(-1))
-		}
-	}
-	if len(calls) == 0 {
+// Settle says how an attempt has ended, in one round trip, and lets those go on who wait for that. If it returns an error, the
+// attempt remains counted as a failure until that is forgotten, or until the result arrives that is sent again in the background. A refusal should be told to the caller only after Settle has
+// succeeded: a guess whose result is told but not counted is free.
+func (t *Throttle) Settle(ctx context.Context, a Attempt, result Result) error {
+	if !t.Counts() || a.id == "" {
 		return nil
 	}
-	_, err := t.db.EvalAll(ctx, "take back login", calls, nil)
+	err := t.settle(ctx, t.settleCalls(a, result)...)
+	t.queue.wake(lineOf(a.user, "n:"+a.user.network), lineOf(a.user, "all"), lineOf(a.network, "all"))
 	return err
 }
 
-// network is the part of an address that is counted.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
+func (t *Throttle) settleCalls(a Attempt, result Result) []redisdb.Call {
+	calls := []redisdb.Call{t.settleCall(a.user, a.id, result)}
+	if a.network.tag == "" {
+		return calls
 	}
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64) // 64 is in range
-		return p.String()
+	if a.known || result == Succeeded {
+		result = Cancelled
 	}
-	return a.String()
+	return append(calls, t.settleCall(a.network, a.id, result))
 }
+
+// settle sends results. What may not have arrived is sent again in the background.
+func (t *Throttle) settle(ctx context.Context, calls ...redisdb.Call) error {
+	err := t.send(ctx, calls)
+	if err != nil {
+		t.later.add(calls...)
+	}
+	return err
+}
+
+func (t *Throttle) send(ctx context.Context, calls []redisdb.Call) error {
+	replies, err := t.db.EvalAll(ctx, opSettle, calls, nil)
+	if err == nil && slices.ContainsFunc(replies, func(reply any) bool { return reply != int64(1) }) {
+		err = unavailable.Error(opSettle, errReply)
+	}
+	return err
+}
+
+// newID names an attempt among those in flight: 66 random bits.
+func newID() string { return redisdb.RandomID()[:11] }

@@ -6,14 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-crypt/crypt/algorithm/argon2"
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
@@ -21,22 +20,17 @@ import (
 // Max is the longest password in bytes.
 const Max = 64 << 10
 
-var (
-	// ErrTooLong is returned for a new password of more than Max bytes.
-	ErrTooLong = errors.New("storage: password is longer than 65536 bytes")
-
-	errBusy = errors.New("every core is busy hashing passwords")
-)
+// ErrTooLong is returned for a new password of more than Max bytes.
+var ErrTooLong = errors.New("storage: password is longer than 65536 bytes")
 
 // Hasher computes password hashes, as many at a time as there are cores: each needs memory as well as time, and a flood of
-// logins must be refused for now rather than exhaust the process. It is safe for concurrent use.
+// logins must wait, or be refused for now, rather than exhaust the process. It is safe for concurrent use.
 type Hasher struct {
-	// Wait is how long a login waits for a core before it is refused as unavailable. New sets 500 ms.
-	Wait time.Duration
+	// Gate admits hashes. New sets one of its own; replace it, before the first use, by one that is shared.
+	Gate *admission.Gate
 
 	costs policy.PasswordCosts
 	argon *argon2.Hasher
-	slots chan struct{}
 	runs  atomic.Int64
 }
 
@@ -50,7 +44,7 @@ func New(costs policy.PasswordCosts) (*Hasher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: password costs: %w", err)
 	}
-	return &Hasher{Wait: 500 * time.Millisecond, costs: costs, argon: argon, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}, nil
+	return &Hasher{Gate: admission.NewHashes(nil), costs: costs, argon: argon}, nil
 }
 
 // Runs counts the expensive hashes computed so far.
@@ -61,11 +55,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if len(password) > Max {
 		return "", ErrTooLong
 	}
-	release, err := h.acquire(ctx)
+	ticket, err := h.acquire(ctx, admission.Later)
 	if err != nil {
 		return "", err
 	}
-	defer release()
+	defer ticket.Leave()
 	return h.run(password)
 }
 
@@ -75,11 +69,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 //
 // A refusal has not cost the same for all users yet: see Refuse.
 func (h *Hasher) Verify(ctx context.Context, stored *Stored, password string, replace bool) (ok bool, fresh string, err error) {
-	release, err := h.acquire(ctx)
+	ticket, err := h.acquire(ctx, admission.Later)
 	if err != nil {
 		return false, "", err
 	}
-	defer release()
+	defer ticket.Leave()
 	if stored == nil {
 		_, err := h.run(password)
 		return false, "", err
@@ -117,11 +111,11 @@ func (h *Hasher) Refuse(ctx context.Context, stored *Stored, password string, pr
 	if own && len(others) == 0 {
 		return nil
 	}
-	release, err := h.acquire(ctx)
+	ticket, err := h.Gate.Continue(ctx) // Verify has spent a hash on it
 	if err != nil {
-		return err
+		return unavailable.Error(opHash, err)
 	}
-	defer release()
+	defer ticket.Leave()
 	if !own {
 		if _, err := h.run(password); err != nil {
 			return err
@@ -138,11 +132,11 @@ func (h *Hasher) Refuse(ctx context.Context, stored *Stored, password string, pr
 // secrets, which cannot be guessed.
 func (h *Hasher) Matches(ctx context.Context, stored *Stored, secret string) (bool, error) {
 	if stored.slow {
-		release, err := h.acquire(ctx)
+		ticket, err := h.acquire(ctx, admission.First)
 		if err != nil {
 			return false, err
 		}
-		defer release()
+		defer ticket.Leave()
 		h.runs.Add(1)
 	}
 	return stored.match(secret), nil
@@ -154,26 +148,13 @@ func (h *Hasher) OwnKind() string {
 		strings.Repeat("A", 22), strings.Repeat("A", 43)) // 16 and 32 bytes
 }
 
-// acquire waits for a core. When it takes too long the error is marked as unavailable.
-func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
-	const op = "hash password"
-	release = func() { <-h.slots }
-	select {
-	case h.slots <- struct{}{}:
-		return release, nil
-	default:
-	}
-	timer := time.NewTimer(h.Wait)
-	defer timer.Stop()
-	select {
-	case h.slots <- struct{}{}:
-		return release, nil
-	case <-timer.C:
-		return nil, unavailable.Error(op, errBusy)
-	case <-ctx.Done():
-		return nil, unavailable.Error(op, ctx.Err())
-	}
+// acquire waits for a core. When it would take too long the error is marked as unavailable.
+func (h *Hasher) acquire(ctx context.Context, p admission.Priority) (admission.Ticket, error) {
+	ticket, err := h.Gate.Enter(ctx, p)
+	return ticket, unavailable.Error(opHash, err)
 }
+
+const opHash = "hash password"
 
 // run computes one hash. The caller has acquired a core.
 func (h *Hasher) run(password string) (string, error) {

@@ -7,13 +7,15 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/authserver/admission"
+	"github.com/opgrant/opgrant/authserver/policy"
 	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 )
 
@@ -152,38 +154,51 @@ func TestAbsurdParametersAreRefused(t *testing.T) {
 	}
 }
 
-func TestAFloodOfPasswordsIsUnavailable(t *testing.T) {
+// A burst of logins waits for a core, 18 seconds if need be. What would wait longer is refused at once.
+func TestAFloodOfPasswordsWaitsForACore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // time is fake
 		h := mustNew(t, cheap)
-		h.Wait = 50 * time.Millisecond
-		if cap(h.slots) != runtime.GOMAXPROCS(0) {
-			t.Errorf("%d slots", cap(h.slots))
-		}
-		for range cap(h.slots) {
-			h.slots <- struct{}{} // every core is busy
+		cores := runtime.GOMAXPROCS(0)
+		busy := make([]admission.Ticket, cores)
+		for i := range busy {
+			var err error
+			if busy[i], err = h.Gate.Enter(t.Context(), admission.Later); err != nil {
+				t.Fatal(err)
+			}
 		}
 		begun := time.Now()
 		var all sync.WaitGroup
-		for range 100 {
+		var verified, refused atomic.Int64
+		for range 10 * 720 * cores { // of 25 ms each
 			all.Go(func() {
 				_, _, err := h.Verify(t.Context(), nil, "secret", true)
-				wantErr(t, "flooded", err, fosite.ErrTemporarilyUnavailable)
+				switch took := time.Since(begun); {
+				case err == nil:
+					verified.Add(1)
+				case took != 0:
+					t.Errorf("refused after %v", took)
+				default:
+					refused.Add(1)
+					wantErr(t, "flooded", err, fosite.ErrTemporarilyUnavailable)
+				}
 			})
 		}
+		synctest.Wait()
+		time.Sleep(14 * time.Second)
+		if h.Runs() != 0 {
+			t.Errorf("%d hashes were computed while every core was busy", h.Runs())
+		}
+		for i := range busy {
+			busy[i].Leave()
+		}
 		all.Wait()
-		if took := time.Since(begun); took != h.Wait {
-			t.Errorf("refused after %v", took)
+		if n := verified.Load(); n != int64(720*cores) || n+refused.Load() != int64(10*720*cores) {
+			t.Errorf("%d verified, %d refused", n, refused.Load())
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := h.Hash(ctx, "secret")
-		wantErr(t, "hung up", err, fosite.ErrTemporarilyUnavailable)
-		if h.Runs() != 0 {
-			t.Errorf("%d hashes were computed", h.Runs())
-		}
-		<-h.slots
-		if _, err := h.Hash(t.Context(), "secret"); err != nil {
-			t.Errorf("with a free slot: %v", err)
+		if _, err := h.Hash(ctx, "secret"); err != nil {
+			t.Errorf("with a free core: %v", err)
 		}
 	})
 }

@@ -41,7 +41,7 @@ type DB struct {
 	singleNode     bool                   // a script may name keys of different slots
 	epoch          atomic.Pointer[string] // the one that this process saw first; nil: none yet
 	reported       sync.Once              // that it was lost
-	breaker        breaker
+	breaker        *breaker
 }
 
 // New returns a DB. It does not talk to Redis.
@@ -54,11 +54,14 @@ func New(c Config) (*DB, error) {
 	}
 	_, singleNode := c.Client.(*redis.Client) // standalone or Sentinel
 	return &DB{
-		Client: c.Client, Keys: Keys{Prefix: c.Prefix}, breaker: newBreaker(),
+		Client: c.Client, Keys: Keys{Prefix: c.Prefix}, breaker: newBreaker(newProbe(c.Client)),
 		timeout: c.Timeout, replicas: c.Replicas, replicaTimeout: c.ReplicaTimeout,
 		mustExist: c.MustExist, onLost: c.OnLost, singleNode: singleNode,
 	}, nil
 }
+
+// Open tells whether operations fail at once, because Redis did not answer.
+func (d *DB) Open() bool { return d.breaker.isOpen() }
 
 // Do runs one operation under the deadline and the circuit breaker. redis.Nil is returned as it is; every other error is
 // marked as unavailable.
@@ -69,7 +72,7 @@ func (d *DB) Do(ctx context.Context, op string, f func(ctx context.Context) erro
 	if err == nil || errors.Is(err, redis.Nil) {
 		return err
 	}
-	if cluster, ok := d.Client.(*redis.ClusterClient); ok && unreachable(err) {
+	if cluster, ok := d.Client.(*redis.ClusterClient); ok && unreachable(err) && !errors.Is(err, redis.ErrPoolTimeout) {
 		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told.
 		cluster.ReloadState(ctx)
 	}

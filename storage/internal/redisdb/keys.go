@@ -20,7 +20,8 @@ import (
 //	n:hash          index of a client's sessions: tag+name → expiry          until the last session expires
 //	c:hash          a client                                                 none
 //	j:hash          an assertion or an imported token that was used once     until it expires
-//	f:hash          failed logins of a user or an address                    until the counter is empty
+//	f:{tag}         failures of a user, a network or a client, by network    until the last counter is empty
+//	k:{tag}         networks that a user has logged in from (sorted set)     90 days after the last login
 //	clients         IDs of all clients (set)                                 none
 //	users           names of all users (sorted set)                          none
 //	kinds           kinds of password hashes that users have (set)           none
@@ -73,8 +74,11 @@ func (k Keys) Client(clientID string) string { return k.Prefix + "c:" + Hash(cli
 // Assertion is the key of a used assertion.
 func (k Keys) Assertion(jti string) string { return k.Prefix + "j:" + Hash(jti) }
 
-// Throttle is the key of a counter of failed logins.
-func (k Keys) Throttle(counter string) string { return k.Prefix + "f:" + Hash(counter)[:TagLength] }
+// Failures is the key of the counters of failures of a user, a network or a client.
+func (k Keys) Failures(tag string) string { return k.Prefix + "f:{" + tag + "}" }
+
+// KnownNetworks is the key of the networks that a user has logged in from.
+func (k Keys) KnownNetworks(tag string) string { return k.Prefix + "k:{" + tag + "}" }
 
 // Clients is the key of the set of client IDs.
 func (k Keys) Clients() string { return k.Prefix + "clients" }

@@ -57,6 +57,7 @@ func (p *program) root() *cobra.Command {
 		p.serveCommand(),
 		p.sessionCommand(),
 		p.storeCommand(),
+		p.throttleCommand(),
 		p.tokenCommand(),
 		p.userCommand(),
 		p.versionCommand(),

@@ -77,7 +77,6 @@ func newAuthorization(cfg *config.Config, rdb redis.UniversalClient, m *metrics,
 		Audience:   cfg.Tokens.Audience,
 		Grants:     cfg.Tokens.Grants,
 		Assertions: authserver.Assertions{MaxTTL: cfg.Assertions.MaxTTL, Audience: cfg.Assertions.Audience},
-		Throttle:   throttleLimits(cfg.Throttle),
 		BodyBudget: cfg.HTTP.BodyBudgetBytes,
 		Operations: compat.Config{
 			ClientID:    cfg.Compat.Client,

@@ -9,6 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant"
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/config"
 )
 
@@ -34,5 +36,51 @@ func TestAdminListenerHasMetrics(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("/metrics lacks %s", want)
 		}
+	}
+}
+
+// A gate that is full and a Redis that is away can be told apart.
+func TestMetricsOfAdmissionAndTheBreaker(t *testing.T) {
+	full := func() *admission.Gate { return admission.NewGate(admission.Limits{Running: 1}) }
+	rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:1"}, MaxRetries: -1, DialerRetries: 1})
+	defer rdb.Close()
+	s, err := opgrant.New(opgrant.Config{Issuer: "https://host.example", Redis: rdb, Admission: admission.Gates{Requests: full(), Hashes: full()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMetrics("https://host.example")
+	m.watchAdmission(s)
+	server := httptest.NewServer(adminHandler(m, config.Default()))
+	defer server.Close()
+	has := func(want ...string) bool {
+		_, text := get(t, server.URL+"/metrics")
+		for _, line := range want {
+			if !strings.Contains(text, line+"\n") {
+				t.Logf("/metrics lacks %s", line)
+				return false
+			}
+		}
+		return true
+	}
+	if !has(`opgrant_admission_running{kind="request"} 0`, `opgrant_admission_running{kind="hash"} 0`, `opgrant_redis_breaker_open 0`) {
+		t.Error("of an idle server")
+	}
+	ticket, err := s.Admission.Hashes.Enter(t.Context(), admission.Later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ticket.Leave()
+	_, _ = s.Admission.Hashes.Enter(t.Context(), admission.Later)
+	if !has(`opgrant_admission_running{kind="hash"} 1`, `opgrant_admission_queued{kind="hash"} 0`, `opgrant_admission_refused_total{kind="hash"} 1`,
+		`opgrant_admission_refused_total{kind="request"} 0`) {
+		t.Error("with a full gate")
+	}
+	for end := time.Now().Add(time.Minute); !s.Store.BreakerOpen(); {
+		if _, err := s.Store.GetClient(t.Context(), "any"); err == nil || time.Now().After(end) {
+			t.Fatal("the breaker does not open")
+		}
+	}
+	if !has(`opgrant_redis_breaker_open 1`) {
+		t.Error("without Redis")
 	}
 }

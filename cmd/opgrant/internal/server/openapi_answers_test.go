@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -118,6 +119,12 @@ func (d *described) throttled() {
 	}
 	d.form(429, "/oauth2/token", "", "grant_type", "password", "username", "phantom", "password", "x")
 	d.operate(429, "", `{"operation":"create_authentication_tokens","username":"phantom","password":"x"}`)
+	for i := range 5 {
+		d.form(401, "/oauth2/introspect", basicAuth("phantom", strconv.Itoa(i)), "token", "x")
+	}
+	for _, path := range []string{"/oauth2/introspect", "/oauth2/revoke"} {
+		d.form(429, path, basicAuth("phantom", "x"), "token", "x")
+	}
 }
 
 // outage is a Redis that has lost everything: the server answers that it is unavailable.

@@ -127,7 +127,7 @@ func (d *described) operate(status int, authorization, body string) map[string]a
 
 // Every answer of both APIs is as described, and every described answer occurs here.
 func TestAnswersAreAsDescribed(t *testing.T) {
-	url, fake := startServer(t, func(cfg *config.Config) { cfg.Throttle.PerUser = 5 })
+	url, fake := startServer(t, func(cfg *config.Config) { cfg.Throttle.PerUserNetwork, cfg.Throttle.PerClient = 5, 5 })
 	d := describe(t, url)
 	d.oauthEndpoints()
 	d.operationsAPI()

@@ -62,6 +62,9 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
+	metrics.watchLogins(authorization.Store.Users)
+
+	metrics.watchAdmission(authorization)
 
 	// Health, the description of the APIs, and what each request passes through
 	health := &health{ready: authorization.Ready, started: authorization.Started(), log: log}

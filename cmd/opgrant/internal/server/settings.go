@@ -22,6 +22,7 @@ func storageOptions(cfg *config.Config) storage.Options {
 		CredentialCache: cfg.Compat.BasicCacheTTL,
 		Password:        cfg.Passwords.Costs(),
 		PasswordRules:   cfg.Passwords.Rules(),
+		Throttle:        throttleLimits(cfg.Throttle),
 	}
 }
 
@@ -43,13 +44,16 @@ func keysConfig(c config.Keys) keys.Config {
 }
 
 func throttleLimits(c config.Throttle) throttle.Limits {
-	if c.Disabled {
-		off := throttle.Limit{Failures: -1}
-		return throttle.Limits{PerUser: off, PerAddress: off}
-	}
 	return throttle.Limits{
-		PerUser:    throttle.Limit{Failures: c.PerUser, Period: c.Window},
-		PerAddress: throttle.Limit{Failures: c.PerAddress, Period: c.Window},
+		Disabled:       c.Disabled,
+		PerUserNetwork: c.PerUserNetwork,
+		PerUser:        c.PerUser,
+		UserWindow:     c.UserWindow,
+		PerNetwork:     c.PerNetwork,
+		PerClient:      c.PerClient,
+		Window:         c.Window,
+		IPv4Prefix:     c.IPv4Prefix,
+		IPv6Prefix:     c.IPv6Prefix,
 	}
 }
 

@@ -1,0 +1,130 @@
+package throttle
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+)
+
+// maxSecrets bounds the wrong secrets that a process remembers, and the clients that it refuses, to about a megabyte each.
+const maxSecrets = 10_000
+
+// wrongSecrets is what this process knows about wrong client secrets. Its keys are HMACs under a random key: they contain no
+// secret, and cannot be used to guess one without that key.
+type wrongSecrets struct {
+	now func() time.Time
+	key [32]byte
+
+	mutex    sync.Mutex
+	counted  map[digest]time.Time // :: client, network, secret → until when it is not counted again
+	refused  map[digest]time.Time // :: client, network → until when no secret is compared
+	failures atomic.Int64
+	refusals atomic.Int64
+}
+
+type digest [sha256.Size]byte
+
+func (s *wrongSecrets) init() {
+	s.now, s.counted, s.refused = time.Now, make(map[digest]time.Time), make(map[digest]time.Time)
+	_, _ = rand.Read(s.key[:]) // never fails: crypto/rand aborts the program instead
+}
+
+func (s *wrongSecrets) digest(parts ...string) digest { return keyed(s.key[:], parts...) }
+
+// keyed is an HMAC of texts, each with its length before it.
+func keyed(key []byte, parts ...string) digest {
+	mac := hmac.New(sha256.New, key)
+	var length [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	return digest(mac.Sum(nil))
+}
+
+// SecretRefused tells for how long no secret of the client should be compared that comes from this address: zero if it should be.
+// It takes no round trip: this process remembers what WrongSecret was told.
+func (t *Throttle) SecretRefused(client, address string) time.Duration {
+	if t.limits.PerClient <= 0 {
+		return 0
+	}
+	s := &t.secrets
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if len(s.refused) == 0 {
+		return 0
+	}
+	wait := s.refused[s.digest(client, t.Network(address))].Sub(s.now())
+	if wait <= 0 {
+		return 0
+	}
+	s.refusals.Add(1)
+	return wait
+}
+
+// WrongSecret counts a wrong secret of a client, in one round trip, unless this process has counted the same one within
+// Limits.Window: a client that repeats one wrong secret does not guess. The caller should be told only after WrongSecret has
+// succeeded. A client that does not exist is counted like others.
+func (t *Throttle) WrongSecret(ctx context.Context, client, secret, address string) error {
+	if t.limits.PerClient <= 0 {
+		return nil
+	}
+	network, s := t.Network(address), &t.secrets
+	s.failures.Add(1)
+	id, place := s.digest(client, network, secret), s.digest(client, network)
+	if s.isCounted(id) {
+		return nil
+	}
+	call := t.reserveCall(t.clientCounter(client, network), newID())
+	replies, err := t.db.EvalAll(ctx, "count client secret", []redisdb.Call{call}, nil)
+	if err != nil {
+		return err
+	}
+	r, err := readReservation(replies[0])
+	if err != nil {
+		return err
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	now := s.now()
+	if r.status == counted {
+		remember(s.counted, id, now.Add(t.limits.Window), now)
+	}
+	if r.wait > 0 {
+		remember(s.refused, place, now.Add(r.wait), now)
+	}
+	return nil
+}
+
+func (s *wrongSecrets) isCounted(id digest) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.now().Before(s.counted[id])
+}
+
+// remember adds an entry to a map of bounded size. It removes what has expired and, if that is too little, random entries: one that
+// is removed too early is counted, or compared, once more.
+func remember(m map[digest]time.Time, id digest, until, now time.Time) {
+	if len(m) >= maxSecrets {
+		for other, end := range m {
+			if !now.Before(end) {
+				delete(m, other)
+			}
+		}
+		for other := range m {
+			if len(m) <= maxSecrets*9/10 {
+				break
+			}
+			delete(m, other)
+		}
+	}
+	m[id] = until
+}

@@ -22,7 +22,7 @@ func TestAFirstLoginGivesNoMoreThanTheSource(t *testing.T) {
 		u, ctx := usersOf(t, r, source), t.Context()
 		login := func(name, role string, want bool) {
 			t.Helper()
-			user, err := u.VerifyPassword(ctx, name, "right")
+			user, err := u.VerifyPassword(ctx, name, "right", "")
 			if err != nil || user.SuperUser != want || user.Role != role {
 				t.Errorf("%s: %+v, %v", name, user, err)
 			}

@@ -40,6 +40,7 @@ type ImportedUser struct {
 // create_authentication_tokens, which replaces the refresh token that the user has there. That is so for
 //
 //   - a name or password with a colon or with characters beyond ASCII: servers decode Basic credentials with them differently;
+//   - a name and password that are together longer than a header may be;
 //   - a user without a role, and a server without user_info, which answer 400, 403 or 404;
 //   - a 401 in other words than those that were recorded, for example because a proxy keeps the header to itself.
 //
@@ -50,7 +51,7 @@ func (v *Verifier) Verify(ctx context.Context, name, password string) (ImportedU
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.upstream.Timeout)
 	defer cancel()
-	if basicIsPlain(name) && basicIsPlain(password) {
+	if basicIsPlain(name) && basicIsPlain(password) && len(name)+len(password) <= maxBasic {
 		header := "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
 		user, known, err := v.userInfo(ctx, name, header)
 		if known || err != nil {
@@ -59,6 +60,10 @@ func (v *Verifier) Verify(ctx context.Context, name, password string) (ImportedU
 	}
 	return v.login(ctx, name, password)
 }
+
+// maxBasic is how long, in bytes, a name and a password may be for Basic credentials: old servers refuse a header of 16 KiB, and
+// proxies often one of 8 KiB, which base64 makes of 6 KiB.
+const maxBasic = 4 << 10
 
 // basicIsPlain tells whether every old server reads a part of Basic credentials as it was meant.
 func basicIsPlain(s string) bool {

@@ -132,3 +132,19 @@ func TestTheVerifierReadsOldVersions(t *testing.T) {
 		}
 	}
 }
+
+// A password that is too long for a header goes in the body: the old server answers 431 to such a header, whatever the password is.
+func TestTheVerifierSendsLongPasswordsInTheBody(t *testing.T) {
+	for _, n := range []int{1 << 10, 5 << 10, 12 << 10, 64 << 10} {
+		u := &fakeUpstream{reply: func(w http.ResponseWriter, r *http.Request, _ string) bool {
+			tooLong := len(r.Header.Get("Authorization")) > 8<<10
+			if tooLong {
+				w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+			}
+			return tooLong
+		}}
+		if _, err := verifier(t, u).Verify(t.Context(), "olga", strings.Repeat("x", n)); !errors.Is(err, compat.ErrInvalid) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}

@@ -21,6 +21,8 @@ type Present struct {
 type Gone struct {
 	Users []string // names, in their order
 	Roles []string // IDs, in their order
+	// RoleOf has the role of each of Users who is active.
+	RoleOf map[string]string
 	// InUse has those of Roles that an active user will have after the import, and that can therefore not be removed.
 	InUse map[string]bool
 }
@@ -30,7 +32,7 @@ type Gone struct {
 // whether a role is in use. Call it before the import of what is present.
 func (u *Users) FindGone(ctx context.Context, present Present, remove bool) (Gone, error) {
 	const op = "find gone users"
-	gone := Gone{InUse: map[string]bool{}}
+	gone := Gone{RoleOf: map[string]string{}, InUse: map[string]bool{}}
 	if err := u.db.CheckEpoch(ctx, op); err != nil { // an emptied Redis has nobody who is gone
 		return gone, err
 	}
@@ -46,6 +48,9 @@ func (u *Users) FindGone(ctx context.Context, present Present, remove bool) (Gon
 			return nil // has the role of the source after the import
 		case !there && r.Imported != "" && r.Follows && len(present.Users) > 0 && !present.isOlderThan(r):
 			gone.Users = append(gone.Users, r.Name)
+			if r.Active {
+				gone.RoleOf[r.Name] = r.Role
+			}
 			if remove {
 				return nil
 			}

@@ -133,7 +133,7 @@ func TestOnlyWhatWasImportedAndIsAsItWasIsGone(t *testing.T) {
 		present := Present{Users: map[string]*User{"stays": {Role: "staff", Active: true}}, Roles: map[string]bool{"staff": true}}
 		for _, remove := range []bool{false, true} {
 			gone, err := u.FindGone(ctx, present, remove)
-			want := Gone{Users: []string{"leaves", "verified"}, Roles: []string{"left", "used"}, InUse: map[string]bool{"": true, "staff": true, "used": true}}
+			want := Gone{Users: []string{"leaves", "verified"}, Roles: []string{"left", "used"}, RoleOf: map[string]string{"leaves": "left", "verified": ""}, InUse: map[string]bool{"": true, "staff": true, "used": true}}
 			if !remove {
 				want.InUse["left"] = true
 			}

@@ -77,6 +77,40 @@ func TestAGoneUserIsRemovedBeforeTheRoleRises(t *testing.T) {
 	}
 }
 
+// Without --remove-gone the user stays, and rises with the role: the operator is told.
+func TestAGoneUserWhoRisesIsTold(t *testing.T) {
+	address := "redis://" + storagetest.StartMiniredis(t).Addr
+	path := filepath.Join(t.TempDir(), "rows.json")
+	run := func(permission string, users string, args ...string) output {
+		rows := `{"hdb_role":[{"id":"staff","role":"staff","permission":` + permission + `}],"hdb_user":[` + users + `]}`
+		if err := os.WriteFile(path, []byte(rows), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out := runImport(t, append(args, "--redis", address)...)
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		return out
+	}
+	user := func(name string) string {
+		return fmt.Sprintf(`{"username":%q,"password":%q,"role":"staff","active":true,"hash_function":"sha256"}`, name, goodHash)
+	}
+	run(`{}`, user("stays"), "store", "init")
+	run(`{}`, user("stays")+","+user("leaves"), "import", "harper", "--from", path)
+	const told = "gone from the source, but active here with a role of super users: 1 (leaves)"
+	for permission, want := range map[string]bool{`{}`: false, `{"super_user":true}`: true} {
+		for _, dry := range []string{"--dry-run=true", "--dry-run=false"} {
+			out := run(permission, user("stays"), "import", "harper", "--from", path, dry)
+			if got := strings.Contains(out.stderr, told); got != want {
+				t.Errorf("%s %s: %s", permission, dry, out.stderr)
+			}
+		}
+	}
+	if out := run(`{"super_user":true}`, user("stays"), "import", "harper", "--from", path, "--remove-gone"); strings.Contains(out.stderr, told) {
+		t.Errorf("with --remove-gone: %s", out.stderr)
+	}
+}
+
 // A user who has logged in for the first time since the source was read is not gone.
 func TestNobodyIsGoneWhoCameAfterTheFile(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {

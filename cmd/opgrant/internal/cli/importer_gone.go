@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/opgrant/opgrant/cmd/opgrant/internal/server"
 	"github.com/opgrant/opgrant/compat/harper"
@@ -34,7 +37,27 @@ func (i *importer) findGone(ctx context.Context, export *harper.Export, accepted
 	if len(present.Users) == 0 && len(present.Roles) == 0 {
 		return storage.Gone{}, nil
 	}
-	return i.server.Store.Users.FindGone(ctx, present, i.options.removeGone)
+	gone, err := i.server.Store.Users.FindGone(ctx, present, i.options.removeGone)
+	if err == nil && !i.options.removeGone {
+		noteGoneSupers(gone, export.Roles, report)
+	}
+	return gone, err
+}
+
+// noteGoneSupers tells of users who are gone and stay here with a role that makes super users at the source, perhaps since they left.
+func noteGoneSupers(gone storage.Gone, roles []harper.Role, report *importReport) {
+	_, raise := splitRoles(roles, &importReport{}) // what is refused is reported already
+	var names []string
+	for _, name := range gone.Users {
+		role, active := gone.RoleOf[name]
+		if active && slices.ContainsFunc(raise, func(r harper.Role) bool { return r.ID == role }) {
+			names = append(names, printable(name))
+		}
+	}
+	if len(names) > 0 {
+		report.Notes = append(report.Notes, fmt.Sprintf("gone from the source, but active here with a role of super users: %d (%s); "+
+			"--remove-gone removes such users, `opgrant user disable` disables one", len(names), strings.Join(names[:min(len(names), 10)], ", ")))
+	}
 }
 
 // roleInUse is why a role is not removed.

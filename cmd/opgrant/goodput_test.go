@@ -192,8 +192,7 @@ func startGoodput(t *testing.T) *goodputServer {
 	importGoodputUsers(t, redis, dir)
 	file := filepath.Join(dir, "opgrant.yaml")
 	mustWrite(t, file, "log: {format: text}\nclients:\n  - {id: web, secret: web-secret-long, grants: [password, refresh_token], introspect: true}\n"+
-		"  - {id: operations, profile: legacy, refresh: static, grants: [password, refresh_token]}\n"+
-		"throttle: {disabled: true}\n") // all logins come from one address
+		"  - {id: operations, profile: legacy, refresh: static, grants: [password, refresh_token]}\n")
 	s := &goodputServer{admin: unusedPort(t)}
 	cmd := exec.CommandContext(t.Context(), "opgrant", "serve", "--redis", redis, "--config", file, "--listen", "127.0.0.1:0", "--admin-listen", s.admin)
 	logs, err := cmd.StderrPipe()

@@ -32,7 +32,7 @@ func sendBody(t *testing.T, server, path string, body io.Reader, length int64) (
 	if req.Header.Set("Content-Type", "application/x-www-form-urlencoded"); path == operations {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := (&http.Client{Timeout: time.Minute, Transport: &http.Transport{}}).Do(req)
+	resp, err := (&http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
 		t.Errorf("%s: %v", path, err)
 		return 0, nil, ""
@@ -75,10 +75,17 @@ func TestBodiesShareABudget(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			_, server := start(t, func(c *opgrant.Config) { c.BodyBudget = budget })
 			release := make(chan struct{})
-			held := &heldBody{Reader: strings.NewReader(strings.Repeat("x", size)), sent: make(chan struct{}), release: release}
-			var first sync.WaitGroup
-			first.Go(func() { sendBody(t, server.URL, path, held, size+1) })
-			<-held.sent
+			hold := func() (ended chan struct{}) {
+				ended = make(chan struct{})
+				held := &heldBody{Reader: strings.NewReader(strings.Repeat("x", size)), sent: make(chan struct{}), release: release}
+				go func() { defer close(ended); sendBody(t, server.URL, path, held, size+1) }()
+				select {
+				case <-held.sent:
+				case <-ended:
+				}
+				return ended
+			}
+			first := hold()
 			other := func(path string) (int, http.Header, string) {
 				return sendBody(t, server.URL, path, strings.NewReader(strings.Repeat("x", size)), size)
 			}
@@ -86,6 +93,11 @@ func TestBodiesShareABudget(t *testing.T) {
 				status, header, text := 0, http.Header{}, ""
 				for end := time.Now().Add(time.Minute); status != 503 && time.Now().Before(end); { // until the server has read the first one
 					status, header, text = other(second)
+					select {
+					case <-first: // it was the one that found none left
+						first = hold()
+					default:
+					}
 				}
 				if status != 503 || header.Get("Retry-After") == "" || !strings.Contains(text, `"error":`) {
 					t.Errorf("%s meanwhile: %d %v %s", second, status, header, text)
@@ -95,7 +107,7 @@ func TestBodiesShareABudget(t *testing.T) {
 				t.Errorf("a login meanwhile: %d %s", status, text)
 			}
 			close(release)
-			first.Wait()
+			<-first
 			for _, second := range []string{operations, tokens, introspects} {
 				if status, _, text := other(second); status != 400 && status != 401 {
 					t.Errorf("%s afterwards: %d %s", second, status, text)

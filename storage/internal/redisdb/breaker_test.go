@@ -285,6 +285,23 @@ func TestProbeOfACluster(t *testing.T) {
 	}
 }
 
+// A Cluster whose nodes are not configured is asked as it asks itself.
+func TestProbeOfNodesThatAFunctionTells(t *testing.T) {
+	dead := storagetest.StartRedis(t, storagetest.Options{})
+	slots := func(context.Context) ([]redis.ClusterSlot, error) {
+		return []redis.ClusterSlot{{Start: 0, End: 16383, Nodes: []redis.ClusterNode{{Addr: dead.Addr}}}}, nil
+	}
+	client := redis.NewClusterClient(&redis.ClusterOptions{ClusterSlots: slots})
+	defer func() { _ = client.Close() }()
+	if err := newProbe(client)(); err != nil {
+		t.Error(err)
+	}
+	dead.Kill()
+	if newProbe(client)() == nil {
+		t.Error("a dead Redis answers")
+	}
+}
+
 // A Redis that wants a password, or is loading, answers.
 func TestProbeTakesAnyReplyForAnAnswer(t *testing.T) {
 	server := storagetest.StartRedis(t, storagetest.Options{Password: "private"})

@@ -34,7 +34,8 @@ func newProbe(client redis.UniversalClient) func() error {
 		for _, address := range o.Addrs {
 			nodes = append(nodes, node{"tcp", address, dial})
 		}
-	default:
+	}
+	if len(nodes) == 0 { // another client, or a Cluster whose nodes a function tells
 		return func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 			defer cancel()

@@ -2,6 +2,7 @@ package redisdb
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -135,6 +136,24 @@ func TestAFrozenRedisOpensTheBreaker(t *testing.T) {
 	}
 	server.Thaw(t)
 	closeAgain(t, d)
+}
+
+// The handshake of TLS ends by the time-out of the client, whatever the probe's is.
+func TestASilentRedisBehindTLSOpensTheBreaker(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	client := redis.NewClient(&redis.Options{Addr: silent.Addr().String(), DialTimeout: 20 * time.Second, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}})
+	defer func() { _ = client.Close() }()
+	b := newBreaker(newProbe(client))
+	for range suspectAfter {
+		b.count(context.DeadlineExceeded)
+	}
+	if !b.settled(t) || !b.isOpen() {
+		t.Error("the breaker is closed")
+	}
 }
 
 // The probe speaks RESP: a proxy in front of Redis may know nothing else.

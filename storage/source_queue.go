@@ -88,7 +88,7 @@ func (q *sourceQueue) do(ctx context.Context, name, password string) sourceResul
 	case <-ctx.Done():
 		noTurn = ctx.Err()
 	}
-	if noTurn != nil && q.withdraw(l) {
+	if noTurn != nil && q.giveUp(l) {
 		return sourceResult{err: unavailable.Error(opSource, noTurn)}
 	}
 	select {
@@ -122,8 +122,8 @@ func (q *sourceQueue) join(ctx context.Context, name, password string) *sourceLo
 	return l
 }
 
-// withdraw takes one caller away from a question, unless it has been asked. It is not needed any more when the last one goes.
-func (q *sourceQueue) withdraw(l *sourceLogin) bool {
+// giveUp takes one caller away from a question, unless it has been asked. It is not needed any more when the last one goes.
+func (q *sourceQueue) giveUp(l *sourceLogin) bool {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	i := slices.Index(q.waiting, l)

@@ -13,7 +13,7 @@ local function read(field)
   if not raw then return {empty = now, flying = '', count = 0} end
   local empty, from = string.match(raw, '^%d+'), 1
   local flying = string.sub(raw, #empty + 1)
-  while from < #flying and tonumber(string.sub(flying, from + entry - 13, from + entry - 1)) <= now do from = from + entry end
+  while from < #flying and (tonumber(string.sub(flying, from + entry - 13, from + entry - 1)) or 0) <= now do from = from + entry end
   flying = string.sub(flying, from)
   return {empty = math.max(now, tonumber(empty)), flying = flying, count = math.floor(#flying / entry)}
 end

@@ -52,7 +52,7 @@ func TestSlowSecretsTakeTurns(t *testing.T) {
 		}
 		// Those that wait keep places among the requests: they must leave some to others.
 		waiting, giveUp := context.WithCancel(ctx)
-		most := admission.RequestsPerCore / 2 * runtime.GOMAXPROCS(0)
+		most := slowWaitingPerCore * runtime.GOMAXPROCS(0)
 		for range 3 * most {
 			go func() { _ = s.compareSecrets(waiting, client(slow), []byte("wrong")) }()
 		}

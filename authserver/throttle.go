@@ -72,11 +72,14 @@ func (s *Server) compareSecrets(ctx context.Context, client Client, secret []byt
 // maxSlowWait is how long a comparison should wait for its turn.
 const maxSlowWait = 2 * time.Second
 
+// slowWaitingPerCore is half of what package admission lets run.
+const slowWaitingPerCore = 8
+
 // newSlowSecrets returns the gate for secrets whose hash is slow (bcrypt, of another server). Each keeps a core busy for long, and a
 // place among the requests while it waits, and whoever sends wrong ones must take neither all cores nor all places.
 func newSlowSecrets() *admission.Gate {
 	cores := runtime.GOMAXPROCS(0)
 	return admission.NewGate(admission.Limits{
-		Running: max(1, cores/2), Wait: maxSlowWait, Queue: admission.RequestsPerCore / 2 * cores, Expect: 50 * time.Millisecond,
+		Running: max(1, cores/2), Wait: maxSlowWait, Queue: slowWaitingPerCore * cores, Expect: 50 * time.Millisecond,
 	})
 }

@@ -25,11 +25,9 @@ type Gates struct {
 	Hashes *Gate
 }
 
-// RequestsPerCore is how many requests New admits at a time for each core. It keeps the cores busy while some wait for the store.
-// More would only make each one slower.
-const RequestsPerCore = 16
-
 const (
+	// requestsPerCore keeps the cores busy while some requests wait for the store. More would only make each one slower.
+	requestsPerCore = 16
 	// requestWait is longer than a client likes to wait, because one that is refused comes back, and each refusal takes time from
 	// those that are served. One that gives up leaves the queue.
 	requestWait = 5 * time.Second
@@ -44,7 +42,7 @@ const (
 func New() Gates {
 	cores := runtime.GOMAXPROCS(0)
 	requests := NewGate(Limits{
-		Running: RequestsPerCore * cores, Wait: requestWait, Queue: queuePerCore * cores, Expect: 5 * time.Millisecond,
+		Running: requestsPerCore * cores, Wait: requestWait, Queue: queuePerCore * cores, Expect: 5 * time.Millisecond,
 	})
 	return Gates{Requests: requests, Hashes: NewHashes(requests)}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/admission"
 )
 
 // The paths of the endpoints, below the issuer. See paths.go.
@@ -27,7 +29,7 @@ type Server struct {
 	provider         *fosite.Fosite
 	router           *mux.Router
 	metadataDocument []byte
-	slowSecrets      slowSecrets
+	slowSecrets      *admission.Gate
 }
 
 var _ http.Handler = (*Server)(nil)

@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/opgrant/opgrant/authserver/admission"
 	"github.com/opgrant/opgrant/authserver/policy"
 )
 
@@ -28,13 +30,16 @@ func TestSlowSecretsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, ctx := &Server{slowSecrets: newSlowSecrets()}, t.Context()
 		client := func(hash []byte) Client { return clientWithSecret{&fosite.DefaultClient{Secret: hash}} }
-		for range cap(s.slowSecrets) {
-			if _, err := s.slowSecrets.acquire(ctx); err != nil {
+		var taken []admission.Ticket
+		for range max(1, runtime.GOMAXPROCS(0)/2) {
+			ticket, err := s.slowSecrets.Enter(ctx, admission.First)
+			if err != nil {
 				t.Fatal(err)
 			}
+			taken = append(taken, ticket)
 		}
 		begun := time.Now()
-		if err := s.compareSecrets(ctx, client(slow), []byte("right")); !isUnavailable(err) || time.Since(begun) != maxSlowWait {
+		if err := s.compareSecrets(ctx, client(slow), []byte("right")); !isUnavailable(err) || time.Since(begun) < maxSlowWait || time.Since(begun) > 2*maxSlowWait {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
 		given, giveUp := context.WithCancel(ctx)
@@ -45,14 +50,28 @@ func TestSlowSecretsTakeTurns(t *testing.T) {
 		if err := s.compareSecrets(ctx, client(fast), []byte("demo-secret")); err != nil {
 			t.Errorf("a fast hash: %v", err)
 		}
-		<-s.slowSecrets
+		// Those that wait keep places among the requests: they must leave some to others.
+		waiting, giveUp := context.WithCancel(ctx)
+		most := slowWaitingPerCore * runtime.GOMAXPROCS(0)
+		for range 3 * most {
+			go func() { _ = s.compareSecrets(waiting, client(slow), []byte("wrong")) }()
+		}
+		synctest.Wait()
+		if n := s.slowSecrets.Numbers().Waiting; n == 0 || n > most {
+			t.Errorf("%d wait, want up to %d", n, most)
+		}
+		giveUp()
+		synctest.Wait()
+		for i := range taken {
+			taken[i].Leave()
+		}
 		for secret, want := range map[string]error{"right": nil, "wrong": errWrongSecret} {
 			if err := s.compareSecrets(ctx, client(slow), []byte(secret)); !errors.Is(err, want) {
 				t.Errorf("%s: %v", secret, err)
 			}
 		}
-		if len(s.slowSecrets) != cap(s.slowSecrets)-1 {
-			t.Errorf("%d of %d turns are taken", len(s.slowSecrets), cap(s.slowSecrets))
+		if n := s.slowSecrets.Numbers(); n.Running != 0 || n.Waiting != 0 {
+			t.Errorf("turns are taken: %+v", n)
 		}
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/authserver/admission"
 )
 
 // SecretThrottle limits wrong client secrets (RFC 6749 section 2.3.1). Its methods must be safe for concurrent use.
@@ -53,11 +55,11 @@ func (s *Server) compareSecrets(ctx context.Context, client Client, secret []byt
 		return errWrongSecret
 	}
 	if slices.ContainsFunc(hashes, slow) {
-		release, err := s.slowSecrets.acquire(ctx)
+		ticket, err := s.slowSecrets.Enter(ctx, admission.First)
 		if err != nil {
 			return err
 		}
-		defer release()
+		defer ticket.Leave()
 	}
 	for _, hash := range hashes {
 		if (Secrets{}).Compare(ctx, hash, secret) == nil {
@@ -67,24 +69,17 @@ func (s *Server) compareSecrets(ctx context.Context, client Client, secret []byt
 	return errWrongSecret
 }
 
-// slowSecrets bounds how many secrets are compared at once whose hash is slow (bcrypt, of another server): each keeps a core busy
-// for long, and whoever sends wrong ones must not take all of them.
-type slowSecrets chan struct{}
-
-func newSlowSecrets() slowSecrets { return make(slowSecrets, max(1, runtime.GOMAXPROCS(0)/2)) }
-
-// maxSlowWait is how long a comparison waits for its turn.
+// maxSlowWait is how long a comparison should wait for its turn.
 const maxSlowWait = 2 * time.Second
 
-// acquire waits for a turn, or is unavailable.
-func (s slowSecrets) acquire(ctx context.Context) (release func(), err error) {
-	timer := time.NewTimer(maxSlowWait)
-	defer timer.Stop()
-	select {
-	case s <- struct{}{}:
-		return func() { <-s }, nil
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return nil, fosite.ErrTemporarilyUnavailable.WithDebug("every turn to compare a slow client secret is taken")
+// slowWaitingPerCore is half of what package admission lets run.
+const slowWaitingPerCore = 8
+
+// newSlowSecrets returns the gate for secrets whose hash is slow (bcrypt, of another server). Each keeps a core busy for long, and a
+// place among the requests while it waits, and whoever sends wrong ones must take neither all cores nor all places.
+func newSlowSecrets() *admission.Gate {
+	cores := runtime.GOMAXPROCS(0)
+	return admission.NewGate(admission.Limits{
+		Running: max(1, cores/2), Wait: maxSlowWait, Queue: slowWaitingPerCore * cores, Expect: 50 * time.Millisecond,
+	})
 }

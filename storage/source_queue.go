@@ -58,7 +58,7 @@ type sourceLogin struct {
 	id             loginID
 	ctx            context.Context //nolint:containedctx // of the first login, without its end: the others share the import
 	name, password string
-	callers        int           // that wait for it
+	callers        int           // that wait for its turn
 	started        chan struct{} // closed when it is under way
 	done           chan struct{} // closed when result is set
 	result         sourceResult
@@ -70,30 +70,32 @@ func newSourceQueue(ask importFunc) *sourceQueue {
 	return q
 }
 
-// do returns the result for one login. A login that gets none in time, or whose caller has gone, is unavailable.
+// do returns the result for one login. A login that has no turn in time, or whose caller goes before that, is unavailable. Once the
+// source is asked, do waits for the result whether or not its caller has gone: it was a guess, which is counted by its result.
 func (q *sourceQueue) do(ctx context.Context, name, password string) sourceResult {
 	l := q.join(ctx, name, password)
 	if l == nil {
 		return sourceResult{err: unavailable.Error(opSource, errSourceFull)}
 	}
-	defer q.leave(l)
 	turn, end := time.NewTimer(queueTime), time.NewTimer(loginTime)
 	defer turn.Stop()
 	defer end.Stop()
+	var noTurn error
 	select {
 	case <-l.started:
 	case <-turn.C:
-		return sourceResult{err: unavailable.Error(opSource, errSourceBusy)}
+		noTurn = errSourceBusy
 	case <-ctx.Done():
-		return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
+		noTurn = ctx.Err()
+	}
+	if noTurn != nil && q.giveUp(l) {
+		return sourceResult{err: unavailable.Error(opSource, noTurn)}
 	}
 	select {
 	case <-l.done:
 		return l.result
 	case <-end.C:
 		return sourceResult{err: unavailable.Error(opSource, errSourceSlow)}
-	case <-ctx.Done():
-		return sourceResult{err: unavailable.Error(opSource, ctx.Err())}
 	}
 }
 
@@ -120,15 +122,19 @@ func (q *sourceQueue) join(ctx context.Context, name, password string) *sourceLo
 	return l
 }
 
-// leave ends the wait of one caller. A question that has not been asked is not needed any more when the last one leaves.
-func (q *sourceQueue) leave(l *sourceLogin) {
+// giveUp takes one caller away from a question, unless it has been asked. It is not needed any more when the last one goes.
+func (q *sourceQueue) giveUp(l *sourceLogin) bool {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	l.callers--
-	if i := slices.Index(q.waiting, l); l.callers == 0 && i >= 0 {
+	i := slices.Index(q.waiting, l)
+	if i < 0 {
+		return false
+	}
+	if l.callers--; l.callers == 0 {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 		delete(q.logins, l.id)
 	}
+	return true
 }
 
 // next asks about the first logins that may be asked about. The caller has the mutex.

@@ -54,6 +54,7 @@ func (r *userRecord) comparedBy() string {
 
 // compare compares a password with the record of an account. A user without a record may be one of Options.Source.
 func (u *Users) compare(ctx context.Context, op string, a *account, name, secret string) outcome {
+	refused := false // by the source: a guess, also if the hash that hides it cannot be made
 	for newer := false; ; newer = true {
 		r, err := a.user()
 		if err != nil {
@@ -69,11 +70,12 @@ func (u *Users) compare(ctx context.Context, op string, a *account, name, secret
 			case found:
 				return outcome{user: &user}
 			}
+			refused = u.logins != nil
 		}
 		stored, ok, err := u.matches(ctx, a, r, name, secret)
 		switch {
 		case err != nil:
-			return outcome{err: err}
+			return outcome{err: err, compared: refused}
 		case ok && r.Active && newer:
 			user := r.user(a.superRoles)
 			return outcome{user: &user}

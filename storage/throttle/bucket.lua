@@ -2,21 +2,33 @@
 -- in a field: "<when it is empty, in ms> <ID>:<deadline, in ms> <ID>:<deadline>…". It is a leaky bucket (GCRA): each attempt moves
 -- the time at which it is empty on by the interval. The IDs are those of attempts in flight. One that has no result by its deadline,
 -- because its process died, is a failure like the others.
+--
+-- The attempts stay text, the earliest deadline first: with a thousand of them, a table would cost Redis a millisecond each time.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local entry = 1 + 11 + 1 + 13 -- bytes of one attempt
 
 local function read(field)
-  local bucket = {empty = now, flying = {}, count = 0}
   local raw = redis.call('HGET', KEYS[1], field)
-  if not raw then return bucket end
-  bucket.empty = math.max(now, tonumber(string.match(raw, '^%d+')))
-  for id, deadline in string.gmatch(raw, ' ([%w_-]+):(%d+)') do
-    if tonumber(deadline) > now then
-      bucket.flying[id] = tonumber(deadline)
-      bucket.count = bucket.count + 1
-    end
-  end
-  return bucket
+  if not raw then return {empty = now, flying = '', count = 0} end
+  local empty, from = string.match(raw, '^%d+'), 1
+  local flying = string.sub(raw, #empty + 1)
+  while from < #flying and (tonumber(string.sub(flying, from + entry - 13, from + entry - 1)) or 0) <= now do from = from + entry end
+  flying = string.sub(flying, from)
+  return {empty = math.max(now, tonumber(empty)), flying = flying, count = math.floor(#flying / entry)}
+end
+
+-- at returns where an attempt is, nil if it is not in flight.
+local function at(bucket, id) return (string.find(bucket.flying, ' ' .. id .. ':', 1, true)) end
+
+local function add(bucket, id, deadline)
+  bucket.flying = bucket.flying .. string.format(' %s:%013d', id, deadline)
+  bucket.count = bucket.count + 1
+end
+
+local function remove(bucket, i)
+  bucket.flying = string.sub(bucket.flying, 1, i - 1) .. string.sub(bucket.flying, i + entry)
+  bucket.count = bucket.count - 1
 end
 
 local function write(field, bucket)
@@ -24,12 +36,8 @@ local function write(field, bucket)
     redis.call('HDEL', KEYS[1], field)
     return
   end
-  local ends, parts = bucket.empty, {string.format('%d', bucket.empty)}
-  for id, deadline in pairs(bucket.flying) do
-    parts[#parts + 1] = id .. ':' .. string.format('%d', deadline)
-    ends = math.max(ends, deadline)
-  end
-  redis.call('HSET', KEYS[1], field, table.concat(parts, ' '))
+  local ends = bucket.empty
+  if bucket.count > 0 then ends = math.max(ends, tonumber(string.sub(bucket.flying, -13))) end
+  redis.call('HSET', KEYS[1], field, string.format('%d', bucket.empty) .. bucket.flying)
   if redis.call('PTTL', KEYS[1]) < ends - now then redis.call('PEXPIRE', KEYS[1], string.format('%d', ends - now)) end
 end
-

@@ -83,7 +83,7 @@ func (t *Throttle) WrongSecret(ctx context.Context, client, secret, address stri
 	if s.isCounted(id) {
 		return nil
 	}
-	call := t.reserveCall(t.clientCounter(client, network), newID())
+	call := t.reserveCall(t.clientCounter(client, network), newID(), secretTime)
 	replies, err := t.db.EvalAll(ctx, "count client secret", []redisdb.Call{call}, nil)
 	if err != nil {
 		return err

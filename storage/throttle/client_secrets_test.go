@@ -28,6 +28,10 @@ func TestWrongSecretsAreCountedByClientAndNetwork(t *testing.T) {
 	mustWait(t, "the sixth", wait, 12*time.Second)
 	mustPass(t, "another network", th.SecretRefused("web", "198.51.100.1"))
 	mustPass(t, "another client", th.SecretRefused("app", "192.0.2.1"))
+	wrong(t, th, "made up", "0", "192.0.2.1")
+	if ttl := th.db.Client.PTTL(t.Context(), th.keys(th.clientCounter("made up", ""))[0]).Val(); ttl <= 0 || ttl > 15*time.Second {
+		t.Errorf("one wrong secret is held for %v", ttl)
+	}
 
 	// Another replica learns it with the first wrong secret.
 	other := testThrottle(t, r, Limits{PerClient: 5, Window: time.Minute})
@@ -38,7 +42,7 @@ func TestWrongSecretsAreCountedByClientAndNetwork(t *testing.T) {
 	clock = clock.Add(wait)
 	r.Advance(wait)
 	mustPass(t, "after the wait", th.SecretRefused("web", "192.0.2.1"))
-	if s := th.Stats(); s.WrongSecrets != 5 || s.RefusedSecrets != 1 {
+	if s := th.Stats(); s.WrongSecrets != 6 || s.RefusedSecrets != 1 {
 		t.Errorf("%+v", s)
 	}
 }

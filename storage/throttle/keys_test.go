@@ -97,7 +97,7 @@ func TestKnownNetworksAreForgotten(t *testing.T) {
 func TestScriptsStayInOneSlot(t *testing.T) {
 	th := testThrottle(t, storagetest.StartMiniredis(t), Limits{})
 	for _, c := range []counter{th.userCounter("a{b}c", "192.0.2.0/24"), th.networkCounter("192.0.2.0/24"), th.clientCounter("web", "192.0.2.0/24")} {
-		for _, call := range [][]string{th.reserveCall(c, "id").Keys, th.settleCall(c, "id", Failed).Keys} {
+		for _, call := range [][]string{th.reserveCall(c, "id", flightTime).Keys, th.settleCall(c, "id", Failed).Keys} {
 			for _, key := range call {
 				if _, rest, _ := strings.Cut(key, "{"); !strings.HasPrefix(rest, c.tag+"}") {
 					t.Errorf("%q has another tag than %q", key, c.tag)

@@ -189,6 +189,7 @@ func (t *Throttle) entries(fields map[string]string, now int64) []Entry {
 		if err != nil || empty <= now || l.failures == 0 {
 			continue
 		}
+		empty = min(empty, now+l.interval*l.failures) // as the scripts take it
 		e := Entry{
 			Kind: kind, Name: name, Network: network, Limit: int(l.failures), FreeAt: time.UnixMilli(empty).UTC(),
 			Failures: int(math.Ceil(float64(empty-now) / float64(l.interval))),

@@ -62,11 +62,11 @@ func (q *queue) behind(line string) *waiter {
 	return q.join(nil, line)
 }
 
-// move joins the line of the bucket that has no room, unless the waiter is in it.
+// move joins the line of the bucket that has no room, unless the waiter is in it, or was told meanwhile what its old line was told.
 func (q *queue) move(w *waiter, line string) (*waiter, error) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	if w != nil && w.line == line {
+	if w != nil && (w.line == line || w.told != nil) {
 		return w, nil
 	}
 	if w == nil && q.waiting >= maxWaiting {

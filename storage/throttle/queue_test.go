@@ -235,3 +235,28 @@ func TestLinesAreInOrder(t *testing.T) {
 		}
 	})
 }
+
+// Who was told while asking Redis, and is about to wait in another line, waits no more.
+func TestWhoWasToldJoinsNoOtherLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q queue
+		q.init()
+		w, err := q.move(nil, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := errors.New("told")
+		q.tell("one", told)
+		if w, err = q.move(w, "two"); err != nil {
+			t.Fatal(err)
+		}
+		q.tell("two", errors.New("told again"))
+		if err := q.turn(t.Context(), w); !errors.Is(err, told) {
+			t.Error(err)
+		}
+		q.leave(w)
+		if n := q.Waiting(); n != 0 || len(q.lines) != 0 {
+			t.Errorf("%d wait in %d lines", n, len(q.lines))
+		}
+	})
+}

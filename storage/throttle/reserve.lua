@@ -27,7 +27,13 @@ local function over(b) return b.state.empty + b.interval - now - b.interval * b.
 local status, wait, field, repeated = 0, 0, '', false
 for _, b in ipairs(buckets) do
   b.state = read(b.field)
-  repeated = repeated or b.state.flying[id] ~= nil
+  -- It holds no more than the limit, also after the limit was lowered or the clock was set back.
+  local most = now + b.interval * b.limit
+  if b.state.empty > most then
+    b.state.empty = most
+    write(b.field, b.state)
+  end
+  repeated = repeated or at(b.state, id) ~= nil
   local sure = over(b) - b.state.count * b.interval
   if sure > 0 then
     if status ~= 1 or sure > wait then status, wait, field = 1, sure, b.field end
@@ -55,8 +61,7 @@ for _, b in ipairs(buckets) do
       end
     end
     b.state.empty = b.state.empty + b.interval
-    b.state.flying[id] = now + tonumber(ARGV[8])
-    b.state.count = b.state.count + 1
+    add(b.state, id, now + tonumber(ARGV[8]))
     redis.call('HSETNX', KEYS[1], 'name', ARGV[2])
     write(b.field, b.state)
   end

@@ -27,6 +27,9 @@ const (
 	// flightTime is how long an attempt may be without a result before it is taken for a failure whose process has died. It is
 	// longer than an attempt that waits, asks another server for the user and hashes.
 	flightTime = 90 * time.Second
+	// secretTime is the same for a wrong client secret, which is a failure from the start: for so long a lost reply does not make it
+	// count twice. It is short, because anybody can make up names of clients, and Redis holds each for as long.
+	secretTime = 10 * time.Second
 	// knownTTL is how long it is remembered that a user has logged in from a network.
 	knownTTL = 90 * 24 * time.Hour
 
@@ -81,10 +84,10 @@ func (t *Throttle) keys(c counter) []string {
 	return []string{t.db.Keys.Failures(c.tag), t.db.Keys.KnownNetworks(c.tag)}
 }
 
-func (t *Throttle) reserveCall(c counter, id string) redisdb.Call {
+func (t *Throttle) reserveCall(c counter, id string, flightTime time.Duration) redisdb.Call {
 	return redisdb.Call{Script: reserveScript, Keys: t.keys(c), Args: []any{
 		id, c.label, c.network, c.perNetwork.interval, c.perNetwork.failures, c.all.interval, c.all.failures,
-		t.flightTime.Milliseconds(), maxNetworks,
+		flightTime.Milliseconds(), maxNetworks,
 	}}
 }
 

@@ -12,11 +12,8 @@ local id, result, network = ARGV[1], ARGV[2], ARGV[3]
 
 local function settle(field, interval, forgive)
   local bucket = read(field)
-  local mine = bucket.flying[id]
-  if mine then
-    bucket.flying[id] = nil
-    bucket.count = bucket.count - 1
-  end
+  local mine = at(bucket, id)
+  if mine then remove(bucket, mine) end
   if forgive then
     bucket.empty = now + interval * bucket.count
   elseif mine and result ~= 'failed' then

@@ -23,17 +23,16 @@ import (
 // Users and clients that do not exist are counted like others. Errors are those of package storage: errors.Is(err,
 // fosite.ErrTemporarilyUnavailable).
 type Throttle struct {
-	db         *redisdb.DB
-	limits     Limits
-	flightTime time.Duration
-	queue      queue
-	later      later
-	secrets    wrongSecrets
+	db      *redisdb.DB
+	limits  Limits
+	queue   queue
+	later   later
+	secrets wrongSecrets
 }
 
 // New is for package storage, which has the db.
 func New(db *redisdb.DB, limits Limits) *Throttle {
-	t := &Throttle{db: db, limits: limits.withDefaults(), flightTime: flightTime}
+	t := &Throttle{db: db, limits: limits.withDefaults()}
 	t.queue.init()
 	t.later.send = t.send
 	t.secrets.init()
@@ -126,9 +125,9 @@ type found struct {
 // try reserves the attempt in both counters, or in none.
 func (t *Throttle) try(ctx context.Context, a *Attempt, reads func(redis.Pipeliner)) (found, error) {
 	a.id = newID()
-	calls := []redisdb.Call{t.reserveCall(a.user, a.id)}
+	calls := []redisdb.Call{t.reserveCall(a.user, a.id, flightTime)}
 	if a.network.tag != "" {
-		calls = append(calls, t.reserveCall(a.network, a.id))
+		calls = append(calls, t.reserveCall(a.network, a.id, flightTime))
 	}
 	replies, err := t.db.EvalAll(ctx, opReserve, calls, reads)
 	if err != nil {

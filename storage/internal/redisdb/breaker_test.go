@@ -2,6 +2,7 @@ package redisdb
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -135,6 +136,24 @@ func TestAFrozenRedisOpensTheBreaker(t *testing.T) {
 	}
 	server.Thaw(t)
 	closeAgain(t, d)
+}
+
+// The handshake of TLS ends by the time-out of the client, whatever the probe's is.
+func TestASilentRedisBehindTLSOpensTheBreaker(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	client := redis.NewClient(&redis.Options{Addr: silent.Addr().String(), DialTimeout: 20 * time.Second, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}})
+	defer func() { _ = client.Close() }()
+	b := newBreaker(newProbe(client))
+	for range suspectAfter {
+		b.count(context.DeadlineExceeded)
+	}
+	if !b.settled(t) || !b.isOpen() {
+		t.Error("the breaker is closed")
+	}
 }
 
 // The probe speaks RESP: a proxy in front of Redis may know nothing else.
@@ -282,6 +301,23 @@ func TestProbeOfACluster(t *testing.T) {
 			t.Errorf("%v: %v", row.addrs, err)
 		}
 		_ = client.Close()
+	}
+}
+
+// A Cluster whose nodes are not configured is asked as it asks itself.
+func TestProbeOfNodesThatAFunctionTells(t *testing.T) {
+	dead := storagetest.StartRedis(t, storagetest.Options{})
+	slots := func(context.Context) ([]redis.ClusterSlot, error) {
+		return []redis.ClusterSlot{{Start: 0, End: 16383, Nodes: []redis.ClusterNode{{Addr: dead.Addr}}}}, nil
+	}
+	client := redis.NewClusterClient(&redis.ClusterOptions{ClusterSlots: slots})
+	defer func() { _ = client.Close() }()
+	if err := newProbe(client)(); err != nil {
+		t.Error(err)
+	}
+	dead.Kill()
+	if newProbe(client)() == nil {
+		t.Error("a dead Redis answers")
 	}
 }
 

@@ -18,7 +18,7 @@ const probeTimeout = 500 * time.Millisecond
 func newProbe(client redis.UniversalClient) func() error {
 	type node struct {
 		network, address string
-		dial             func(ctx context.Context, network, address string) (net.Conn, error)
+		dial             dialer
 	}
 	var nodes []node
 	switch c := client.(type) {
@@ -34,7 +34,8 @@ func newProbe(client redis.UniversalClient) func() error {
 		for _, address := range o.Addrs {
 			nodes = append(nodes, node{"tcp", address, dial})
 		}
-	default:
+	}
+	if len(nodes) == 0 { // another client, or a Cluster whose nodes a function tells
 		return func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 			defer cancel()
@@ -44,14 +45,7 @@ func newProbe(client redis.UniversalClient) func() error {
 	return func() error {
 		results := make(chan error, len(nodes))
 		for _, n := range nodes {
-			go func() {
-				err := errors.New("panic")
-				defer func() { // a dialer is code of others, and nothing else recovers here
-					_ = recover()
-					results <- err
-				}()
-				err = ping(n.dial, n.network, n.address)
-			}()
+			go func() { results <- ping(n.dial, n.network, n.address) }()
 		}
 		var err error
 		for range nodes {
@@ -63,12 +57,43 @@ func newProbe(client redis.UniversalClient) func() error {
 	}
 }
 
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// within connects until ctx ends, also by a dialer that does not end with it: that of go-redis for TLS has the time-out of the client
+// alone. What connects too late is closed.
+func (dial dialer) within(ctx context.Context, network, address string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result, 1)
+	go func() {
+		r := result{err: errors.New("panic")}
+		defer func() { // a dialer is code of others, and nothing else recovers here
+			_ = recover()
+			results <- r
+		}()
+		r.conn, r.err = dial(ctx, network, address)
+	}()
+	select {
+	case r := <-results:
+		return r.conn, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-results; r.conn != nil && r.err == nil {
+				_ = r.conn.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
 // ping sends PING and waits for any reply, also one that says that a password is missing or that Redis is loading.
-func ping(dial func(ctx context.Context, network, address string) (net.Conn, error), network, address string) error {
+func ping(dial dialer, network, address string) error {
 	deadline := time.Now().Add(probeTimeout)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	conn, err := dial(ctx, network, address)
+	conn, err := dial.within(ctx, network, address)
 	if err != nil {
 		return err
 	}

@@ -27,14 +27,23 @@ func clientAddress(trusted []netip.Prefix) func(*http.Request) string {
 		client := remote.Addr().Unmap().WithZone("")
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		for i := len(hops) - 1; i >= 0 && isTrusted(client); i-- {
-			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-			if err != nil {
+			hop, ok := forwardedAddress(strings.TrimSpace(hops[i]))
+			if !ok {
 				break
 			}
 			client = hop.Unmap().WithZone("")
 		}
 		return client.String()
 	}
+}
+
+// forwardedAddress reads an address in X-Forwarded-For. Some proxies write the port behind it.
+func forwardedAddress(text string) (netip.Addr, bool) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a, true
+	}
+	a, err := netip.ParseAddrPort(text)
+	return a.Addr(), err == nil
 }
 
 // withClientAddress sets RemoteAddr of every request to the address of its client, so that nothing behind it needs to know of

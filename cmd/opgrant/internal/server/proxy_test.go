@@ -27,6 +27,8 @@ func TestClientAddress(t *testing.T) {
 		"IPv6":                             {"[fd00::1]:5", []string{"2001:db8::7"}, "2001:db8::7"},
 		"IPv4 in IPv6 is one address":      {"[::ffff:10.1.1.1]:5", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
 		"a zone does not make another one": {"[fe80::1%eth0]:5", nil, "fe80::1"},
+		"a proxy that writes ports":        {"10.1.1.1:5", []string{"203.0.113.9, 198.51.100.1:4711"}, "198.51.100.1"},
+		"ports, IPv6":                      {"10.1.1.1:5", []string{"[2001:db8::7]:4711, 10.2.2.2:80"}, "2001:db8::7"},
 		"not an address":                   {"@", nil, "@"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,16 +2,13 @@ package storage
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/opgrant/opgrant/storage/internal/fingerprint"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
@@ -36,10 +33,10 @@ var (
 // logins are one. It is safe for concurrent use.
 type sourceQueue struct {
 	ask importFunc
-	key [32]byte
+	key *fingerprint.Key // of name and password
 
 	mutex     sync.Mutex
-	logins    map[loginID]*sourceLogin // those that wait and those that are under way
+	logins    map[fingerprint.Fingerprint]*sourceLogin // those that wait and those that are under way
 	waiting   []*sourceLogin
 	questions int             // without an answer
 	underWay  map[string]bool // names, until their users are stored
@@ -49,13 +46,9 @@ type sourceQueue struct {
 // source has answered.
 type importFunc func(ctx context.Context, name, password string, answered func()) sourceResult
 
-// loginID is an HMAC of name and password under a random key of this process, which cannot be used to guess the password without
-// that key.
-type loginID [sha256.Size]byte
-
 // sourceLogin is what a question is asked for: one or more equal logins.
 type sourceLogin struct {
-	id             loginID
+	id             fingerprint.Fingerprint
 	ctx            context.Context //nolint:containedctx // of the first login, without its end: the others share the import
 	name, password string
 	callers        int           // that wait for its turn
@@ -65,8 +58,7 @@ type sourceLogin struct {
 }
 
 func newSourceQueue(ask importFunc) *sourceQueue {
-	q := &sourceQueue{ask: ask, logins: map[loginID]*sourceLogin{}, underWay: map[string]bool{}}
-	_, _ = rand.Read(q.key[:]) // never fails: crypto/rand aborts the program instead
+	q := &sourceQueue{key: fingerprint.NewKey(), ask: ask, logins: map[fingerprint.Fingerprint]*sourceLogin{}, underWay: map[string]bool{}}
 	return q
 }
 
@@ -101,7 +93,7 @@ func (q *sourceQueue) do(ctx context.Context, name, password string) sourceResul
 
 // join returns the login that equals this one, or else a new one, or nil where there are too many.
 func (q *sourceQueue) join(ctx context.Context, name, password string) *sourceLogin {
-	id := q.id(name, password)
+	id := q.key.Of(name, password)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	l := q.logins[id]
@@ -178,13 +170,4 @@ func (q *sourceQueue) run(l *sourceLogin) {
 		close(l.done)
 	}()
 	l.result = q.ask(l.ctx, l.name, l.password, answered)
-}
-
-func (q *sourceQueue) id(name, password string) loginID {
-	mac := hmac.New(sha256.New, q.key[:])
-	for _, part := range []string{name, password} {
-		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		mac.Write([]byte(part))
-	}
-	return loginID(mac.Sum(nil))
 }

@@ -137,7 +137,7 @@ func TestASourceThatHangsOrBreaksIsUnavailable(t *testing.T) {
 // No entry of the queue tells a password, or equals one of another process.
 func TestLoginsAreToldApartUnderAKeyOfTheProcess(t *testing.T) {
 	one, two := newSourceQueue(nil), newSourceQueue(nil)
-	if one.id("a", "bc") == one.id("ab", "c") || one.id("a", "b") == two.id("a", "b") {
+	if one.key.Of("a", "bc") == one.key.Of("ab", "c") || one.key.Of("a", "b") == two.key.Of("a", "b") {
 		t.Error("logins are mixed up")
 	}
 }

@@ -2,13 +2,10 @@ package storage
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"sync"
 
+	"github.com/opgrant/opgrant/storage/internal/fingerprint"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 	"github.com/opgrant/opgrant/storage/throttle"
 )
@@ -27,37 +24,22 @@ var (
 // A flight takes no more logins in when the first of it has a result. So a stream of identical guesses makes one flight after the
 // other, each counted.
 type flights struct {
-	secret [32]byte // random, of this process
+	key *fingerprint.Key // of name, password and network
 
 	mutex   sync.Mutex
-	open    map[flightKey]*flight
+	open    map[fingerprint.Fingerprint]*flight
 	sharing int
 }
 
-// flightKey is an HMAC under a random key. It is neither stored nor logged.
-type flightKey [sha256.Size]byte
-
 func newFlights() *flights {
-	s := &flights{open: make(map[flightKey]*flight)}
-	_, _ = rand.Read(s.secret[:]) // never fails: crypto/rand aborts the program instead
+	s := &flights{key: fingerprint.NewKey(), open: make(map[fingerprint.Fingerprint]*flight)}
 	return s
-}
-
-func (s *flights) key(name, secret, network string) flightKey {
-	mac := hmac.New(sha256.New, s.secret[:])
-	var length [8]byte
-	for _, part := range []string{name, secret, network} {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		mac.Write(length[:])
-		mac.Write([]byte(part))
-	}
-	return flightKey(mac.Sum(nil))
 }
 
 // flight is one attempt, and the logins that take part in it.
 type flight struct {
 	flights *flights
-	key     flightKey
+	key     fingerprint.Fingerprint
 	ctx     context.Context // of the work that is shared: it ends when all who take part have gone
 	cancel  context.CancelFunc
 	members int // guarded by the mutex of flights
@@ -76,7 +58,7 @@ type flight struct {
 }
 
 // join takes part in the flight of a key, or starts it. It returns nil when too many wait.
-func (s *flights) join(ctx context.Context, key flightKey) (f *flight, first bool) {
+func (s *flights) join(ctx context.Context, key fingerprint.Fingerprint) (f *flight, first bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if f := s.open[key]; f != nil {

@@ -138,7 +138,7 @@ func TestAFlightDoesNotOutlastAPassword(t *testing.T) {
 	u := testUsers(t, storagetest.StartMiniredis(t))
 	mustAdd(t, u, "alice", "old", "")
 	ctx, name := t.Context(), "alice"
-	f, first := u.flights.join(ctx, u.flights.key(name, "old", "192.0.2.0/24"))
+	f, first := u.flights.join(ctx, u.flights.key.Of(name, "old", "192.0.2.0/24"))
 	if !first {
 		t.Fatal("not the first")
 	}
@@ -250,11 +250,11 @@ func TestARecordThatAppearsIsCompared(t *testing.T) {
 
 func TestKeysOfFlights(t *testing.T) {
 	s, other := newFlights(), newFlights()
-	same := s.key("a", "b", "c")
-	if s.key("a", "b", "c") != same || s.key("a", "bc", "") == s.key("ab", "c", "") || s.key("a", "b", "c") == s.key("a", "b", "d") {
+	same := s.key.Of("a", "b", "c")
+	if s.key.Of("a", "b", "c") != same || s.key.Of("a", "bc", "") == s.key.Of("ab", "c", "") || s.key.Of("a", "b", "c") == s.key.Of("a", "b", "d") {
 		t.Error("the key does not tell logins apart")
 	}
-	if s.key("a", "b", "c") == other.key("a", "b", "c") {
+	if s.key.Of("a", "b", "c") == other.key.Of("a", "b", "c") {
 		t.Error("the key is the same in another process")
 	}
 }

@@ -73,7 +73,7 @@ func (u *Users) login(ctx context.Context, name, secret, address string) (User, 
 // fly is one login. All with the same name, password and network that come before the first result are one flight: the first
 // reserves the attempt, and the first that has a result settles it. Each reads the record by itself.
 func (u *Users) fly(ctx context.Context, op, name, secret, address string) (user User, again bool, err error) {
-	f, first := u.flights.join(ctx, u.flights.key(name, secret, u.throttle.Network(address)))
+	f, first := u.flights.join(ctx, u.flights.key.Of(name, secret, u.throttle.Network(address)))
 	if f == nil {
 		return User{}, false, unavailable.Error(op, errShared)
 	}

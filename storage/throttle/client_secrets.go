@@ -2,14 +2,11 @@ package throttle
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/opgrant/opgrant/storage/internal/fingerprint"
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
@@ -20,34 +17,18 @@ const maxSecrets = 10_000
 // secret, and cannot be used to guess one without that key.
 type wrongSecrets struct {
 	now func() time.Time
-	key [32]byte
+	key *fingerprint.Key
 
 	mutex    sync.Mutex
-	counted  map[digest]time.Time // :: client, network, secret → until when it is not counted again
-	refused  map[digest]time.Time // :: client, network → until when no secret is compared
+	counted  map[fingerprint.Fingerprint]time.Time // :: client, network, secret → until when it is not counted again
+	refused  map[fingerprint.Fingerprint]time.Time // :: client, network → until when no secret is compared
 	failures atomic.Int64
 	refusals atomic.Int64
 }
 
-type digest [sha256.Size]byte
-
 func (s *wrongSecrets) init() {
-	s.now, s.counted, s.refused = time.Now, make(map[digest]time.Time), make(map[digest]time.Time)
-	_, _ = rand.Read(s.key[:]) // never fails: crypto/rand aborts the program instead
-}
-
-func (s *wrongSecrets) digest(parts ...string) digest { return keyed(s.key[:], parts...) }
-
-// keyed is an HMAC of texts, each with its length before it.
-func keyed(key []byte, parts ...string) digest {
-	mac := hmac.New(sha256.New, key)
-	var length [8]byte
-	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		mac.Write(length[:])
-		mac.Write([]byte(part))
-	}
-	return digest(mac.Sum(nil))
+	s.now, s.counted, s.refused = time.Now, make(map[fingerprint.Fingerprint]time.Time), make(map[fingerprint.Fingerprint]time.Time)
+	s.key = fingerprint.NewKey()
 }
 
 // SecretRefused tells for how long no secret of the client should be compared that comes from this address: zero if it should be.
@@ -62,7 +43,7 @@ func (t *Throttle) SecretRefused(client, address string) time.Duration {
 	if len(s.refused) == 0 {
 		return 0
 	}
-	wait := s.refused[s.digest(client, t.Network(address))].Sub(s.now())
+	wait := s.refused[s.key.Of(client, t.Network(address))].Sub(s.now())
 	if wait <= 0 {
 		return 0
 	}
@@ -79,7 +60,7 @@ func (t *Throttle) WrongSecret(ctx context.Context, client, secret, address stri
 	}
 	network, s := t.Network(address), &t.secrets
 	s.failures.Add(1)
-	id, place := s.digest(client, network, secret), s.digest(client, network)
+	id, place := s.key.Of(client, network, secret), s.key.Of(client, network)
 	if s.isCounted(id) {
 		return nil
 	}
@@ -104,7 +85,7 @@ func (t *Throttle) WrongSecret(ctx context.Context, client, secret, address stri
 	return nil
 }
 
-func (s *wrongSecrets) isCounted(id digest) bool {
+func (s *wrongSecrets) isCounted(id fingerprint.Fingerprint) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.now().Before(s.counted[id])
@@ -112,7 +93,7 @@ func (s *wrongSecrets) isCounted(id digest) bool {
 
 // remember adds an entry to a map of bounded size. It removes what has expired and, if that is too little, random entries: one that
 // is removed too early is counted, or compared, once more.
-func remember(m map[digest]time.Time, id digest, until, now time.Time) {
+func remember(m map[fingerprint.Fingerprint]time.Time, id fingerprint.Fingerprint, until, now time.Time) {
 	if len(m) >= maxSecrets {
 		for other, end := range m {
 			if !now.Before(end) {

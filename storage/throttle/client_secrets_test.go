@@ -74,12 +74,12 @@ func TestWrongSecretsAreForgottenInMemory(t *testing.T) {
 	th := testThrottle(t, storagetest.StartMiniredis(t), Limits{})
 	now := time.Now()
 	for i := range 2 * maxSecrets {
-		remember(th.secrets.counted, th.secrets.digest(fmt.Sprint(i)), now.Add(time.Minute), now)
+		remember(th.secrets.counted, th.secrets.key.Of(fmt.Sprint(i)), now.Add(time.Minute), now)
 	}
 	if n := len(th.secrets.counted); n > maxSecrets {
 		t.Errorf("%d are remembered", n)
 	}
-	if th.secrets.digest("a", "bc") == th.secrets.digest("ab", "c") {
+	if th.secrets.key.Of("a", "bc") == th.secrets.key.Of("ab", "c") {
 		t.Error("parts run together")
 	}
 }

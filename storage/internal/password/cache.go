@@ -1,12 +1,10 @@
 package password
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"sync"
 	"time"
+
+	"github.com/opgrant/opgrant/storage/internal/fingerprint"
 )
 
 // Cache remembers for a while which credentials were verified, for clients that send their password with every request. It
@@ -20,13 +18,11 @@ type Cache struct {
 	Now func() time.Time
 
 	ttl time.Duration
-	key [32]byte
+	key *fingerprint.Key
 
 	mutex   sync.Mutex
-	entries map[verified]time.Time // :: credentials → when they are to be verified again
+	entries map[fingerprint.Fingerprint]time.Time // :: credentials → when they are to be verified again
 }
-
-type verified [sha256.Size]byte
 
 // maxCached bounds the memory of the cache to about a megabyte.
 const maxCached = 10_000
@@ -36,20 +32,8 @@ func NewCache(ttl time.Duration) *Cache {
 	if ttl <= 0 {
 		return nil
 	}
-	c := &Cache{ttl: ttl, Now: time.Now, entries: make(map[verified]time.Time)}
-	_, _ = rand.Read(c.key[:]) // never fails: crypto/rand aborts the program instead
+	c := &Cache{ttl: ttl, Now: time.Now, key: fingerprint.NewKey(), entries: make(map[fingerprint.Fingerprint]time.Time)}
 	return c
-}
-
-func (c *Cache) entry(stored, name, password string) verified {
-	mac := hmac.New(sha256.New, c.key[:])
-	var length [8]byte
-	for _, part := range []string{stored, name, password} {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		mac.Write(length[:])
-		mac.Write([]byte(part))
-	}
-	return verified(mac.Sum(nil))
 }
 
 // Has tells whether this password was verified for the user with this stored hash.
@@ -57,7 +41,7 @@ func (c *Cache) Has(stored, name, password string) bool {
 	if c == nil {
 		return false
 	}
-	e := c.entry(stored, name, password)
+	e := c.key.Of(stored, name, password)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	until, ok := c.entries[e]
@@ -69,7 +53,7 @@ func (c *Cache) Add(stored, name, password string) {
 	if c == nil {
 		return
 	}
-	e := c.entry(stored, name, password)
+	e := c.key.Of(stored, name, password)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if len(c.entries) >= maxCached {

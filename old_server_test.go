@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -31,15 +30,7 @@ type oldServer struct {
 
 func startOldServer(t *testing.T) *oldServer {
 	t.Helper()
-	f, err := os.Open("compat/testdata/wire-cases.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	cases, err := wiretest.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cases := wiretest.LoadFile(t, "compat/testdata/wire-cases.json")
 	known, err := wiretest.NewOldServer(cases)
 	if err != nil {
 		t.Fatal(err)

@@ -17,15 +17,7 @@ import (
 // recorded returns the recorded exchanges.
 func recorded(tb testing.TB) []wiretest.Case {
 	tb.Helper()
-	f, err := os.Open("testdata/wire-cases.json")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	cases, err := wiretest.Load(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	cases := wiretest.LoadFile(tb, "testdata/wire-cases.json")
 	return cases
 }
 

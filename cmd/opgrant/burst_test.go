@@ -171,15 +171,7 @@ type fleetServer struct {
 // startFleetServer starts one with the role reader.
 func startFleetServer(t *testing.T) fleetServer {
 	t.Helper()
-	f, err := os.Open(filepath.FromSlash("../../compat/testdata/wire-cases.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	cases, err := wiretest.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cases := wiretest.LoadFile(t, "../../compat/testdata/wire-cases.json")
 	old, err := wiretest.NewOldServer(cases)
 	if err != nil {
 		t.Fatal(err)

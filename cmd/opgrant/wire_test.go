@@ -21,15 +21,7 @@ func TestRecordedExchanges(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some hundred passwords are hashed, which takes minutes under the race detector")
 	}
-	f, err := os.Open(filepath.FromSlash("../../compat/testdata/wire-cases.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	cases, err := wiretest.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cases := wiretest.LoadFile(t, "../../compat/testdata/wire-cases.json")
 	if os.Getenv("OPGRANT_TEST_FAULTS") == "" {
 		cases = slices.DeleteFunc(cases, func(c wiretest.Case) bool { return c.Sequence == expirySequence })
 	}

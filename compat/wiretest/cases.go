@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"testing"
 )
 
 // Case is one recorded exchange.
@@ -54,6 +57,21 @@ type Expect struct {
 type JWT struct {
 	Header map[string]any `json:"header"`
 	Claims map[string]any `json:"claims"`
+}
+
+// LoadFile is Load for a test that cannot go on without the file.
+func LoadFile(tb testing.TB, path string) []Case {
+	tb.Helper()
+	f, err := os.Open(filepath.FromSlash(path)) // #nosec G304 -- the test names the file
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	cases, err := Load(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cases
 }
 
 // Load reads recorded exchanges.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,16 +13,7 @@ import (
 
 // compat.upstream is all that is needed for users of the old server to log in by OAuth.
 func TestUsersOfTheConfiguredUpstreamLogInByOAuth(t *testing.T) {
-	f, err := os.Open("../../../../compat/testdata/wire-cases.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	cases, err := wiretest.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, err := wiretest.NewOldServer(cases)
+	old, err := wiretest.NewOldServer(wiretest.LoadFile(t, "../../../../compat/testdata/wire-cases.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ func TestAHundredCallersOneTokenThreeProcesses(t *testing.T) {
 	mustWrite(t, filepath.Join(dir, "password"), "wonderland")
 	mustWrite(t, file, `log: {format: text}
 issuer: http://race.example.com
+compat: {disabled: true}
 clients:
   - {id: grace, grants: [password, refresh_token], algorithm: ES256, grace: 60s}
   - {id: strict, grants: [password, refresh_token], algorithm: ES256, grace: 0s}

@@ -58,8 +58,7 @@ type sourceLogin struct {
 }
 
 func newSourceQueue(ask importFunc) *sourceQueue {
-	q := &sourceQueue{key: fingerprint.NewKey(), ask: ask, logins: map[fingerprint.Fingerprint]*sourceLogin{}, underWay: map[string]bool{}}
-	return q
+	return &sourceQueue{key: fingerprint.NewKey(), ask: ask, logins: map[fingerprint.Fingerprint]*sourceLogin{}, underWay: map[string]bool{}}
 }
 
 // do returns the result for one login. A login that has no turn in time, or whose caller goes before that, is unavailable. Once the

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -193,7 +192,7 @@ func startGoodput(t *testing.T) *goodputServer {
 	file := filepath.Join(dir, "opgrant.yaml")
 	mustWrite(t, file, "log: {format: text}\nclients:\n  - {id: web, secret: web-secret-long, grants: [password, refresh_token], introspect: true}\n"+
 		"  - {id: operations, profile: legacy, refresh: static, grants: [password, refresh_token]}\n")
-	s := &goodputServer{admin: unusedPort(t)}
+	s := &goodputServer{admin: freeAddress(t)}
 	cmd := exec.CommandContext(t.Context(), "opgrant", "serve", "--redis", redis, "--config", file, "--listen", "127.0.0.1:0", "--admin-listen", s.admin)
 	logs, err := cmd.StderrPipe()
 	if err != nil {
@@ -221,14 +220,4 @@ func importGoodputUsers(t *testing.T, redis, dir string) {
 	if out, err := command(t, redis, "user", "import", file); err != nil {
 		t.Fatal(out, err)
 	}
-}
-
-func unusedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -10,9 +10,6 @@ import (
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
-// maxSecrets bounds the wrong secrets that a process remembers, and the clients that it refuses, to about a megabyte each.
-const maxSecrets = 10_000
-
 // wrongSecrets is what this process knows about wrong client secrets. Its keys are HMACs under a random key: they contain no
 // secret, and cannot be used to guess one without that key.
 type wrongSecrets struct {
@@ -20,14 +17,14 @@ type wrongSecrets struct {
 	key *fingerprint.Key
 
 	mutex    sync.Mutex
-	counted  map[fingerprint.Fingerprint]time.Time // :: client, network, secret → until when it is not counted again
-	refused  map[fingerprint.Fingerprint]time.Time // :: client, network → until when no secret is compared
+	counted  fingerprint.Memory // :: client, network, secret → until when it is not counted again
+	refused  fingerprint.Memory // :: client, network → until when no secret is compared
 	failures atomic.Int64
 	refusals atomic.Int64
 }
 
 func (s *wrongSecrets) init() {
-	s.now, s.counted, s.refused = time.Now, make(map[fingerprint.Fingerprint]time.Time), make(map[fingerprint.Fingerprint]time.Time)
+	s.now, s.counted, s.refused = time.Now, make(fingerprint.Memory), make(fingerprint.Memory)
 	s.key = fingerprint.NewKey()
 }
 
@@ -77,10 +74,10 @@ func (t *Throttle) WrongSecret(ctx context.Context, client, secret, address stri
 	defer s.mutex.Unlock()
 	now := s.now()
 	if r.status == counted {
-		remember(s.counted, id, now.Add(t.limits.Window), now)
+		s.counted.Remember(id, now.Add(t.limits.Window), now)
 	}
 	if r.wait > 0 {
-		remember(s.refused, place, now.Add(r.wait), now)
+		s.refused.Remember(place, now.Add(r.wait), now)
 	}
 	return nil
 }
@@ -89,23 +86,4 @@ func (s *wrongSecrets) isCounted(id fingerprint.Fingerprint) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.now().Before(s.counted[id])
-}
-
-// remember adds an entry to a map of bounded size. It removes what has expired and, if that is too little, random entries: one that
-// is removed too early is counted, or compared, once more.
-func remember(m map[fingerprint.Fingerprint]time.Time, id fingerprint.Fingerprint, until, now time.Time) {
-	if len(m) >= maxSecrets {
-		for other, end := range m {
-			if !now.Before(end) {
-				delete(m, other)
-			}
-		}
-		for other := range m {
-			if len(m) <= maxSecrets*9/10 {
-				break
-			}
-			delete(m, other)
-		}
-	}
-	m[id] = until
 }

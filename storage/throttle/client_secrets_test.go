@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opgrant/opgrant/storage/internal/fingerprint"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
@@ -73,10 +74,10 @@ func TestTheSameWrongSecretCountsOnce(t *testing.T) {
 func TestWrongSecretsAreForgottenInMemory(t *testing.T) {
 	th := testThrottle(t, storagetest.StartMiniredis(t), Limits{})
 	now := time.Now()
-	for i := range 2 * maxSecrets {
-		remember(th.secrets.counted, th.secrets.key.Of(fmt.Sprint(i)), now.Add(time.Minute), now)
+	for i := range 2 * fingerprint.MaxMemory {
+		th.secrets.counted.Remember(th.secrets.key.Of(fmt.Sprint(i)), now.Add(time.Minute), now)
 	}
-	if n := len(th.secrets.counted); n > maxSecrets {
+	if n := len(th.secrets.counted); n > fingerprint.MaxMemory {
 		t.Errorf("%d are remembered", n)
 	}
 	if th.secrets.key.Of("a", "bc") == th.secrets.key.Of("ab", "c") {

@@ -21,19 +21,15 @@ type Cache struct {
 	key *fingerprint.Key
 
 	mutex   sync.Mutex
-	entries map[fingerprint.Fingerprint]time.Time // :: credentials → when they are to be verified again
+	entries fingerprint.Memory // :: credentials → when they are to be verified again
 }
-
-// maxCached bounds the memory of the cache to about a megabyte.
-const maxCached = 10_000
 
 // NewCache returns a cache that remembers for ttl, or nil when ttl is not positive.
 func NewCache(ttl time.Duration) *Cache {
 	if ttl <= 0 {
 		return nil
 	}
-	c := &Cache{ttl: ttl, Now: time.Now, key: fingerprint.NewKey(), entries: make(map[fingerprint.Fingerprint]time.Time)}
-	return c
+	return &Cache{ttl: ttl, Now: time.Now, key: fingerprint.NewKey(), entries: make(fingerprint.Memory)}
 }
 
 // Has tells whether this password was verified for the user with this stored hash.
@@ -56,26 +52,6 @@ func (c *Cache) Add(stored, name, password string) {
 	e := c.key.Of(stored, name, password)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if len(c.entries) >= maxCached {
-		c.evict()
-	}
-	c.entries[e] = c.Now().Add(c.ttl)
-}
-
-// evict removes what has expired and, if that is too little, random entries until a tenth of the cache is free. An entry that
-// is removed too early costs one hash.
-func (c *Cache) evict() {
 	now := c.Now()
-	for e, until := range c.entries {
-		if !now.Before(until) {
-			delete(c.entries, e)
-		}
-	}
-	spare := maxCached / 10
-	for e := range c.entries {
-		if len(c.entries) <= maxCached-spare {
-			return
-		}
-		delete(c.entries, e)
-	}
+	c.entries.Remember(e, now.Add(c.ttl), now) // one that is forgotten too early costs one hash
 }

@@ -88,6 +88,25 @@ func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, 
 	return reply, err
 }
 
+// EvalAfter is Eval for a script that needs others to have run, which may be in other slots: all go out in one round trip, in order
+// where one node has them all. If one of them fails, EvalAfter fails, and the script may have run. With Config.Replicas each has
+// a round trip of its own.
+func (d *DB) EvalAfter(ctx context.Context, op string, before []Call, c Call) (any, error) {
+	if d.replicas > 0 {
+		for _, other := range before {
+			if _, err := d.Eval(ctx, op, other); err != nil {
+				return nil, err
+			}
+		}
+		return d.Eval(ctx, op, c)
+	}
+	replies, err := d.EvalAll(ctx, op, append(before[:len(before):len(before)], c), nil)
+	if err != nil {
+		return nil, err
+	}
+	return replies[len(before)], nil
+}
+
 func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
 	if d.replicas > 0 {
 		return d.sendReplicated(ctx, epoch, source, c, beside)

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestRecordsOfTheVersionBeforeAreWritten(t *testing.T) {
 		for _, r := range s.records.Sessions {
 			s.repeat(t, r)
 		}
-		for _, r := range s.records.Sessions {
+		for _, r := range slices.Backward(s.records.Sessions) { // those that were made from others first: they end with them
 			s.reuse(t, r)
 		}
 	})

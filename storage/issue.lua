@@ -28,8 +28,7 @@ if s.new then
   if ARGV[8] ~= '' then s.parent = ARGV[8] end
   if step.max then s.ends = now + step.max end
 end
-if ARGV[9] ~= '' then s.id = ARGV[9] end
-s.body = ARGV[4]
+s.body, s.id = ARGV[4], ARGV[9] ~= '' and ARGV[9] or nil
 if refresh ~= '' then
   if s.current and s.current ~= refresh then retire() end
   set_current(refresh)
@@ -49,8 +48,8 @@ local function evict()
     end
   end
   collect(KEYS[5], KEYS[6],
-    function(m) return sub(m, -#step.suffix) == step.suffix and sub(m, 1, #step.name) ~= step.name end,
-    function(m) return sub(m, 1, #step.name) end)
+    function(m) return sub(m, -#step.suffix) == step.suffix and sub(m, 1, #old_name) ~= old_name end,
+    function(m) return sub(m, 1, #old_name) end)
   for _, old in ipairs(mine) do old.expires = old.expires / 1000 end
   collect(KEYS[3], KEYS[4],
     function(m) return sub(m, 1, #mark) == mark and sub(m, -#name) ~= name end,

@@ -42,7 +42,7 @@ local function convert(raw)
   if type(o) ~= 'table' or o.v ~= 1 then return nil end
   local r = {
     created = o.at, generation = generation_bytes(o.g), client_generation = generation_bytes(o.cg),
-    number = 0, used = '', self_contained = o.j, listed = o.stored, access_expires = o.ae, ends = o.x, id = o.id,
+    number = 0, used = '', self_contained = o.j, listed = o.stored, access_expires = o.ae, ends = o.x, id = o.id or step.own,
     access = expiries_of(o.a), revoked = expiries_of(o.r), body = raw,
   }
   if o.f then r.parent = unbase64(o.f, hash_length) end
@@ -52,11 +52,19 @@ local function convert(raw)
   return r
 end
 
--- remove_old removes a session of the version before from its indexes.
+-- in_old_index tells whether a session of the version before is in the index of its subject.
+local function in_old_index()
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
+    if sub(member, 1, #old_name) == old_name then return true end
+  end
+  return false
+end
+
+-- remove_old removes a session of the version before, last of all what says that it is there.
 local function remove_old()
   for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
-    if sub(member, 1, #step.name) == step.name then redis.call('ZREM', KEYS[5], member) end
+    if sub(member, 1, #old_name) == old_name then redis.call('ZREM', KEYS[5], member) end
   end
-  redis.call('ZREM', KEYS[6], step.name)
+  redis.call('ZREM', KEYS[6], old_name)
   redis.call('DEL', KEYS[2])
 end

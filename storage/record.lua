@@ -4,6 +4,7 @@
 --       6 old evicted ones   7 user   8 time before which the subject's sessions ended   then those of the script
 -- ARGV  1 the step as JSON   2 name of the session   3 hash of subject and client, if sessions of the two are limited
 --       then those of the script
+-- step  own: session ID, without those that it was made from; then what the script has
 --
 -- Numbers are big endian. Times are of Redis's clock: in Lua milliseconds, in the record units of 10 ms.
 --
@@ -30,6 +31,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local byte, char, sub = string.byte, string.char, string.sub
 local unit, hash_length, used_length = 10, 16, 12
 local s -- the session; nil: there is none
+local old_name = sub(step.own, 23) -- in keys of the version before
 
 -- max_used is how many used refresh tokens without a number a session remembers.
 local max_used = 8

@@ -3,6 +3,7 @@
 -- KEYS  1 to 8: record.lua   9 answer to the presented token
 -- ARGV  1 to 3: record.lua   4 the request, or empty   5 hash of a new refresh token, or empty   6 of an access token, or empty
 --       7 hash of the presented token   8 its name in records of the version before   9 sealed answer, or empty
+--       10 request ID, or empty
 -- step  list: the session is in the index   presented: number of the presented token   user, number, refresh_ttl, access_ttl, self_contained: issue.lua
 --       retire: the presented token becomes a used one   end_listed: and listed access tokens end
 --       end_on_reuse: the session ends if it is one already
@@ -30,7 +31,7 @@ if s.current ~= presented then
 end
 if s.current_expires <= now then return {'none'} end
 
-if ARGV[4] ~= '' then s.body = ARGV[4] end
+if ARGV[4] ~= '' then s.body, s.id = ARGV[4], ARGV[10] ~= '' and ARGV[10] or nil end
 local until_then = s.current_expires
 if step.retire then
   retire()

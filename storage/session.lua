@@ -15,7 +15,7 @@ local function load()
       s = convert(raw)
       if s then
         s.moved = true
-        s.evicted = redis.call('ZSCORE', KEYS[6], step.name)
+        s.evicted = redis.call('ZSCORE', KEYS[6], old_name)
       end
     end
   end
@@ -139,7 +139,7 @@ local function save(until_then)
   if ends <= now then
     end_session()
   else
-    if step.list then
+    if step.list or s.moved and in_old_index() then -- a revocation does not know
       add_to_index(KEYS[3], ends, mark .. name)
       if mark ~= '' then redis.call('ZREM', KEYS[3], name) end -- from before there was a limit
     end

@@ -97,14 +97,8 @@ func (t *Tokens) readSession(ctx context.Context, key sessionKey, refreshToken *
 
 // decode reads the values of the keys of readSession.
 func (r *sessionRead) decode(values []any) error {
-	if record, ok := values[0].(string); ok {
-		r.user.record = []byte(record)
-	}
-	if ended, ok := values[1].(string); ok {
-		var err error
-		if r.endedBefore, err = strconv.ParseInt(ended, 10, 64); err != nil {
-			return unavailable.Error(opReadSession, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
-		}
+	if err := r.decodeUser(values); err != nil {
+		return err
 	}
 	for i := range len(r.parents) + 1 {
 		raw, ok := values[2+2*i].(string)
@@ -122,6 +116,20 @@ func (r *sessionRead) decode(values []any) error {
 			r.session = s
 		} else {
 			r.parents[i-1] = s
+		}
+	}
+	return nil
+}
+
+// decodeUser reads the values of the user and of EndedBefore.
+func (r *sessionRead) decodeUser(values []any) error {
+	if record, ok := values[0].(string); ok {
+		r.user.record = []byte(record)
+	}
+	if ended, ok := values[1].(string); ok {
+		var err error
+		if r.endedBefore, err = strconv.ParseInt(ended, 10, 64); err != nil {
+			return unavailable.Error(opReadSession, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
 		}
 	}
 	return nil
@@ -189,17 +197,23 @@ func (t *Tokens) clientOf(ctx context.Context, s *session) (*document, fosite.Cl
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := t.clients.GetClient(ctx, d.Client)
-	if err == nil && rawGeneration(t.policyOf(client).Generation) != s.clientGeneration {
-		client, err = t.refetch(ctx, d.Client, s.clientGeneration)
-	}
-	if errors.Is(err, fosite.ErrNotFound) {
+	client, err := t.clientAt(ctx, d.Client, s.clientGeneration)
+	if err != nil {
 		return nil, nil, err
 	}
-	if err != nil {
-		return nil, nil, unavailable.Error("read client of a session", err)
-	}
 	return d, client, nil
+}
+
+// clientAt returns a client, if it has that generation. fosite.ErrNotFound: see clientOf.
+func (t *Tokens) clientAt(ctx context.Context, id, generation string) (fosite.Client, error) {
+	client, err := t.clients.GetClient(ctx, id)
+	if err == nil && rawGeneration(t.policyOf(client).Generation) != generation {
+		client, err = t.refetch(ctx, id, generation)
+	}
+	if err != nil && !errors.Is(err, fosite.ErrNotFound) {
+		return nil, unavailable.Error("read client of a session", err)
+	}
+	return client, err
 }
 
 // refetch reads a client past the cache: the client or the session may be newer than what is in it.

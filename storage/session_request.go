@@ -42,8 +42,9 @@ type document struct {
 
 	lastUsed  int64
 	address   string
-	userAgent string // the text in records of the version before, now its hash
-	binary    bool   // the session encodes itself
+	userAgent string // in records of the version before
+	agentHash string
+	binary    bool // the session encodes itself
 }
 
 const (
@@ -211,7 +212,7 @@ func parseDocument(raw []byte) (*document, error) {
 		d.address = textAddress(r.text())
 	}
 	if flags&flagUserAgent != 0 {
-		d.userAgent = r.take(agentLength)
+		d.agentHash = r.take(agentLength)
 	}
 	d.Session = []byte(r.rest)
 	return d, r.err

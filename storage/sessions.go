@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ type SessionInfo struct {
 
 	name      string // within the subject
 	agentHash string
+
+	createdMilli                 int64
+	generation, clientGeneration string
 }
 
 // Session returns one session, or fosite.ErrNotFound.
@@ -51,6 +55,9 @@ func (t *Tokens) Session(ctx context.Context, requestID string) (SessionInfo, er
 		return SessionInfo{}, err
 	}
 	list, err := t.readSessions(ctx, []storedSession{t.stored(key.tag(), key.name())})
+	if err == nil {
+		list, err = t.living(ctx, list)
+	}
 	if err != nil {
 		return SessionInfo{}, err
 	}
@@ -73,14 +80,9 @@ func (t *Tokens) SessionsOf(ctx context.Context, subject string) ([]SessionInfo,
 	if err != nil {
 		return nil, err
 	}
-	mine := list[:0]
-	for _, info := range list {
-		if info.Subject == subject {
-			mine = append(mine, info)
-		}
-	}
-	sortByExpiry(mine)
-	return mine, nil
+	list = slices.DeleteFunc(list, func(info SessionInfo) bool { return info.Subject != subject })
+	sortByExpiry(list)
+	return t.living(ctx, list)
 }
 
 // indexed returns the sessions in the index of a subject, among them those of other subjects in its slot.

@@ -62,14 +62,16 @@ func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error)
 		}
 	}
 	ended := 0
-	err := t.EachSession(ctx, func(info SessionInfo) error {
-		if info.Client != clientID {
-			return nil
+	err := t.eachRecord(ctx, func(list []SessionInfo) error {
+		for _, info := range list {
+			if info.Client != clientID {
+				continue
+			}
+			if err := t.RevokeSession(ctx, info.ID); err != nil {
+				return err
+			}
+			ended++
 		}
-		if err := t.RevokeSession(ctx, info.ID); err != nil {
-			return err
-		}
-		ended++
 		return nil
 	})
 	return ended, err

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // storedSession is where a session is stored: at one of two keys.
@@ -112,8 +112,8 @@ func sessionInfo(raw string, stored storedSession, left time.Duration, evicted b
 	if stored.tag != "" {
 		key = sessionKey(stored.tag + stored.name)
 	}
-	info := SessionInfo{
-		ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Audience: d.Audience, Address: d.address,
+	return SessionInfo{
+		ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Audience: d.Audience, Address: d.address, UserAgent: d.userAgent, agentHash: d.agentHash,
 		Created:       time.UnixMilli(s.created).UTC(),
 		LastUsed:      time.UnixMilli(d.lastUsed).UTC(),
 		Expires:       time.Now().Add(left).UTC().Truncate(time.Millisecond),
@@ -121,97 +121,74 @@ func sessionInfo(raw string, stored storedSession, left time.Duration, evicted b
 		RefreshNumber: s.number, ListedTokens: len(s.access), RevokedTokens: len(s.revoked),
 		RecordVersion: s.version, RecordSize: s.size,
 		Data: d.Session, name: stored.name,
-	}
-	if s.version == oldRecordVersion {
-		info.UserAgent = d.userAgent
-	} else {
-		info.agentHash = d.userAgent
-	}
-	return info, nil
+		createdMilli: s.created, generation: s.generation, clientGeneration: s.clientGeneration,
+	}, nil
 }
 
 func sortByExpiry(list []SessionInfo) {
 	slices.SortStableFunc(list, func(a, b SessionInfo) int { return b.Expires.Compare(a.Expires) })
 }
 
-// EachSession calls f for every session of the store, in no order, until f returns an error, and returns that. A session that is
-// opened or ends meanwhile may be left out. It visits every key of Redis (SCAN), which takes Redis about a second for a million.
-func (t *Tokens) EachSession(ctx context.Context, f func(SessionInfo) error) error {
-	cluster, ok := t.db.Client.(*redis.ClusterClient)
-	if !ok {
-		return t.eachSessionOn(ctx, t.db.Client, f)
+// living leaves out sessions that have ended though their records are there: because the sessions of their user or their client
+// were ended since they were opened. Where an index was lost, such a record stays until it expires.
+func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo, error) {
+	if len(list) == 0 {
+		return nil, nil
 	}
-	var one sync.Mutex // f is called by one node at a time
-	return t.onEachPrimary(ctx, cluster, func(ctx context.Context, node *redis.Client) error {
-		return t.eachSessionOn(ctx, node, func(info SessionInfo) error {
-			one.Lock()
-			defer one.Unlock()
-			return f(info)
-		})
-	})
-}
-
-func (t *Tokens) onEachPrimary(ctx context.Context, cluster *redis.ClusterClient, f func(context.Context, *redis.Client) error) error {
-	var nodes []*redis.Client
-	var mutex sync.Mutex
+	var users map[string]*redis.SliceCmd
 	err := t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
-		return cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
-			mutex.Lock()
-			defer mutex.Unlock()
-			nodes = append(nodes, node)
+		users = make(map[string]*redis.SliceCmd)
+		var commands []redis.Cmder
+		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, info := range list {
+				if _, ok := users[info.Subject]; ok || info.Subject == "" {
+					continue
+				}
+				tag := redisdb.SubjectTag(info.Subject)
+				users[info.Subject] = p.MGet(ctx, t.db.Keys.User(tag), t.db.Keys.EndedBefore(tag))
+				commands = append(commands, users[info.Subject])
+			}
 			return nil
 		})
+		return redisdb.FirstError(err, commands...)
 	})
-	for _, node := range nodes {
-		if err == nil {
-			err = f(ctx, node)
-		}
+	if err != nil {
+		return nil, err
 	}
-	return err
-}
-
-func (t *Tokens) eachSessionOn(ctx context.Context, node redis.Cmdable, f func(SessionInfo) error) error {
-	var cursor uint64
-	found := false
-	for {
-		var keys []string
-		err := t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
-			var err error
-			keys, cursor, err = node.Scan(ctx, cursor, t.db.Keys.SessionPattern(), 1000).Result()
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		list, err := t.readSessions(ctx, t.storedAt(keys))
-		if err != nil {
-			return err
-		}
-		for _, info := range list {
-			found = true
-			if err := f(info); err != nil {
-				return err
+	alive := list[:0]
+	for _, info := range list {
+		r := &sessionRead{user: &account{}}
+		if user, ok := users[info.Subject]; ok {
+			if err := r.decodeUser(user.Val()); err != nil {
+				return nil, err
 			}
 		}
-		if cursor == 0 {
-			break
+		ok, err := t.lives(ctx, r, info)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			alive = append(alive, info)
 		}
 	}
-	if !found {
-		return t.db.CheckEpoch(ctx, opListSessions)
-	}
-	return nil
+	return alive, nil
 }
 
-// storedAt returns the sessions that are at some keys of Redis.
-func (t *Tokens) storedAt(keys []string) []storedSession {
-	var list []storedSession
-	for _, key := range keys {
-		if raw, slot, ok := t.db.Keys.ParseSession(key); ok {
-			list = append(list, storedSession{key: key, evicted: t.db.Keys.EvictedAt(slot), name: redisdb.TextName(raw)})
-		} else if tag, name, ok := strings.Cut(strings.TrimPrefix(key, t.db.Keys.Prefix+"s:{"), "}:"); ok && len(tag) == redisdb.TagLength {
-			list = append(list, storedSession{oldKey: key, oldEvicted: t.db.Keys.OldEvicted(tag), name: name, tag: tag})
-		}
+func (t *Tokens) lives(ctx context.Context, r *sessionRead, info SessionInfo) (bool, error) {
+	state, err := r.user.state()
+	if err != nil {
+		return false, err
 	}
-	return list
+	generation := ""
+	if state != nil {
+		generation = rawGeneration(state.Generation)
+	}
+	if info.generation != generation || info.createdMilli <= r.endedBefore {
+		return false, nil
+	}
+	_, err = t.clientAt(ctx, info.Client, info.clientGeneration)
+	if errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -111,7 +111,7 @@ func (t *Tokens) RefreshSession(ctx context.Context, presented, access, refresh 
 		return nil, err
 	}
 	s := &transition{key: key}
-	s.step.Name, s.step.EndOnReuse, s.step.Retire = key.name(), true, refresh != ""
+	s.step.Own, s.step.EndOnReuse, s.step.Retire = key.own(), true, refresh != ""
 	s.present(presented, token)
 	if err := t.fill(ctx, s, req); err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func (t *Tokens) change(ctx context.Context, key sessionKey, change func(s *tran
 		if err := change(s); err != nil {
 			return err
 		}
-		s.step.Name = s.key.name()
+		s.step.Own = s.key.own()
 		answer, err := t.commit(ctx, s)
 		return replayed(answer, err)
 	}
@@ -41,7 +41,7 @@ func (t *Tokens) change(ctx context.Context, key sessionKey, change func(s *tran
 	if err := change(s); err != nil {
 		return err
 	}
-	s.step.Name = s.key.name()
+	s.step.Own = s.key.own()
 	b.pending = s
 	return nil
 }

@@ -66,7 +66,7 @@ type transition struct {
 
 // step is the JSON argument of the scripts. TTLs are in milliseconds, so that Redis's clock alone decides what has expired.
 type step struct {
-	Name   string `json:"name"`             // the session's name in keys of the version before
+	Own    string `json:"own"`              // session ID, without those that it was made from
 	List   bool   `json:"list,omitempty"`   // in the index of sessions
 	Create bool   `json:"create,omitempty"` // the session may be new
 	User   string `json:"user,omitempty"`   // revision that the user record must have
@@ -136,7 +136,7 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 	case s.presented != nil:
 		c.Script = refreshScript
 		c.Keys = append(c.Keys, k.Answer(tag, name, s.presented.short()))
-		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.presented.raw(), s.presented.short(), s.sealed)
+		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.presented.raw(), s.presented.short(), s.sealed, s.id)
 	default:
 		c.Script = issueScript
 		if s.code != "" {

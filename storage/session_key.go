@@ -87,9 +87,10 @@ func parseSessionID(id string) (sessionKey, bool) {
 	return sessionKey(id), true
 }
 
-// parseSignature splits what Signature joined. ok is false for a foreign signature.
+// parseSignature splits what Signature or RefreshSignature joined. ok is false for a foreign signature.
 func parseSignature(signature string) (key sessionKey, tokenHash string, ok bool) {
 	id, tokenHash, found := strings.Cut(signature, ".")
+	tokenHash, _, _ = strings.Cut(tokenHash, ".") // the number
 	if !found || len(tokenHash) != redisdb.HashLength || !base64urlOnly(tokenHash) {
 		return "", "", false
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -86,7 +87,7 @@ type document struct {
 }
 
 func encodeRequest(req fosite.Requester) (string, error) {
-	s, err := json.Marshal(req.GetSession())
+	s, err := marshalSession(req.GetSession())
 	if err != nil {
 		return "", fmt.Errorf("storage: encode session: %w", err)
 	}
@@ -111,7 +112,7 @@ func encodeRequest(req fosite.Requester) (string, error) {
 // passes nil when it only wants to know whose token it is.
 func (d *document) request(id string, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
 	if into != nil {
-		if err := json.Unmarshal(d.Session, into); err != nil {
+		if err := unmarshalSession(d, into); err != nil {
 			return nil, fmt.Errorf("%w: session: %w", unavailable.ErrRecord, err)
 		}
 	}
@@ -141,4 +142,39 @@ func decodeDocument(op, raw string) (*document, error) {
 		return nil, unavailable.Error(op, fmt.Errorf("%w: nothing of the session", unavailable.ErrRecord))
 	}
 	return &d, nil
+}
+
+// marshalSession encodes a session by its own MarshalBinary, as base64 in quotes, or as JSON.
+func marshalSession(session fosite.Session) ([]byte, error) {
+	if own, ok := session.(encoding.BinaryMarshaler); ok {
+		data, err := own.MarshalBinary()
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(data)
+	}
+	return json.Marshal(session)
+}
+
+func unmarshalSession(d *document, into fosite.Session) error {
+	own, ok := into.(encoding.BinaryUnmarshaler)
+	if !ok || d.Session[0] != '"' {
+		return json.Unmarshal(d.Session, into)
+	}
+	if err := own.UnmarshalBinary(d.data()); err != nil {
+		return err
+	}
+	if s, ok := into.(interface{ SetSubject(subject string) }); ok {
+		s.SetSubject(d.Subject)
+	}
+	return nil
+}
+
+// data is the session as its own type encoded it.
+func (d *document) data() []byte {
+	var binary []byte
+	if err := json.Unmarshal(d.Session, &binary); err == nil {
+		return binary
+	}
+	return d.Session
 }

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -29,8 +28,8 @@ type SessionInfo struct {
 	// Refreshable is false for a session that will get no further tokens: it was evicted by a newer login, or its refresh
 	// token was revoked.
 	Refreshable bool `json:"refreshable"`
-	// Data is the fosite session as its own type encoded it. The store does not look into it.
-	Data json.RawMessage `json:"-"`
+	// Data is the fosite session as its own type encoded it: by MarshalBinary, or as JSON. The store does not look into it.
+	Data []byte `json:"-"`
 }
 
 // SessionsOf lists the sessions of a subject, the one that expires last first. An unknown subject has none.
@@ -62,6 +61,30 @@ func (t *Tokens) SessionsAt(ctx context.Context, clientID string) ([]SessionInfo
 		}
 	}
 	return t.readSessions(ctx, keys)
+}
+
+// EachSession calls visit for every session of every client, until it returns an error.
+func (t *Tokens) EachSession(ctx context.Context, visit func(SessionInfo) error) error {
+	registry, ok := t.clients.(*Clients)
+	if !ok {
+		return errors.New("storage: clients of another registry cannot be listed")
+	}
+	clients, err := registry.ListClients(ctx)
+	if err != nil {
+		return err
+	}
+	for _, client := range clients {
+		list, err := t.SessionsAt(ctx, client.ID)
+		if err != nil {
+			return err
+		}
+		for _, info := range list {
+			if err := visit(info); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Session returns one session, or fosite.ErrNotFound.
@@ -185,7 +208,7 @@ func sessionInfo(raw string, key sessionKey, left time.Duration, evicted bool) (
 		LastUsed:    time.UnixMilli(s.LastUsed).UTC(),
 		Expires:     time.Now().Add(left).UTC().Truncate(time.Millisecond),
 		Refreshable: s.Current != "" && !evicted,
-		Data:        d.Session,
+		Data:        d.data(),
 	}, nil
 }
 

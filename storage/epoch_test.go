@@ -215,6 +215,7 @@ func (w *writer) reads(ctx context.Context) map[string]func() error {
 		"Session":                func() error { _, err := s.Session(ctx, w.login.ID); return err },
 		"SessionsOf":             func() error { _, err := s.SessionsOf(ctx, "alice"); return err },
 		"SessionsAt":             func() error { _, err := s.SessionsAt(ctx, "web"); return err },
+		"EachSession":            func() error { return s.EachSession(ctx, func(SessionInfo) error { return nil }) },
 		"User":                   func() error { _, err := u.User(ctx, "alice"); return err },
 		"ListUsers":              func() error { _, err := u.ListUsers(ctx); return err },
 		"Claims":                 func() error { _, err := u.Claims(ctx, "alice"); return err },

@@ -72,7 +72,7 @@ func (d *DB) refusal(err error) error {
 // Under another epoch than that of the process it is unavailable. Then nothing was written, except on Redis Cluster, where the
 // epoch may be on another node and is asked for in the same round trip: a script may have run, but its reply is not used.
 func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, error) {
-	epoch, err := d.ownEpoch(context.WithoutCancel(ctx), op)
+	epoch, err := d.Epoch(context.WithoutCancel(ctx), op)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, reads func(re
 	var epoch string
 	if len(calls) > 0 {
 		var err error
-		if epoch, err = d.ownEpoch(context.WithoutCancel(ctx), op); err != nil {
+		if epoch, err = d.Epoch(context.WithoutCancel(ctx), op); err != nil {
 			return nil, err
 		}
 	}

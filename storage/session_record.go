@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 

@@ -29,6 +29,8 @@ type transition struct {
 	used     string                   // hash that names the answer: of the presented token
 	sealed   []byte                   // the answer to keep
 	pointers map[string]time.Duration // :: Redis key → TTL, for foreign signatures and request IDs
+	code     string                   // Redis key of the authorization code that the step uses
+	codeMark []byte                   // 16 random bytes that tell this use of it from others
 
 	Name   string `json:"name"`             // the session's name within its subject
 	Create bool   `json:"create,omitempty"` // the session may be new
@@ -74,6 +76,7 @@ const (
 	resultNone   = "none"   // there is no such session or token
 	resultUser   = "user"   // the user has changed since it was read
 	resultBad    = "bad"    // a record cannot be read
+	resultCode   = "code"   // the authorization code was used by another step
 )
 
 // commit runs the transition. It returns the earlier answer if the presented token was used within its grace period.
@@ -87,11 +90,15 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 		return nil, err
 	}
 	k, tag, name := t.db.Keys, s.key.tag(), s.key.name()
-	reply, err := t.db.Eval(ctx, op, redisdb.Call{
+	call := redisdb.Call{
 		Script: transitionScript,
 		Keys:   []string{k.Session(tag, name), k.SubjectIndex(tag), k.Evicted(tag), k.Answer(tag, name, s.used), k.User(tag)},
 		Args:   []any{payload, s.sealed},
-	}, t.clientIndexCalls(s)...)
+	}
+	if s.code != "" {
+		call.Keys, call.Args = append(call.Keys, s.code), append(call.Args, s.codeMark)
+	}
+	reply, err := t.db.Eval(ctx, op, call, t.clientIndexCalls(s)...)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +116,8 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 			return nil, unavailable.Error(op, errWithheld)
 		}
 		return nil, fosite.ErrSerializationFailure
+	case resultCode:
+		return nil, fosite.ErrInvalidatedAuthorizeCode
 	case resultUsed:
 		return nil, fosite.ErrInactiveToken
 	case resultNone, resultUser:

@@ -2,7 +2,8 @@
 -- script is not rolled back. A step that ran and whose reply was lost may be sent again without a second effect.
 --
 -- KEYS  1 session   2 index of the subject's sessions   3 evicted ones   4 answer to the presented token   5 user
--- ARGV  1 the step as JSON, see transition.go   2 sealed answer
+--       6 the authorization code that the step uses, if there is one
+-- ARGV  1 the step as JSON, see transition.go   2 sealed answer   3 mark of the code's user
 -- reply {result, earlier answer}; the results are in transition.go. The answer comes with the result 'replay' alone.
 local step = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
@@ -23,6 +24,19 @@ if step.user and (not user or user.rev ~= step.user) then return {'user'} end
 -- A session has the generation that its user had when it was opened. It has ended once the user's is another one.
 local generation = user and user.gen or nil
 if s and s.g ~= generation then return {'none'} end
+
+-- A code is used once, by the step with its mark.
+local code = KEYS[6] and redis.call('GET', KEYS[6])
+if KEYS[6] then
+  if not code then return {'none'} end
+  if string.byte(code) ~= 1 then return {'bad'} end
+  if string.sub(code, 2, 2) ~= 'o' then
+    return {string.sub(code, 3, 18) == ARGV[3] and 'ok' or 'code'}
+  end
+end
+local function use_code()
+  if code then redis.call('SET', KEYS[6], '\1u' .. ARGV[3] .. string.sub(code, 19), 'KEEPTTL') end
+end
 
 local function used(h)
   return s.u and string.find(s.u, string.sub(h, 1, 12), 1, true)
@@ -56,8 +70,10 @@ if step.present then
     return {'none'}
   end
 elseif not s and not step.create then
-  return {'none'}
+  use_code()
+  return {code and 'ok' or 'none'}
 end
+use_code()
 
 if not s then
   s = {v = 1, at = now, g = generation, cg = step.client_generation, f = step.parent}

@@ -1,0 +1,16 @@
+-- Stores an authorization code together with the generation that its user has now. A password change or a revocation of all
+-- sessions gives the user another one, and then the code is not good any more.
+--
+-- KEYS  1 code   2 user
+-- ARGV  1 the record from behind the user's generation on   2 TTL in ms
+-- reply 'ok'; 'code': a used one is not opened again; 'bad': a record cannot be read
+local found = redis.call('GET', KEYS[1])
+if found and string.byte(found) ~= 1 then return 'bad' end
+if found and string.sub(found, 2, 2) == 'u' then return 'code' end
+local record = redis.call('GET', KEYS[2])
+local user = record and cjson.decode(record) or nil
+if record and (type(user) ~= 'table' or user.v ~= 1) then return 'bad' end
+local generation = user and user.gen or ''
+local unused = string.rep('\0', 16)
+redis.call('SET', KEYS[1], '\1o' .. unused .. string.char(#generation) .. generation .. ARGV[1], 'PX', ARGV[2])
+return 'ok'

@@ -56,7 +56,7 @@ func (t *Tokens) CreateAuthorizeCodeSession(ctx context.Context, signature strin
 	}
 	record := codeRecord{clientGeneration: generation, requestID: req.GetID(), document: document}
 	reply, err := t.db.Eval(ctx, op, redisdb.Call{
-		Script: codeStoreScript, Keys: t.codeKeys(key, tokenHash(signature)), Args: []any{record.rest(), ttl},
+		Script: codeStoreScript, Keys: t.codeKeys(key, signature), Args: []any{record.rest(), ttl},
 	})
 	return t.codeResult(ctx, op, reply, err)
 }
@@ -97,12 +97,12 @@ func (t *Tokens) InvalidateAuthorizeCodeSession(ctx context.Context, signature s
 	if b := batchFrom(ctx); b != nil && b.depth > 0 {
 		return t.useWithTokens(ctx, b, signature)
 	}
-	key, hash, err := t.locate(ctx, signature)
+	key, _, err := t.locate(ctx, signature)
 	if err != nil {
 		return err
 	}
 	reply, err := t.db.Eval(ctx, op, redisdb.Call{
-		Script: codeRedeemScript, Keys: t.codeKeys(key, hash), Args: []any{newMark(), codeMemory.Milliseconds()},
+		Script: codeRedeemScript, Keys: t.codeKeys(key, signature), Args: []any{newMark(), codeMemory.Milliseconds()},
 	})
 	return t.codeResult(ctx, op, reply, err)
 }
@@ -129,7 +129,7 @@ func (t *Tokens) useWithTokens(ctx context.Context, b *batch, signature string) 
 		if err := s.of(c.requestID); err != nil {
 			return err
 		}
-		s.code, s.codeMark = t.codeKeys(c.key, c.hash)[0], newMark()
+		s.code, s.codeMark = t.codeKeys(c.key, signature)[0], newMark()
 		if state != nil {
 			s.User = state.Revision
 		}
@@ -143,18 +143,17 @@ const opReadCode = "read code"
 type codeRead struct {
 	*codeRecord
 	key  sessionKey
-	hash string
 	user *account
 }
 
 // readCode reads a code and its user, and checks that they belong together, unless the code was used.
 func (t *Tokens) readCode(ctx context.Context, signature string) (*codeRead, error) {
-	key, hash, err := t.locate(ctx, signature)
+	key, _, err := t.locate(ctx, signature)
 	if err != nil {
 		return nil, err
 	}
 	var (
-		name = t.codeKeys(key, hash)[0]
+		name = t.codeKeys(key, signature)[0]
 		user = &accountRead{keys: t.db.Keys, tags: []string{key.tag()}, noRoles: batchFrom(ctx) == nil}
 		raw  *redis.StringCmd
 		left *redis.DurationCmd
@@ -177,7 +176,7 @@ func (t *Tokens) readCode(ctx context.Context, signature string) (*codeRead, err
 	if err != nil {
 		return nil, err
 	}
-	c := &codeRead{codeRecord: record, key: key, hash: hash, user: user.account(0)}
+	c := &codeRead{codeRecord: record, key: key, user: user.account(0)}
 	if c.used {
 		return c, nil
 	}
@@ -221,8 +220,8 @@ func (t *Tokens) clientOfCode(ctx context.Context, c *codeRead) (*document, fosi
 }
 
 // codeKeys are the keys of the two scripts.
-func (t *Tokens) codeKeys(key sessionKey, hash string) []string {
-	return []string{t.db.Keys.Code(key.tag(), hash), t.db.Keys.User(key.tag())}
+func (t *Tokens) codeKeys(key sessionKey, signature string) []string {
+	return []string{t.db.Keys.Code(key.tag(), redisdb.Hash(signature)), t.db.Keys.User(key.tag())}
 }
 
 // codeResult makes an error of the reply of one of the two scripts.

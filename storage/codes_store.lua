@@ -5,8 +5,10 @@
 -- ARGV  1 the record from behind the user's generation on   2 TTL in ms
 -- reply 'ok'; 'code': a used one is not opened again; 'bad': a record cannot be read
 local found = redis.call('GET', KEYS[1])
-if found and string.byte(found) ~= 1 then return 'bad' end
-if found and string.sub(found, 2, 2) == 'u' then return 'code' end
+if found then
+  if string.sub(found, 1, 2) == '\1u' then return 'code' end
+  if string.sub(found, 1, 2) ~= '\1o' then return 'bad' end
+end
 local record = redis.call('GET', KEYS[2])
 local user = record and cjson.decode(record) or nil
 if record and (type(user) ~= 'table' or user.v ~= 1) then return 'bad' end

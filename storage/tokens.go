@@ -26,9 +26,10 @@ type Tokens struct {
 	grace           time.Duration
 	sessionsPerUser int
 
-	timeout time.Duration // of one operation
-	later   laterCalls
-	agents  agents
+	timeout  time.Duration // of one operation
+	later    laterCalls
+	agents   agents
+	pointers knownPointers
 }
 
 type clientGetter interface {

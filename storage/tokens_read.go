@@ -120,6 +120,11 @@ func (t *Tokens) locateRequest(ctx context.Context, requestID string) (sessionKe
 // readPointer reads the first of some pointers that is there.
 func (t *Tokens) readPointer(ctx context.Context, pointers ...string) (sessionKey, error) {
 	const op = "read pointer"
+	for _, pointer := range pointers {
+		if key, ok := t.pointers.find(pointer); ok {
+			return key, nil
+		}
+	}
 	found := make([]*redis.StringCmd, len(pointers))
 	err := t.db.Do(ctx, op, func(ctx context.Context) error {
 		commands := make([]redis.Cmder, len(pointers))
@@ -135,7 +140,7 @@ func (t *Tokens) readPointer(ctx context.Context, pointers ...string) (sessionKe
 	if err != nil {
 		return "", err
 	}
-	for _, to := range found {
+	for i, to := range found {
 		if to.Val() == "" {
 			continue
 		}
@@ -143,6 +148,7 @@ func (t *Tokens) readPointer(ctx context.Context, pointers ...string) (sessionKe
 		if !ok {
 			return "", unavailable.Error(op, unavailable.ErrRecord)
 		}
+		t.pointers.add(pointers[i], key)
 		return key, nil
 	}
 	return "", t.db.Missing(ctx, op)

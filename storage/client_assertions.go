@@ -7,13 +7,15 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // ClientAssertionJWTValid implements fosite.ClientManager: fosite.ErrJTIKnown when the assertion was used before. Of two
 // requests with one assertion both may pass here, and one is refused by SetClientAssertionJWT.
-func (c *Clients) ClientAssertionJWTValid(ctx context.Context, jti string) error {
+func (c *Clients) ClientAssertionJWTValid(ctx context.Context, jti string) (err error) {
+	defer unavailable.Note(ctx, &err)
 	var used int64
-	err := c.db.Do(ctx, "look up assertion", func(ctx context.Context) error {
+	err = c.db.Do(ctx, "look up assertion", func(ctx context.Context) error {
 		var err error
 		used, err = c.db.Client.Exists(ctx, c.db.Keys.Assertion(jti)).Result()
 		return err

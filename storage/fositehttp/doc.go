@@ -1,0 +1,33 @@
+// Package fositehttp answers the errors of a fosite server whose store is package storage. Each function stands in for the
+// writer of fosite that has its name, and differs from it where fosite's answer would be wrong for the client:
+//
+//	                                  fosite answers               this package
+//	the store was unavailable, to
+//	  a token request                 500, 401 or 400              503, temporarily_unavailable
+//	  an introspection                200 {"active":false} or 401  503, temporarily_unavailable
+//	  a revocation                    200, 401 or 503              503, temporarily_unavailable
+//	  a pushed authorization request  500, 401 or 400              503, temporarily_unavailable
+//	  an authorization request        401, or redirect server_error 503, or redirect temporarily_unavailable
+//	a code or refresh token that another
+//	  request used at the same time   500, 404, or 400 "retry"     400, invalid_grant
+//	too many wrong passwords          500, server_error            429 with Retry-After
+//
+// Everything else is passed to fosite's writer, and so are the answers above: formats, translations and headers are those of the
+// fosite.Config. A client that gets a 401, an invalid_grant or {"active":false} discards its tokens, and one that gets 200 for a
+// revocation thinks that the token has ended. A 503 says that nothing was decided. It has a Retry-After of 1 to 3 s, chosen at
+// random so that clients do not all come back at once. The cause is in no answer, not even with SendDebugMessagesToClients.
+//
+// A handler passes the context of Watch to fosite and to these functions:
+//
+//	func revoke(rw http.ResponseWriter, r *http.Request) {
+//		ctx := fositehttp.Watch(r.Context())
+//		fositehttp.WriteRevocationResponse(ctx, provider, rw, provider.NewRevocationRequest(ctx, r))
+//	}
+//
+// Without Watch most outages are still found, in the error itself. In four places fosite drops the error of the store, and only
+// the context knows of it then: the look-up of a client assertion, the access token that authenticates an introspection, the
+// second look-up of an introspection (a token is looked for among access and refresh tokens), and the revocation after a code was
+// used twice.
+//
+// The functions are safe for concurrent use, as fosite's are.
+package fositehttp

@@ -3,6 +3,7 @@ package fositehttp_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	fositestorage "github.com/ory/fosite/storage"
 
 	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/fositehttp"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
@@ -128,6 +130,12 @@ func TestAuthorizeWithoutARedirectURI(t *testing.T) {
 		t.Errorf("stock fosite answers %d %s, want invalid_request_uri", a.Status, a.body)
 	}
 	checkUnavailable(t, call(endpoints(p, true), http.MethodGet, "/authorize", "", form))
+
+	rec := httptest.NewRecorder()
+	fositehttp.WriteAuthorizeError(t.Context(), p, rec, nil, fosite.ErrTemporarilyUnavailable)
+	if rec.Code != http.StatusServiceUnavailable {
+		t.Errorf("without a request: %d", rec.Code)
+	}
 }
 
 func TestPushedAuthorizationRequests(t *testing.T) {

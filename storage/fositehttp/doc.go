@@ -1,16 +1,18 @@
 // Package fositehttp answers the errors of a fosite server whose store is package storage. Each function stands in for the
 // writer of fosite that has its name, and differs from it where fosite's answer would be wrong for the client:
 //
-//	                                  fosite answers               this package
+//	                                    fosite answers                     this package
 //	the store was unavailable, to
-//	  a token request                 500, 401 or 400              503, temporarily_unavailable
-//	  an introspection                200 {"active":false} or 401  503, temporarily_unavailable
-//	  a revocation                    200, 401 or 503              503, temporarily_unavailable
-//	  a pushed authorization request  500, 401 or 400              503, temporarily_unavailable
-//	  an authorization request        401, or redirect server_error 503, or redirect temporarily_unavailable
-//	a code or refresh token that another
-//	  request used at the same time   500, 404, or 400 "retry"     400, invalid_grant
-//	too many wrong passwords          500, server_error            429 with Retry-After
+//	  a token request                   500, 401 or 400                    503
+//	  an introspection                  200 {"active":false}, or 401       503
+//	  a revocation                      200, or 401                        503
+//	  a pushed authorization request    500, or 401                        503
+//	  an authorization request          redirect with server_error,        redirect with temporarily_unavailable,
+//	                                    401 or 400                         503
+//	a code or refresh token was lost    500, 404, 409, or                  400 invalid_grant
+//	  to another request                400 "Please retry the request."
+//	a login was refused, because too    500                                429 with Retry-After
+//	  many passwords were wrong
 //
 // Everything else is passed to fosite's writer, and so are the answers above: formats, translations and headers are those of the
 // fosite.Config. A client that gets a 401, an invalid_grant or {"active":false} discards its tokens, and one that gets 200 for a

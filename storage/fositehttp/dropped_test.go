@@ -50,6 +50,25 @@ func TestOutageBetweenTwoLookups(t *testing.T) {
 	checkUnavailable(t, lookUp(t, true))
 }
 
+// fosite drops the error of the access token that authenticates an introspection. Here no look-up as a refresh token follows.
+func TestOutageWhileABearerTokenIsLookedUp(t *testing.T) {
+	server := storagetest.StartRedis(t, storagetest.Options{})
+	config := fositeConfig()
+	config.DisableRefreshTokenValidation = true
+	p := newProvider(config, withoutCodes{Store: newStore(t, server)})
+	stock, helped := endpoints(p, false), endpoints(p, true)
+	login, caller := post(helped, "/token", "basic", passwordGrant), post(helped, "/token", "basic", passwordGrant)
+	bearer, form := "bearer "+caller.text("access_token"), url.Values{"token": {login.text("access_token")}}
+	if a := post(helped, "/introspect", bearer, form); !a.Active {
+		t.Fatalf("before the outage: %d %s", a.Status, a.body)
+	}
+	server.Kill()
+	if a := post(stock, "/introspect", bearer, form); a.Status != 401 || a.Error != "request_unauthorized" {
+		t.Errorf("stock fosite answers %d %s, want request_unauthorized", a.Status, a.body)
+	}
+	checkUnavailable(t, post(helped, "/introspect", bearer, form))
+}
+
 // A code that is used twice ends its tokens (RFC 6749 section 4.1.2). When the store cannot end them, the client should try again,
 // and fosite would tell it not to.
 func TestOutageWhileACodeIsUsedTwice(t *testing.T) {

@@ -23,12 +23,12 @@ func down(t *testing.T) (*storage.Store, *storage.Tokens) {
 	t.Helper()
 	server := storagetest.StartRedis(t, storagetest.Options{})
 	store := newStore(t, server)
-	tokens, err := storage.NewTokens(connect(t, server), newMemory(), storage.Options{})
+	sessions, err := storage.NewTokens(connect(t, server), newMemory(), storage.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server.Kill()
-	return store, tokens
+	return store, sessions
 }
 
 // codesDown keeps codes and pushed requests in a Redis that is down.
@@ -60,11 +60,11 @@ func (modeClient) GetResponseModes() []fosite.ResponseModeType {
 
 // newCodeProvider is a server with the code grant, whose codes and pushed requests cannot be stored.
 func newCodeProvider(t *testing.T) fosite.OAuth2Provider {
-	_, tokens := down(t)
+	_, sessions := down(t)
 	memory := newMemory()
 	memory.Clients["app"] = modeClient{memory.Clients["app"].(*fosite.DefaultClient)}
-	codes := codesDown{memory, memory, tokens}
-	return newProvider(fositeConfig(), parts{memory, codes, codes, tokens},
+	codes := codesDown{memory, memory, sessions}
+	return newProvider(fositeConfig(), parts{memory, codes, codes, tokens{sessions}},
 		compose.OAuth2AuthorizeExplicitFactory, compose.PushedAuthorizeHandlerFactory)
 }
 

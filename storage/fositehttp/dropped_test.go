@@ -74,11 +74,11 @@ func TestOutageWhileABearerTokenIsLookedUp(t *testing.T) {
 func TestOutageWhileACodeIsUsedTwice(t *testing.T) {
 	server := storagetest.StartRedis(t, storagetest.Options{})
 	memory := newMemory()
-	tokens, err := storage.NewTokens(connect(t, server), memory, storage.Options{Timeout: hang})
+	sessions, err := storage.NewTokens(connect(t, server), memory, storage.Options{Timeout: hang})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProvider(fositeConfig(), parts{memory, memory, memory, tokens}, compose.OAuth2AuthorizeExplicitFactory)
+	p := newProvider(fositeConfig(), parts{memory, memory, memory, tokens{sessions}}, compose.OAuth2AuthorizeExplicitFactory)
 	form := codeGrant(t, memory)
 	if a := post(endpoints(p, true), "/token", "basic", form); a.Status != 200 {
 		t.Fatalf("redemption: %d %s", a.Status, a.body)

@@ -244,13 +244,15 @@ func newMemory() *fositestorage.MemoryStore {
 
 const callback = "https://app.example.org/back"
 
-// parts is a store that is made of parts, as the program of a fosite server makes it.
+// parts is a store that is made of parts, as the program of a fosite server makes it. What the first three have is theirs.
 type parts struct {
 	fosite.ClientManager
 	oauth2.AuthorizeCodeStorage
 	fosite.PARStorage
-	*storage.Tokens
+	tokens
 }
+
+type tokens struct{ *storage.Tokens }
 
 // Authenticate knows no user.
 func (parts) Authenticate(context.Context, string, string) (string, error) { return "", fosite.ErrNotFound }

@@ -255,7 +255,9 @@ type parts struct {
 type tokens struct{ *storage.Tokens }
 
 // Authenticate knows no user.
-func (parts) Authenticate(context.Context, string, string) (string, error) { return "", fosite.ErrNotFound }
+func (parts) Authenticate(context.Context, string, string) (string, error) {
+	return "", fosite.ErrNotFound
+}
 
 var passwordGrant = url.Values{"grant_type": {"password"}, "username": {"alice"}, "password": {"wonderland"}}
 

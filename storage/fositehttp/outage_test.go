@@ -61,15 +61,17 @@ func checkOutage(t *testing.T, server *storagetest.Server, clientCache time.Dura
 		Error  string
 	}
 	requests := []struct {
-		name, path, as string
-		form           url.Values
+		name, path, as  string
+		form            url.Values
 		stock, uncached result // of fosite, with the client in memory and without it
 	}{
 		{"password", "/token", "basic", passwordGrant, result{500, "server_error"}, result{401, "invalid_client"}},
 		{"refresh", "/token", "basic", refreshGrant(refresh.Get("token")), result{500, "server_error"}, result{401, "invalid_client"}},
 		{
-			"client credentials", "/token", "basic", url.Values{"grant_type": {"client_credentials"}},
-			result{500, "error"}, result{401, "invalid_client"},
+			"client credentials", "/token", "basic",
+			url.Values{"grant_type": {"client_credentials"}},
+			result{500, "error"},
+			result{401, "invalid_client"},
 		},
 		{"introspection", "/introspect", "basic", access, result{200, ""}, result{401, "request_unauthorized"}},
 		{"introspection by bearer", "/introspect", bearer, access, result{401, "request_unauthorized"}, result{401, "request_unauthorized"}},

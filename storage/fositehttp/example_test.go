@@ -42,7 +42,13 @@ func Example() {
 		panic(err)
 	}
 
-	config := &fosite.Config{GlobalSecret: []byte("thirty-two bytes of secret, here"), RefreshTokenScopes: []string{}}
+	config := &fosite.Config{
+		GlobalSecret: []byte("thirty-two bytes of secret, here"), RefreshTokenScopes: []string{},
+		// fosite fills these in at their first use, which is a data race.
+		ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: fosite.DefaultAudienceMatchingStrategy,
+		JWKSFetcherStrategy: fosite.NewDefaultJWKSFetcherStrategy(),
+	}
+	config.ClientSecretsHasher = &fosite.BCrypt{Config: config}
 	provider := compose.Compose(config, struct {
 		*storage.Store
 		oauth2.AuthorizeCodeStorage // stays nil: no grant here uses codes

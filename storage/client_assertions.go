@@ -7,11 +7,13 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // ClientAssertionJWTValid implements fosite.ClientManager: fosite.ErrJTIKnown when the assertion was used before. Of two
 // requests with one assertion both may pass here, and one is refused by SetClientAssertionJWT.
-func (c *Clients) ClientAssertionJWTValid(ctx context.Context, jti string) error {
+func (c *Clients) ClientAssertionJWTValid(ctx context.Context, jti string) (err error) {
+	defer unavailable.Note(ctx, &err)
 	return assertionUsed(ctx, c.db, jti)
 }
 

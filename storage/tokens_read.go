@@ -13,7 +13,8 @@ import (
 const opReadSession = "read session"
 
 // GetAccessTokenSession implements fosite's AccessTokenStorage, in one round trip.
-func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error) {
+func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, into fosite.Session) (_ fosite.Requester, err error) {
+	defer unavailable.Note(ctx, &err)
 	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,8 @@ func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, in
 
 // GetRefreshTokenSession implements fosite's RefreshTokenStorage, in one round trip. A used token within its grace period is
 // answered like the current one: the step that follows decides.
-func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error) {
+func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, into fosite.Session) (_ fosite.Requester, err error) {
+	defer unavailable.Note(ctx, &err)
 	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return nil, err

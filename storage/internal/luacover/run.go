@@ -1,0 +1,194 @@
+package luacover
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// Script is one script with its table.
+type Script struct {
+	// Name is that of the variable that holds the script.
+	Name string
+	// Source is what Redis runs.
+	Source string
+	// Parts are the files of the package that make up the source, one behind the other. None: it stands in a Go file. A file that
+	// is part of several scripts is covered by all their cases together.
+	Parts []string
+	Cases []Case
+}
+
+// Case is one run of a script on an empty Redis.
+type Case struct {
+	Name   string
+	Before [][]any // commands that make the state before
+	Keys   []string
+	Args   []any
+	// Reply is the reply: an int, a string, nil or []any of these.
+	Reply any
+	// Error is how the error begins that the script ends with.
+	Error string
+	// After is the state after the run, of all keys. Nil: as it was before.
+	After State
+	// TTL has the keys that have a TTL after the run, unless After is nil. One is met by at most five minutes less.
+	TTL map[string]time.Duration
+	// Again is the reply of a second run, which leaves the state that the first did. Nil: the same as that of the first.
+	Again any
+	// Once says why a second run leaves another state. Then there is none.
+	Once string
+}
+
+// Run tests all scripts of the package in the working directory, and prints which branches ran. Scripts returns them for the time
+// in ms that Redis tells them, which stands still. Without redis-server the test is skipped, or fails, as in package storagetest.
+func Run(t *testing.T, scripts func(now int64) []Script) {
+	client := storagetest.StartRedis(t, storagetest.Options{}).Client(t)
+	now := time.Now().UnixMilli()
+	list := scripts(now)
+	checkDeclared(t, list)
+	r := report{hits: make(map[string]int)}
+	for _, s := range list {
+		source := prologue(now)
+		for _, p := range s.parts(t) {
+			instrumented, branches, err := instrument(p.name, p.source)
+			if err != nil {
+				t.Fatalf("%s: %v", s.Name, err)
+			}
+			source += instrumented
+			r.add(p.name, branches)
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			for _, c := range s.Cases {
+				t.Run(c.Name, func(t *testing.T) { c.run(t, runner{client, source, r.hits}) })
+			}
+			if len(s.Cases) == 0 {
+				t.Error("the table is empty")
+			}
+		})
+	}
+	t.Log("\n" + r.table())
+	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		return // of some cases only
+	}
+	for _, b := range r.missed() {
+		t.Errorf("no case reaches %s", b)
+	}
+}
+
+type part struct{ name, source string }
+
+// parts returns the files of the script, which must make up what Redis runs.
+func (s Script) parts(t *testing.T) []part {
+	if len(s.Parts) == 0 {
+		return []part{{s.Name, s.Source}}
+	}
+	var list []part
+	var all string
+	for _, name := range s.Parts {
+		raw, err := os.ReadFile(name) //nolint:gosec // a file of the package under test
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, all = append(list, part{name, string(raw)}), all+string(raw)
+	}
+	if all != s.Source {
+		t.Fatalf("%s is not made up of %s", s.Name, strings.Join(s.Parts, " and "))
+	}
+	return list
+}
+
+// runner runs one script.
+type runner struct {
+	client *redis.Client
+	source string
+	hits   map[string]int
+}
+
+func (c Case) run(t *testing.T, r runner) {
+	ctx := context.Background()
+	if err := r.client.FlushAll(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range c.Before {
+		if err := r.client.Do(ctx, command...).Err(); err != nil {
+			t.Fatalf("%v: %v", command, err)
+		}
+	}
+	before := readState(t, r.client)
+	want := snapshot{c.After, c.TTL}
+	if c.After == nil {
+		want = before
+	}
+	c.once(t, r, "", c.Reply, want)
+	if c.Once != "" || t.Failed() {
+		return
+	}
+	again := c.Reply
+	if c.Again != nil {
+		again = c.Again
+	}
+	c.once(t, r, "second run: ", again, want)
+}
+
+// once runs the script once.
+func (c Case) once(t *testing.T, r runner, which string, want any, after snapshot) {
+	t.Helper()
+	ctx := context.Background()
+	reply, err := r.client.Eval(ctx, r.source, c.Keys, c.Args...).Result()
+	if errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	switch {
+	case c.Error == "" && err != nil:
+		t.Errorf("%serror %v", which, err)
+	case c.Error != "" && (err == nil || !strings.HasPrefix(err.Error(), c.Error)):
+		t.Errorf("%serror %v, want %s", which, err, c.Error)
+	case c.Error == "":
+		if diff := cmp.Diff(plain(want), reply); diff != "" {
+			t.Errorf("%sreply (-want +got):\n%s", which, diff)
+		}
+	}
+	r.count(t)
+	if diff := after.diff(readState(t, r.client)); diff != "" {
+		t.Errorf("%sstate (-want +got):\n%s", which, diff)
+	}
+}
+
+// count moves the counters of the last run from Redis to hits.
+func (r runner) count(t *testing.T) {
+	t.Helper()
+	ctx := context.Background()
+	counters, err := r.client.HGetAll(ctx, coverKey).Result()
+	if err == nil {
+		err = r.client.Del(ctx, coverKey).Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field := range counters {
+		r.hits[field]++
+	}
+}
+
+// plain returns a reply as go-redis decodes it.
+func plain(reply any) any {
+	switch v := reply.(type) {
+	case int:
+		return int64(v)
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = plain(v[i])
+		}
+		return list
+	}
+	return reply
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +26,10 @@ type Script struct {
 	// Parts are the files of the package that make up the source, one behind the other. None: it stands in a Go file. A file that
 	// is part of several scripts is covered by all their cases together.
 	Parts []string
-	Cases []Case
+	// Completes says that the script completes what a run has left that ended at any of its commands: a second run leaves the state
+	// that one whole run does. Redis does not roll a script back.
+	Completes bool
+	Cases     []Case
 }
 
 // Case is one run of a script on an empty Redis.
@@ -39,7 +44,7 @@ type Case struct {
 	Error string
 	// After is the state after the run, of all keys. Nil: as it was before.
 	After State
-	// TTL has the keys that have a TTL after the run, unless After is nil. One is met by at most five minutes less.
+	// TTL has the keys that have a TTL after the run, unless After is nil, to within five minutes.
 	TTL map[string]time.Duration
 	// Again is the reply of a second run, which leaves the state that the first did. Nil: the same as that of the first.
 	Again any
@@ -48,15 +53,16 @@ type Case struct {
 }
 
 // Run tests all scripts of the package in the working directory, and prints which branches ran. Scripts returns them for the time
-// in ms that Redis tells them, which stands still. Without redis-server the test is skipped, or fails, as in package storagetest.
-func Run(t *testing.T, scripts func(now int64) []Script) {
-	client := storagetest.StartRedis(t, storagetest.Options{}).Client(t)
+// in ms that Redis tells them, which stands still. Those named in except need no table. Without redis-server the test is skipped, or
+// fails, as in package storagetest.
+func Run(t *testing.T, scripts func(now int64) []Script, except ...string) {
 	now := time.Now().UnixMilli()
 	list := scripts(now)
-	checkDeclared(t, list)
+	checkDeclared(t, list, except)
+	client := storagetest.StartRedis(t, storagetest.Options{}).Client(t)
 	r := report{hits: make(map[string]int)}
 	for _, s := range list {
-		source := prologue(now)
+		var source string
 		for _, p := range s.parts(t) {
 			instrumented, branches, err := instrument(p.name, p.source)
 			if err != nil {
@@ -67,7 +73,7 @@ func Run(t *testing.T, scripts func(now int64) []Script) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			for _, c := range s.Cases {
-				t.Run(c.Name, func(t *testing.T) { c.run(t, runner{client, source, r.hits}) })
+				t.Run(c.Name, func(t *testing.T) { c.run(t, runner{client, source, now, s.Completes, r.hits}) })
 			}
 			if len(s.Cases) == 0 {
 				t.Error("the table is empty")
@@ -107,27 +113,20 @@ func (s Script) parts(t *testing.T) []part {
 
 // runner runs one script.
 type runner struct {
-	client *redis.Client
-	source string
-	hits   map[string]int
+	client    *redis.Client
+	source    string
+	now       int64
+	completes bool
+	hits      map[string]int
 }
 
 func (c Case) run(t *testing.T, r runner) {
-	ctx := context.Background()
-	if err := r.client.FlushAll(ctx).Err(); err != nil {
-		t.Fatal(err)
-	}
-	for _, command := range c.Before {
-		if err := r.client.Do(ctx, command...).Err(); err != nil {
-			t.Fatalf("%v: %v", command, err)
-		}
-	}
-	before := readState(t, r.client)
+	c.prepare(t, r)
 	want := snapshot{c.After, c.TTL}
 	if c.After == nil {
-		want = before
+		want = readState(t, r.client)
 	}
-	c.once(t, r, "", c.Reply, want)
+	c.once(t, r, "", want, c.Reply)
 	if c.Once != "" || t.Failed() {
 		return
 	}
@@ -135,14 +134,41 @@ func (c Case) run(t *testing.T, r runner) {
 	if c.Again != nil {
 		again = c.Again
 	}
-	c.once(t, r, "second run: ", again, want)
+	c.once(t, r, "second run: ", want, again)
+	if !r.completes || c.Error != "" {
+		return
+	}
+	for fail := 1; !t.Failed(); fail++ {
+		c.prepare(t, r)
+		_, err := r.client.Eval(context.Background(), prologue(r.now, fail)+r.source, c.Keys, c.Args...).Result()
+		if err == nil || !strings.Contains(err.Error(), interrupted) {
+			return // it has not so many commands
+		}
+		if err := r.client.Del(context.Background(), coverKey).Err(); err != nil {
+			t.Fatal(err)
+		}
+		c.once(t, r, fmt.Sprintf("second run after command %d has failed: ", fail), want, again, c.Reply)
+	}
 }
 
-// once runs the script once.
-func (c Case) once(t *testing.T, r runner, which string, want any, after snapshot) {
+// prepare makes the state before.
+func (c Case) prepare(t *testing.T, r runner) {
+	t.Helper()
+	if err := r.client.FlushAll(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range c.Before {
+		if err := r.client.Do(context.Background(), command...).Err(); err != nil {
+			t.Fatalf("%v: %v", command, err)
+		}
+	}
+}
+
+// once runs the script once, and expects one of the replies.
+func (c Case) once(t *testing.T, r runner, which string, after snapshot, replies ...any) {
 	t.Helper()
 	ctx := context.Background()
-	reply, err := r.client.Eval(ctx, r.source, c.Keys, c.Args...).Result()
+	reply, err := r.client.Eval(ctx, prologue(r.now, 0)+r.source, c.Keys, c.Args...).Result()
 	if errors.Is(err, redis.Nil) {
 		err = nil
 	}
@@ -151,10 +177,8 @@ func (c Case) once(t *testing.T, r runner, which string, want any, after snapsho
 		t.Errorf("%serror %v", which, err)
 	case c.Error != "" && (err == nil || !strings.HasPrefix(err.Error(), c.Error)):
 		t.Errorf("%serror %v, want %s", which, err, c.Error)
-	case c.Error == "":
-		if diff := cmp.Diff(plain(want), reply); diff != "" {
-			t.Errorf("%sreply (-want +got):\n%s", which, diff)
-		}
+	case c.Error == "" && !slices.ContainsFunc(replies, func(want any) bool { return cmp.Equal(plain(want), reply) }):
+		t.Errorf("%sreply (-want +got):\n%s", which, cmp.Diff(plain(replies[0]), reply))
 	}
 	r.count(t)
 	if diff := after.diff(readState(t, r.client)); diff != "" {

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -64,6 +65,11 @@ func addCases(now int64) []luacover.Case {
 			After: after(luacover.Hash{sinceField: at(0), untilField: at(0)}),
 		},
 		{
+			Name: "the longest gap, and a mark that is there", Before: set(sinceField, at(-90_000), untilField, at(-60_000)),
+			Keys: keys, Args: args(now, now-60_000), Reply: 1, TTL: ttls,
+			After: after(luacover.Hash{sinceField: at(-90_000), untilField: at(0)}),
+		},
+		{
 			Name: "a mark of this server is lost", Before: set(sinceField, at(-90_000), untilField, at(-30_000)),
 			Keys: keys, Args: args(now, now-20_000), Reply: 1, TTL: ttls,
 			After: after(luacover.Hash{sinceField: at(0), untilField: at(0)}),
@@ -80,19 +86,20 @@ func addCases(now int64) []luacover.Case {
 		{
 			Name: "calls are added to those that are there", Before: set("a", value(3, -50, -40), "b", value(1, -5, -5), "c", "lost"),
 			Keys: keys, Reply: 1, TTL: ttls, Once: twice,
-			Args: args("", 0, append(append(caller("a", 2, -60, -45), caller("b", 1, -1, -1)...), caller("c", 4, -2, -1)...)...),
+			Args: args("", 0, slices.Concat(caller("a", 2, -60, -45), caller("b", 1, -1, -1), caller("c", 4, -2, -1))...),
 			After: after(luacover.Hash{
 				"a": value(5, -60, -40), "b": value(2, -5, -1), "c": value(4, -2, -1),
 			}),
 		},
 		{
 			Name:   "too many fields: first without the address, then without the user",
-			Before: set("x", value(1, -9, -9), "y", value(1, -9, -9), "z", value(1, -9, -9)),
+			Before: set("x", value(1, -9, -9), "d anyone", value(1, -9, -9), "e anywhere", value(1, -9, -9)),
 			Keys:   keys, Reply: 1, TTL: ttls, Once: twice,
-			Args: args("", 0, append(append(append(caller("a", 1, -4, -4), caller("b", 2, -3, -3)...), caller("c", 3, -2, -2)...),
-				caller("x", 1, -1, -1)...)...),
+			Args: args("", 0, slices.Concat(
+				caller("a", 1, -4, -4), caller("b", 2, -3, -3), caller("c", 3, -2, -2), caller("d", 4, -1, -1), caller("e", 5, -1, -1),
+				caller("x", 1, -1, -1))...),
 			After: after(luacover.Hash{
-				"x": value(2, -9, -1), "y": value(1, -9, -9), "z": value(1, -9, -9),
+				"x": value(2, -9, -1), "d anyone": value(5, -9, -1), "e anywhere": value(6, -9, -1),
 				"a": value(1, -4, -4), "b anywhere": value(2, -3, -3), "c anyone": value(3, -2, -2),
 			}),
 		},

@@ -135,5 +135,5 @@ func prologue(now int64, fail int) string {
 		"luacover_left = luacover_left - 1 if luacover_left == 0 then error('%s') end "+
 		"if name == 'TIME' then return {'%d', '%d'} end return luacover_call(name, ...) end}, {__index = redis}) "+
 		"local function luacover_hit(n) luacover_call('HINCRBY', '%s', n, 1) return true end ",
-		fail, interrupted, now/1000, now%1000*1000, coverKey)
+		fail, interrupted, now/1000, now%1000*1000+123, coverKey)
 }

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,18 +85,26 @@ func declared(dir string) ([]declaration, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []declaration
-	var errs []error
+	files := make(map[string]*ast.File)
+	makers := map[string]bool{"NewScript": true}
 	for _, path := range paths {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
-		if err != nil {
+		if files[path], err = parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments); err != nil {
 			return nil, err
 		}
-		in := declaredIn(file, path)
-		if calls := countNewScript(file); calls != len(in) {
+		for _, d := range files[path].Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && makesScript(f) {
+				makers[f.Name.Name] = true
+			}
+		}
+	}
+	var found []declaration
+	var errs []error
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		in := declaredIn(files[path], path, makers)
+		if calls := countCalls(files[path], makers); calls != len(in) {
 			errs = append(errs, fmt.Errorf("luacover: %s: a script is not a variable of the package", path))
 		}
 		found = append(found, in...)
@@ -103,7 +112,16 @@ func declared(dir string) ([]declaration, error) {
 	return found, errors.Join(errs...)
 }
 
-func declaredIn(file *ast.File, path string) (found []declaration) {
+// makesScript tells whether a function does nothing but return a script that it makes of its arguments.
+func makesScript(f *ast.FuncDecl) bool {
+	if f.Body == nil || len(f.Body.List) != 1 {
+		return false
+	}
+	result, ok := f.Body.List[0].(*ast.ReturnStmt)
+	return ok && len(result.Results) == 1 && isCall(result.Results[0], map[string]bool{"NewScript": true})
+}
+
+func declaredIn(file *ast.File, path string, makers map[string]bool) (found []declaration) {
 	for _, d := range file.Decls {
 		group, ok := d.(*ast.GenDecl)
 		if !ok || group.Tok != token.VAR {
@@ -112,7 +130,7 @@ func declaredIn(file *ast.File, path string) (found []declaration) {
 		for _, s := range group.Specs {
 			spec := s.(*ast.ValueSpec)
 			for i, value := range spec.Values {
-				if isNewScript(value) {
+				if isCall(value, makers) {
 					doc := group.Doc.Text() + spec.Doc.Text()
 					found = append(found, declaration{spec.Names[i].Name, unindent(doc), path})
 				}
@@ -131,9 +149,13 @@ func unindent(doc string) string {
 	return text.String()
 }
 
-func countNewScript(file *ast.File) (calls int) {
+// countCalls counts the calls that make a script, but not those in functions that do nothing else.
+func countCalls(file *ast.File, makers map[string]bool) (calls int) {
 	ast.Inspect(file, func(n ast.Node) bool {
-		if isNewScript(n) {
+		if f, ok := n.(*ast.FuncDecl); ok && f.Recv == nil && makers[f.Name.Name] {
+			return false
+		}
+		if isCall(n, makers) {
 			calls++
 		}
 		return true
@@ -141,15 +163,15 @@ func countNewScript(file *ast.File) (calls int) {
 	return calls
 }
 
-// isNewScript tells whether a node calls NewScript of package redisdb, from there or from another package.
-func isNewScript(n ast.Node) bool {
+// isCall tells whether a node calls one of the functions of the package, or NewScript of package redisdb.
+func isCall(n ast.Node, functions map[string]bool) bool {
 	call, ok := n.(*ast.CallExpr)
 	if !ok {
 		return false
 	}
 	switch f := call.Fun.(type) {
 	case *ast.Ident:
-		return f.Name == "NewScript"
+		return functions[f.Name]
 	case *ast.SelectorExpr:
 		from, ok := f.X.(*ast.Ident)
 		return ok && from.Name == "redisdb" && f.Sel.Name == "NewScript"

@@ -57,7 +57,10 @@ var one = redisdb.NewScript("return 1")
 var (
 	two, number = NewScript(text), 2
 	other       = elsewhere.NewScript(text)
+	three       = prefixed(text)
 )
+
+func prefixed(source string) *redisdb.Script { return redisdb.NewScript("local a" + source) }
 `
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -67,13 +70,13 @@ var (
 		}
 	}
 	write("p.go", source)
-	write("p_test.go", "package p\n\nvar three = redisdb.NewScript(text)\n")
+	write("p_test.go", "package p\n\nvar four = redisdb.NewScript(text)\n")
 	found, err := declared(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found) != 2 || found[0].name != "one" || found[1].name != "two" {
-		t.Fatalf("%v, want one and two", found)
+	if len(found) != 3 || found[0].name != "one" || found[1].name != "two" || found[2].name != "three" {
+		t.Fatalf("%v, want one, two and three", found)
 	}
 	if diff := cmp.Diff([]string(nil), undocumented(found[0].doc)); diff != "" {
 		t.Errorf("one: %s", diff)
@@ -81,9 +84,11 @@ var (
 	if diff := cmp.Diff(documented, undocumented(found[1].doc)); diff != "" {
 		t.Errorf("two: %s", diff)
 	}
-	write("q.go", "package p\n\nfunc f() { redisdb.NewScript(text) }\n")
-	if _, err := declared(dir); err == nil {
-		t.Error("a script that is not a variable of the package: no error")
+	for _, call := range []string{"redisdb.NewScript(text)", "prefixed(text)"} {
+		write("q.go", "package p\n\nfunc f() { "+call+".Run() }\n")
+		if _, err := declared(dir); err == nil {
+			t.Errorf("%s in a function: no error", call)
+		}
 	}
 }
 

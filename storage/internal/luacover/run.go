@@ -17,46 +17,11 @@ import (
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// Script is one script with its table.
-type Script struct {
-	// Name is that of the variable that holds the script.
-	Name string
-	// Source is what Redis runs.
-	Source string
-	// Parts are the files of the package that make up the source, one behind the other. None: it stands in a Go file. A file that
-	// is part of several scripts is covered by all their cases together.
-	Parts []string
-	// Completes says that the script completes what a run has left that ended at any of its commands: a second run leaves the state
-	// that one whole run does. Redis does not roll a script back.
-	Completes bool
-	Cases     []Case
-}
-
-// Case is one run of a script on an empty Redis.
-type Case struct {
-	Name   string
-	Before [][]any // commands that make the state before
-	Keys   []string
-	Args   []any
-	// Reply is the reply: an int, a string, nil or []any of these.
-	Reply any
-	// Error is how the error begins that the script ends with.
-	Error string
-	// After is the state after the run, of all keys. Nil: as it was before.
-	After State
-	// TTL has the keys that have a TTL after the run, unless After is nil, to within five minutes.
-	TTL map[string]time.Duration
-	// Again is the reply of a second run, which leaves the state that the first did. Nil: the same as that of the first.
-	Again any
-	// Once says why a second run leaves another state. Then there is none.
-	Once string
-}
-
 // Run tests all scripts of the package in the working directory, and prints which branches ran. Scripts returns them for the time
-// in ms that Redis tells them, which stands still. Those named in except need no table. Without redis-server the test is skipped, or
-// fails, as in package storagetest.
+// that Redis tells them, in ms. It stands still 450.123 ms after a full second, so that all runs round alike. The scripts named in
+// except need no table. Without redis-server the test is skipped, or fails, as in package storagetest.
 func Run(t *testing.T, scripts func(now int64) []Script, except ...string) {
-	now := time.Now().UnixMilli()
+	now := time.Now().Unix()*1000 + 450
 	list := scripts(now)
 	checkDeclared(t, list, except)
 	client := storagetest.StartRedis(t, storagetest.Options{}).Client(t)
@@ -73,7 +38,7 @@ func Run(t *testing.T, scripts func(now int64) []Script, except ...string) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			for _, c := range s.Cases {
-				t.Run(c.Name, func(t *testing.T) { c.run(t, runner{client, source, now, s.Completes, r.hits}) })
+				t.Run(c.Name, func(t *testing.T) { c.run(t, runner{client, source, now, s, r.hits}) })
 			}
 			if len(s.Cases) == 0 {
 				t.Error("the table is empty")
@@ -113,18 +78,18 @@ func (s Script) parts(t *testing.T) []part {
 
 // runner runs one script.
 type runner struct {
-	client    *redis.Client
-	source    string
-	now       int64
-	completes bool
-	hits      map[string]int
+	client *redis.Client
+	source string // with counters
+	now    int64
+	script Script
+	hits   map[string]int
 }
 
 func (c Case) run(t *testing.T, r runner) {
 	c.prepare(t, r)
 	want := snapshot{c.After, c.TTL}
 	if c.After == nil {
-		want = readState(t, r.client)
+		want = r.state(t)
 	}
 	c.once(t, r, "", want, c.Reply)
 	if c.Once != "" || t.Failed() {
@@ -135,7 +100,7 @@ func (c Case) run(t *testing.T, r runner) {
 		again = c.Again
 	}
 	c.once(t, r, "second run: ", want, again)
-	if !r.completes || c.Error != "" {
+	if !r.script.Completes || c.Error != "" {
 		return
 	}
 	for fail := 1; !t.Failed(); fail++ {
@@ -181,9 +146,21 @@ func (c Case) once(t *testing.T, r runner, which string, after snapshot, replies
 		t.Errorf("%sreply (-want +got):\n%s", which, cmp.Diff(plain(replies[0]), reply))
 	}
 	r.count(t)
-	if diff := after.diff(readState(t, r.client)); diff != "" {
+	if diff := after.diff(r.state(t)); diff != "" {
 		t.Errorf("%sstate (-want +got):\n%s", which, diff)
 	}
+}
+
+// state reads all of Redis.
+func (r runner) state(t *testing.T) snapshot {
+	t.Helper()
+	found := readState(t, r.client)
+	for key, decode := range r.script.Decode {
+		if raw, ok := found.state[key].(string); ok {
+			found.state[key] = decode(raw)
+		}
+	}
+	return found
 }
 
 // count moves the counters of the last run from Redis to hits.

@@ -60,7 +60,8 @@ func markAssertion(ctx context.Context, db *redisdb.DB, jti string, expires time
 //
 //	KEYS  1 the key
 //	ARGV  1 a random value of the caller's   2 TTL in ms
-//	reply 1, also when it ran before and its reply was lost; 0: another caller was first
+//	reply 1; 0: another caller was first
+//	twice finds its own value, and replies 1
 var claimScript = redisdb.NewScript(`
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end

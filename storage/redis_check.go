@@ -27,6 +27,7 @@ func (s *Store) BreakerOpen() bool { return s.db.Open() }
 //	KEYS  1 the key
 //	ARGV  1 its TTL in ms
 //	reply 1
+//	twice writes the same
 var probeScript = redisdb.NewScript(`redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1`)
 
 // CheckServer looks at how Redis is configured, and returns a sentence for each setting that endangers sessions. The error

@@ -69,7 +69,8 @@ func (r *roleRecord) encode() (super bool, raw string, err error) {
 //
 //	KEYS  1 roles   2 super-user roles
 //	ARGV  1 role ID   2 the role as it was read   3 as it is to be, empty for none   4 '1' for a super-user role
-//	reply 1, also when it ran before and its reply was lost; 0: it has changed
+//	reply 1; 0: it has changed
+//	twice finds the role as it is to be, and replies 1
 var roleScript = redisdb.NewScript(`
 local found = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if found == ARGV[3] then return 1 end

@@ -171,7 +171,8 @@ func (k *Keys) Reseal(ctx context.Context, acceptUnsealed bool) (resealed bool, 
 //
 //	KEYS  1 the document
 //	ARGV  1 the new document   2 revision that it replaces, empty for none   3 its own revision
-//	reply 1, also when it ran before and its reply was lost; 0: the stored revision is another one
+//	reply 1; 0: the stored revision is another one
+//	twice finds its own revision, and replies 1
 var saveKeysScript = redisdb.NewScript(`
 local raw = redis.call('GET', KEYS[1])
 local revision = raw and cjson.decode(raw).rev or ''

@@ -94,7 +94,8 @@ func (r *userRecord) user(superRoles []string) User {
 //
 //	KEYS  1 record
 //	ARGV  1 the record as it was read, empty for none   2 as it is to be
-//	reply 1, also when it ran before and its reply was lost; 0: it has changed
+//	reply 1; 0: it has changed
+//	twice finds the record as it is to be, and replies 1
 var swapScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1]) or ''
 if found == ARGV[2] then return 1 end
@@ -106,7 +107,8 @@ return 1`)
 //
 //	KEYS  1 record   2 mark of a user who was dropped
 //	ARGV  1 the record   2 the mark that forbids it, '*' for any, empty for none
-//	reply 1, also when it ran before and its reply was lost; 0: there is a record; 2: there is such a mark
+//	reply 1; 0: there is a record; 2: there is such a mark
+//	twice finds its own record, and replies 1
 var addScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if found == ARGV[1] then return 1 end
@@ -121,7 +123,8 @@ return 1`)
 //
 //	KEYS  1 record   2 mark of a user who was dropped
 //	ARGV  1 the record as it was read   2 TTL of the mark in ms   3 the mark
-//	reply 1, also when it ran before and its reply was lost; 0: it has changed
+//	reply 1; 0: it has changed
+//	twice finds the mark and no record, and replies 1
 var dropScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if not found and redis.call('EXISTS', KEYS[2]) == 1 then return 1 end

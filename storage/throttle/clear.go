@@ -43,6 +43,7 @@ func (t *Throttle) ClearClient(ctx context.Context, client string) (int, error) 
 //	KEYS  1 buckets   2 known networks
 //	ARGV  1 '1' to remove the known networks too
 //	reply how many buckets there were
+//	twice finds none, and replies 0
 var clearScript = redisdb.NewScript(`
 local buckets = math.max(redis.call('HLEN', KEYS[1]) - 1, 0)
 redis.call('DEL', KEYS[1])

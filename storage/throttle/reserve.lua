@@ -8,8 +8,7 @@
 -- reply {0, ms until one more fits, '', known}: counted
 --       {1, ms until one more fits, field, known}: full of failures. Nothing was changed
 --       {2, ms until one more fits whatever they result in, field, known}: full with the attempts in flight. Nothing was changed
---
--- An attempt that is there already, because the reply was lost, is not counted again.
+-- twice finds the attempt, and does not count it again
 local id, network, known = ARGV[1], ARGV[3], 0
 if network ~= '' and tonumber(redis.call('ZSCORE', KEYS[2], network) or 0) > now then known = 1 end
 

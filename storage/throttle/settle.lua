@@ -5,9 +5,10 @@
 --       4 interval in ms of the network's bucket   5 interval in ms of the bucket for networks that are not known
 --       6 ms for which a network is known   7 the most known networks
 -- reply 1
+-- twice finds no attempt in flight, and changes no count
 --
 -- A failure stays counted. A success takes the attempt back, forgives what failed from the same network, and makes the network a
--- known one. An attempt that is not in flight any more changes no count: it is a failure, or this ran before and its reply was lost.
+-- known one. An attempt that is not in flight any more changes no count: its deadline has passed, and it is a failure.
 local id, result, network = ARGV[1], ARGV[2], ARGV[3]
 
 local function settle(field, interval, forgive)

@@ -97,6 +97,7 @@ func sum(a, b Entry) Entry {
 //	KEYS  1 the hash
 //	ARGV  field and value in turn
 //	reply 1
+//	twice finds the fields removed
 var forgetScript = redisdb.NewScript(`
 for i = 1, #ARGV, 2 do
   if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end

@@ -8,16 +8,26 @@ import (
 )
 
 // Script is a Lua script that changes the store. On a single node it runs only while the store has the epoch of the process.
-type Script struct{ guarded, plain *redis.Script }
+type Script struct {
+	source         string
+	guarded, plain *redis.Script
+}
 
 // guard goes before a script. A script that runs on a single node may name a key of any slot.
+//
+//	KEYS  those of the script, then the epoch
+//	ARGV  those of the script, then the epoch of the process
+//	reply the error EPOCH, or that of the script
 const guard = `local epoch_key, epoch = table.remove(KEYS), table.remove(ARGV) ` +
 	`if redis.call('GET', epoch_key) ~= epoch then return redis.error_reply('EPOCH the store is another one') end` + "\n"
 
 // NewScript returns a script. All changes are scripts: that is how none is made under another epoch.
 func NewScript(source string) *Script {
-	return &Script{guarded: redis.NewScript(guard + source), plain: redis.NewScript(source)}
+	return &Script{source: source, guarded: redis.NewScript(guard + source), plain: redis.NewScript(source)}
 }
+
+// Source is the script as NewScript got it.
+func (s *Script) Source() string { return s.source }
 
 // Call is one run of a script. Its keys all lie in one Redis Cluster slot.
 //
@@ -39,6 +49,7 @@ func Command(name, key string, args ...any) Call {
 //	KEYS  1 the key
 //	ARGV  1 the command   then its arguments after the key
 //	reply that of the command
+//	twice leaves what once does: the commands that are used add, remove or replace
 var commandScript = NewScript(`return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))`)
 
 // queue sends the call. With source it sends the script itself, otherwise its hash.

@@ -100,6 +100,27 @@ func (c *Cluster) Primaries(t testing.TB) []*Server {
 	return out
 }
 
+// FailOver makes the replica of a primary take over its slots (CLUSTER FAILOVER), as an operator does who wants to maintain the
+// primary. It returns when all nodes agree on it.
+func (c *Cluster) FailOver(t testing.TB, primary *Server) {
+	t.Helper()
+	eventually(t, time.Minute, "the replica has taken over", func() bool {
+		nodes := c.view()
+		now := primaryFor(nodes, primary)
+		if now == nil || now.port != primary.port {
+			return now != nil
+		}
+		for _, n := range nodes {
+			if n.of == now.id {
+				replica := c.server(n).plainClient()
+				_ = replica.ClusterFailover(context.Background()).Err() // refused while another one is going on
+				_ = replica.Close()
+			}
+		}
+		return false
+	})
+}
+
 // Reshard moves n slots with their keys from one shard to another while the cluster serves. from and to may be any nodes
 // of the two shards: the slots move between the nodes that are primaries at that time. It returns when the nodes agree on the
 // move.

@@ -72,11 +72,17 @@ func (d *DB) Do(ctx context.Context, op string, f func(ctx context.Context) erro
 	if err == nil || errors.Is(err, redis.Nil) {
 		return err
 	}
-	if cluster, ok := d.Client.(*redis.ClusterClient); ok && unreachable(err) && !errors.Is(err, redis.ErrPoolTimeout) {
-		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told.
+	if cluster, ok := d.Client.(*redis.ClusterClient); ok && outdated(err) {
+		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told. It does not see the MOVED
+		// that sendReplicated gets from one node.
 		cluster.ReloadState(ctx)
 	}
 	return unavailable.Error(op, err)
+}
+
+// outdated tells whether an error means that the slots of a Cluster may have moved to other nodes.
+func outdated(err error) bool {
+	return unreachable(err) && !errors.Is(err, redis.ErrPoolTimeout) || redis.HasErrorPrefix(err, "MOVED")
 }
 
 // write is Do for changes. The caller's cancellation does not end it: a client that hangs up must not leave half a change.

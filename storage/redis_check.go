@@ -45,7 +45,7 @@ func (s *Store) CheckServer(ctx context.Context) (warnings []string, err error) 
 	if found["aof_enabled"] == "0" {
 		warnings = append(warnings, s.withoutAOF(ctx))
 	}
-	return warnings, nil
+	return append(warnings, s.checkReplicas(ctx)...), nil
 }
 
 // serverInfo returns what Redis says about itself, which is nothing where a managed service hides it.

@@ -36,6 +36,7 @@ type DB struct {
 	timeout        time.Duration
 	replicas       int
 	replicaTimeout time.Duration
+	attached       attached // to the primaries, if replicas > 0
 	mustExist      bool
 	onLost         func()
 	singleNode     bool                   // a script may name keys of different slots
@@ -62,6 +63,9 @@ func New(c Config) (*DB, error) {
 
 // Open tells whether operations fail at once, because Redis did not answer.
 func (d *DB) Open() bool { return d.breaker.isOpen() }
+
+// Replicas is how many replicas must confirm a write.
+func (d *DB) Replicas() int { return d.replicas }
 
 // Do runs one operation under the deadline and the circuit breaker. redis.Nil is returned as it is; every other error is
 // marked as unavailable.

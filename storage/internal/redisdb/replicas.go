@@ -1,0 +1,59 @@
+package redisdb
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// replicaLeft is how long a primary that a replica has left gets no write confirmed. Sentinel promotes a replica first and tells the
+// next one to follow it about a second later; between them the old primary still serves, and the others confirm its writes.
+const replicaLeft = 5 * time.Second
+
+// attached remembers which primary had how many replicas. The zero value knows none. It is safe for concurrent use.
+type attached struct {
+	mu   sync.Mutex
+	last map[string]int      // :: address → how many replicas were there at the last write
+	most map[string]sighting // :: replication ID, which a promotion changes → the most replicas of late
+}
+
+type sighting struct {
+	replicas int
+	at       time.Time
+}
+
+// wanted is how many replicas WAIT should wait for at an address: all that were there, so that each has time to confirm.
+func (a *attached) wanted(address string, least int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return max(least, a.last[address])
+}
+
+// judge returns an error unless enough replicas have confirmed a write and none has left the primary of late. info is its INFO
+// replication after the WAIT.
+func (a *attached) judge(address, info string, confirmed int64, least int) error {
+	if confirmed < int64(least) {
+		return fmt.Errorf("%d of %d replicas have the write", confirmed, least)
+	}
+	_, id, _ := strings.Cut(info, "master_replid:")
+	id, _, _ = strings.Cut(id, "\r")
+	now, there := time.Now(), strings.Count(info, ",state=online,")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.most == nil {
+		a.last, a.most = map[string]int{}, map[string]sighting{}
+	}
+	a.last[address] = there
+	if most, ok := a.most[id]; ok && there < most.replicas && now.Sub(most.at) < replicaLeft {
+		return fmt.Errorf("%d replicas have the write, but %d of the primary's %d have left: one may be the primary now",
+			confirmed, most.replicas-there, most.replicas)
+	}
+	a.most[id] = sighting{there, now}
+	for other, s := range a.most {
+		if now.Sub(s.at) > 2*replicaLeft {
+			delete(a.most, other)
+		}
+	}
+	return nil
+}

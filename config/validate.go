@@ -132,7 +132,7 @@ func (v *validation) http(h HTTP) {
 func (v *validation) durability(d Durability) {
 	v.oneOf("durability.mode", d.Mode, "default", "replicated")
 	if d.Mode == "replicated" {
-		v.check("durability.replicas", d.Replicas > 0, "must be at least 1 in replicated mode")
+		v.check("durability.replicas", d.Replicas > 0, "must be at least 1 in replicated mode: one less than Redis has, or all (docs/redis-failover.md)")
 		v.positive("durability.timeout", d.Timeout)
 	} else {
 		v.check("durability.replicas", d.Replicas == 0, "is for replicated mode only")

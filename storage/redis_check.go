@@ -29,8 +29,8 @@ func (s *Store) BreakerOpen() bool { return s.db.Open() }
 //	reply 1
 var probeScript = redisdb.NewScript(`redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1`)
 
-// CheckServer looks at how Redis is configured, and returns a sentence for each setting that endangers sessions. The error
-// says that Redis did not answer. Settings that Redis does not show are not checked; managed services hide some.
+// CheckServer looks at how Redis is configured and how many replicas it has, and returns a sentence for each setting that endangers
+// sessions. The error says that Redis did not answer. Settings that Redis does not show are not checked; managed services hide some.
 func (s *Store) CheckServer(ctx context.Context) (warnings []string, err error) {
 	found, err := s.serverInfo(ctx, "check server")
 	if err != nil {

@@ -32,10 +32,13 @@ type Options struct {
 	SessionsPerUser int
 
 	// Replicas is how many Redis replicas must confirm a write of a session (WAIT) within ReplicaTimeout; otherwise the store
-	// is unavailable, and the write may be repeated. Default 0: the primary alone confirms.
+	// is unavailable, and the write may be repeated. With at least one less than the primary has, a failover loses no confirmed
+	// write: while a replica has just left the primary, which may mean that it was promoted, the store is unavailable too, for up to
+	// five seconds. With fewer, a failover can lose some. CheckServer compares it with the replicas that there are. Default 0: the
+	// primary alone confirms.
 	Replicas int
 
-	// ReplicaTimeout bounds the wait for Replicas. Default 100 ms.
+	// ReplicaTimeout bounds the wait for Replicas, and for the other replicas that the primary has. Default 100 ms.
 	ReplicaTimeout time.Duration
 
 	// ClientCache is how long a client may be served from memory. Default 3 s; negative turns the cache off.

@@ -122,7 +122,7 @@ func (g *Sentinel) Follow(t testing.TB, old *Server) {
 	t.Helper()
 	c := old.plainClient()
 	defer func() { _ = c.Close() }()
-	if err := c.SlaveOf(context.Background(), "127.0.0.1", strconv.Itoa(g.Primary(t).port)).Err(); err != nil {
+	if err := c.ReplicaOf(context.Background(), "127.0.0.1", strconv.Itoa(g.Primary(t).port)).Err(); err != nil {
 		t.Fatalf("REPLICAOF: %v", err)
 	}
 	if err := c.Do(context.Background(), "CLIENT", "UNPAUSE").Err(); err != nil {

@@ -38,7 +38,8 @@ type Options struct {
 	// primary alone confirms.
 	Replicas int
 
-	// ReplicaTimeout bounds the wait for Replicas, and for the other replicas that the primary has. Default 100 ms.
+	// ReplicaTimeout bounds the wait for Replicas, and for the other replicas that the primary has. It must be less than the read
+	// timeout of the client (500 ms by Connect). Default 100 ms.
 	ReplicaTimeout time.Duration
 
 	// ClientCache is how long a client may be served from memory. Default 3 s; negative turns the cache off.

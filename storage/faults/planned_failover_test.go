@@ -21,9 +21,9 @@ type planned struct {
 	loses bool     // acknowledged writes may be lost
 }
 
-// confirmed is the replicated mode.
+// confirmed is the replicated mode, for a busy machine.
 func confirmed(replicas int) storage.Options {
-	return storage.Options{Replicas: replicas, ReplicaTimeout: 500 * time.Millisecond}
+	return storage.Options{Replicas: replicas, ReplicaTimeout: 300 * time.Millisecond}
 }
 
 var (

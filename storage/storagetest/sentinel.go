@@ -29,10 +29,11 @@ func StartSentinel(t testing.TB, o Options) *Sentinel {
 	if o.Password != "" || o.UnixSocket {
 		t.Fatal("StartSentinel: Password and UnixSocket are not supported")
 	}
+	o.Config = append([]string{"repl-diskless-sync-delay 0"}, o.Config...)
 	g := &Sentinel{Servers: []*Server{StartRedis(t, o)}}
 	primary := g.Servers[0]
 	replica := o
-	replica.Config = append([]string{"replicaof 127.0.0.1 " + strconv.Itoa(primary.port), "repl-diskless-sync-delay 0"}, o.Config...)
+	replica.Config = append([]string{"replicaof 127.0.0.1 " + strconv.Itoa(primary.port)}, o.Config...)
 	for range 2 {
 		g.Servers = append(g.Servers, StartRedis(t, replica))
 	}

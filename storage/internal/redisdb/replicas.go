@@ -30,6 +30,14 @@ func (a *attached) wanted(address string, least int) int {
 	return max(least, a.last[address])
 }
 
+// forget makes the next WAIT at an address wait for no more replicas than it must: the last one may have taken too long for a
+// replica that is gone.
+func (a *attached) forget(address string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.last, address)
+}
+
 // judge returns an error unless enough replicas have confirmed a write and none has left the primary of late. info is its INFO
 // replication after the WAIT.
 func (a *attached) judge(address, info string, confirmed int64, least int) error {

@@ -44,6 +44,10 @@ func TestAReplicaThatLeaves(t *testing.T) {
 		if a.wanted("elsewhere", 1) != 1 || a.wanted("", 4) != 4 {
 			t.Error("another number is wanted")
 		}
+		a.forget("")
+		if a.wanted("", 1) != 1 {
+			t.Error("not forgotten")
+		}
 		time.Sleep(time.Hour)
 		_ = a.judge("", "master_replid:third\r\n", 1, 1)
 		if len(a.most) != 1 {

@@ -141,6 +141,7 @@ func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Ca
 		info = p.Info(ctx, "replication")
 		return nil
 	}); err != nil {
+		d.attached.forget(address)
 		return nil, err
 	}
 	have, err := wait.Int64()

@@ -1,6 +1,8 @@
 package faults_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,4 +50,37 @@ func TestFaultReplicaHangsAndDies(t *testing.T) {
 	if err := write(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A Cluster's check looks at every primary.
+func TestClusterCheckFindsThePrimaryWithoutReplica(t *testing.T) {
+	t.Parallel()
+	g := storagetest.StartCluster(t, storagetest.Options{})
+	s := newStore(t, g.Client(t, nil), confirmed(1))
+	lacking := func() (found []string) {
+		warnings, err := s.CheckServer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range warnings {
+			if strings.Contains(w, "replicas that must confirm") {
+				found = append(found, w)
+			}
+		}
+		return found
+	}
+	if found := lacking(); len(found) > 0 {
+		t.Errorf("while all have one: %q", found)
+	}
+	primaries := g.Primaries(t)
+	for _, n := range g.Servers {
+		if !slices.Contains(primaries, n) {
+			n.Kill()
+			break
+		}
+	}
+	until(t, "one primary is named", func() bool {
+		found := lacking()
+		return len(found) == 1 && slices.ContainsFunc(primaries, func(p *storagetest.Server) bool { return strings.Contains(found[0], p.Addr) })
+	})
 }

@@ -15,12 +15,13 @@ const replicaLeft = 5 * time.Second
 type attached struct {
 	mu   sync.Mutex
 	last map[string]int      // :: address → how many replicas were there at the last write
-	most map[string]sighting // :: replication ID, which a promotion changes → the most replicas of late
+	most map[string]sighting // :: replication ID, which a promotion changes → what was seen there
 }
 
+// sighting is how many replicas a primary had, how many it has, and when the last of the others was found missing.
 type sighting struct {
-	replicas int
-	at       time.Time
+	had, has int
+	missed   time.Time
 }
 
 // wanted is how many replicas WAIT should wait for at an address: all that were there, so that each has time to confirm.
@@ -38,8 +39,8 @@ func (a *attached) forget(address string) {
 	delete(a.last, address)
 }
 
-// judge returns an error unless enough replicas have confirmed a write and none has left the primary of late. info is its INFO
-// replication after the WAIT.
+// judge returns an error unless enough replicas have confirmed a write and none was found missing of late. info is the INFO
+// replication of the primary after the WAIT.
 func (a *attached) judge(address, info string, confirmed int64, least int) error {
 	if confirmed < int64(least) {
 		return fmt.Errorf("%d of %d replicas have the write", confirmed, least)
@@ -53,15 +54,19 @@ func (a *attached) judge(address, info string, confirmed int64, least int) error
 		a.last, a.most = map[string]int{}, map[string]sighting{}
 	}
 	a.last[address] = there
-	if most, ok := a.most[id]; ok && there < most.replicas && now.Sub(most.at) < replicaLeft {
+	if len(a.most) > 1000 { // promotions: so many are a mistake
+		clear(a.most)
+	}
+	seen, known := a.most[id]
+	if known && there < seen.has {
+		seen.missed = now // the process may have been idle: nobody knows when it left
+	}
+	seen.has = there
+	if there < seen.had && now.Sub(seen.missed) < replicaLeft {
+		a.most[id] = seen
 		return fmt.Errorf("%d replicas have the write, but %d of the primary's %d have left: one may be the primary now",
-			confirmed, most.replicas-there, most.replicas)
+			confirmed, seen.had-there, seen.had)
 	}
-	a.most[id] = sighting{there, now}
-	for other, s := range a.most {
-		if now.Sub(s.at) > 2*replicaLeft {
-			delete(a.most, other)
-		}
-	}
+	a.most[id] = sighting{had: there, has: there}
 	return nil
 }

@@ -35,8 +35,6 @@ var (
 	}
 	bySentinelInFull = []planned{
 		{name: "replicated, 1 of 2, min-replicas-to-write 2", store: confirmed(1), redis: []string{"min-replicas-to-write 2"}},
-		{name: "replicated, 2 of 2, min-replicas-to-write 2", store: confirmed(2), redis: []string{"min-replicas-to-write 2"}},
-		{name: "replicated, 1 of 2, paused", store: confirmed(1), pause: true},
 		{name: "replicated, 2 of 2, paused", store: confirmed(2), pause: true},
 	}
 	byCluster = []planned{

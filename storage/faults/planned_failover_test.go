@@ -142,11 +142,11 @@ func subjectsOn(t *testing.T, g *storagetest.Cluster, node *storagetest.Server) 
 	return func(subject string) bool { return on[subject] }
 }
 
-// pauseWrites holds up all writes on the primary for longer than a failover takes, and waits until its replicas have caught up.
+// pauseWrites holds up all writes on the primary for longer than any failover takes, and waits until its replicas have caught up.
 func pauseWrites(t *testing.T, primary *storagetest.Server) {
 	t.Helper()
 	c := primary.Client(t)
-	if err := c.Do(context.Background(), "CLIENT", "PAUSE", 15000, "WRITE").Err(); err != nil {
+	if err := c.Do(context.Background(), "CLIENT", "PAUSE", 60000, "WRITE").Err(); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the replicas have caught up", func() bool { return storagetest.ReplicasCaughtUp(primary) })

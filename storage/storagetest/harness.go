@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 )
@@ -19,7 +20,7 @@ type Harness struct {
 	// RequestID returns a new request ID for a login of the subject. Default: a random UUID, as fosite makes it.
 	RequestID func(subject string) string
 
-	// Signature returns the signature of a new token of that request. Default: a random one in the format of fosite's HMAC
+	// Signature returns the signature of a new token or code of that request. Default: a random one in the format of fosite's HMAC
 	// tokens.
 	Signature func(requestID string) string
 
@@ -42,8 +43,9 @@ type Harness struct {
 
 // Fixture is a store and what the suite may do to it. A test that needs a function which is nil is skipped.
 type Fixture struct {
-	// Storage is the store. Groups for fosite's Transactional, ClientManager and
-	// ResourceOwnerPasswordCredentialsGrantStorage run if it implements those too.
+	// Storage is the store. Groups for fosite's other interfaces run if it implements those too: Transactional, ClientManager,
+	// ResourceOwnerPasswordCredentialsGrantStorage, AuthorizeCodeStorage, PKCERequestStorage, OpenIDConnectRequestStorage,
+	// PARStorage, RFC7523KeyStorage and verifiable.NonceManager.
 	Storage oauth2.TokenRevocationStorage
 
 	// AddClient adds a client, for stores that look up the client of a stored request by its ID.
@@ -52,13 +54,16 @@ type Fixture struct {
 	// AddUser adds a user for Authenticate.
 	AddUser func(name, password string) error
 
+	// AddIssuerKey adds a public key for assertions of the issuer about the subject, for RFC7523KeyStorage.
+	AddIssuerKey func(issuer, subject string, key *jose.JSONWebKey, scopes []string) error
+
 	// Advance lets time pass for the store: it moves a fake clock, or sleeps.
 	Advance func(d time.Duration)
 
 	// Break makes the store's database unavailable until heal is called.
 	Break func() (heal func())
 
-	// Leftovers lists the records of sessions in the database, indexes included. It must be empty when all sessions have
-	// expired.
+	// Leftovers lists the records of sessions, codes, requests and nonces in the database, indexes included. It must be empty
+	// when all of them have expired.
 	Leftovers func() ([]string, error)
 }

@@ -86,7 +86,7 @@ func (c *check) wantRefusal(what string, err error) {
 	}
 }
 
-var codeCases = slices.Concat(requestCases((*check).codes), []testCase{
+var codeCases = slices.Concat(requestCases((*check).codes), sessionCases((*check).codes), []testCase{
 	{"a used code returns its request with ErrInvalidatedAuthorizeCode", func(c *check) {
 		code, other := c.newCode(10*time.Minute), c.newCode(10*time.Minute)
 		c.must(c.codeStorage().InvalidateAuthorizeCodeSession(c.ctx, code.key), "InvalidateAuthorizeCodeSession")

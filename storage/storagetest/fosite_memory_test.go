@@ -30,9 +30,8 @@ func TestFositeMemoryStore(t *testing.T) {
 			"revocation/by request ID ends every access token of the session": "only the newest access token of a request is remembered (memory.go:302)",
 			"revocation/stops rotation":                                       "RotateRefreshToken ignores the token's state (memory.go:497)",
 
-			"codes/the session given is filled and becomes the request's":  "the session argument is ignored (memory.go:238)",
-			"pkce/the session given is filled and becomes the request's":   "the session argument is ignored (memory.go:274)",
-			"openid/the session given is filled and becomes the request's": "the request argument is ignored (memory.go:159)",
+			"codes/the session given is filled and becomes the request's": "the session argument is ignored (memory.go:238)",
+			"pkce/the session given is filled and becomes the request's":  "the session argument is ignored (memory.go:274)",
 
 			"codes/what is stored is a copy":    "the caller's object is stored (memory.go:234)",
 			"codes/what is returned is a copy":  "the stored object is returned (memory.go:250)",

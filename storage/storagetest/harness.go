@@ -28,6 +28,10 @@ type Harness struct {
 	// by the same time again but at most a second.
 	Grace time.Duration
 
+	// CodeMemory is how long the store keeps the record of a code, and of what belongs to it, when the code is not valid any more.
+	// Default 0: a code is forgotten when it expires.
+	CodeMemory time.Duration
+
 	// Unavailable is the error that every call during an outage must return, as errors.Is finds it. Default nil: any error that does
 	// not say that the token is invalid.
 	Unavailable error

@@ -94,6 +94,17 @@ func (m emptied) GetPKCERequestSession(ctx context.Context, signature string, s 
 	return m.whole.GetPKCERequestSession(ctx, signature, s)
 }
 
+// plainSession returns a session of its own type, which fosite cannot make an ID token of.
+type plainSession struct{ whole }
+
+func (m plainSession) GetOpenIDConnectSession(ctx context.Context, code string, r fosite.Requester) (fosite.Requester, error) {
+	req, err := m.whole.GetOpenIDConnectSession(ctx, code, r)
+	if err == nil {
+		req.(*fosite.Request).SetSession(&fosite.DefaultSession{Subject: req.GetSession().GetSubject()})
+	}
+	return req, err
+}
+
 // stays adds an hour to every expiry.
 type stays struct{ whole }
 
@@ -182,6 +193,13 @@ func (m allRefusals) GetAuthorizeCodeSession(ctx context.Context, signature stri
 		return nil, fosite.ErrNotFound
 	}
 	return req, err
+}
+
+func (m allRefusals) InvalidateAuthorizeCodeSession(ctx context.Context, signature string) error {
+	if m.whole.InvalidateAuthorizeCodeSession(ctx, signature) != nil {
+		return fosite.ErrNotFound
+	}
+	return nil
 }
 
 func (m allRefusals) Commit(ctx context.Context) error {
@@ -279,14 +297,19 @@ func TestSuiteFindsMistakesInCodes(t *testing.T) {
 		"tokens are written outside of the transaction": {
 			func(s whole) whole { return tokensAtOnce{s} },
 			[]string{
-				"codes/a used code issues no refresh token",
-				"codes/used and unknown codes issue no access token",
+				"code transaction/a code is open until the transaction that redeems it is committed",
+				"code transaction/a redemption that is rolled back leaves the code open",
+				"code transaction/of two that redeem one code only one commits",
 				"code concurrency/the losers of concurrent redemptions write no access token",
 			},
 		},
 		"the session given is emptied": {
 			func(s whole) whole { return emptied{s} },
 			[]string{"code handler/gives its tokens their own expiry"},
+		},
+		"a session of the store's own type": {
+			func(s whole) whole { return plainSession{s} },
+			[]string{"openid/the request has a session of the caller's type", "code handler/issues an ID token once"},
 		},
 		"everything stays for another hour": {
 			func(s whole) whole { return stays{s} },

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,16 @@ func (c *check) openIDRequests() requests {
 }
 
 var openIDCases = slices.Concat(requestCases((*check).openIDRequests), removeCases((*check).openIDRequests), []testCase{
+	{"the request has a session of the caller's type", func(c *check) {
+		// It may be the caller's own. fosite makes the ID token of the session that is returned.
+		r := c.openIDRequests()
+		s, into := r.store(c, "alice", time.Hour), c.NewSession()
+		got, err := r.get(c.ctx, s.key, into)
+		c.must(err, "GetOpenIDConnectSession")
+		if g, w := fmt.Sprintf("%T", got.GetSession()), fmt.Sprintf("%T", into); g != w || got.GetSession().GetSubject() != "alice" {
+			c.errorf("session %s of %q, want %s of alice", g, got.GetSession().GetSubject(), w)
+		}
+	}},
 	{"a code and a PKCE request of the same key are kept apart", func(c *check) {
 		r, code, challenges := c.openIDRequests(), c.newCode(10*time.Minute), c.pkceRequests()
 		c.must(challenges.create(c.ctx, code.key, code.req), "CreatePKCERequestSession")

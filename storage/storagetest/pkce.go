@@ -16,7 +16,7 @@ func (c *check) pkceRequests() requests {
 	return requests{s.CreatePKCERequestSession, s.GetPKCERequestSession, s.DeletePKCERequestSession}
 }
 
-var pkceCases = slices.Concat(requestCases((*check).pkceRequests), removeCases((*check).pkceRequests), []testCase{
+var pkceCases = slices.Concat(requestCases((*check).pkceRequests), sessionCases((*check).pkceRequests), removeCases((*check).pkceRequests), []testCase{
 	{"the code of the same signature is kept apart", func(c *check) {
 		r, code := c.pkceRequests(), c.newCode(10*time.Minute)
 		// As fosite does, which keeps other parameters with the code and with the challenge.

@@ -63,15 +63,6 @@ func requestCases(open func(*check) requests) []testCase {
 			c.wantSame(got, s.req)
 			c.wantSameForm(got, s.req)
 		}},
-		{"the session given is filled and becomes the request's", func(c *check) {
-			r := open(c)
-			s, into := r.store(c, "alice", time.Hour), c.NewSession()
-			got, err := r.get(c.ctx, s.key, into)
-			c.must(err, "get")
-			if into.GetSubject() != "alice" || got.GetSession() != into {
-				c.errorf("the session given: subject %q; is the request's: %t", into.GetSubject(), got.GetSession() == into)
-			}
-		}},
 		{"a nil session is allowed", func(c *check) {
 			r := open(c)
 			s := r.store(c, "alice", time.Hour)
@@ -151,6 +142,21 @@ func removeCases(open func(*check) requests) []testCase {
 			s := r.store(c, "alice", time.Hour)
 			for _, key := range []string{s.key, s.key, "never-seen"} {
 				c.must(r.remove(c.ctx, key), "remove")
+			}
+		}},
+	}
+}
+
+// sessionCases test the session that the caller passes.
+func sessionCases(open func(*check) requests) []testCase {
+	return []testCase{
+		{"the session given is filled and becomes the request's", func(c *check) {
+			r := open(c)
+			s, into := r.store(c, "alice", time.Hour), c.NewSession()
+			got, err := r.get(c.ctx, s.key, into)
+			c.must(err, "get")
+			if into.GetSubject() != "alice" || got.GetSession() != into {
+				c.errorf("the session given: subject %q; is the request's: %t", into.GetSubject(), got.GetSession() == into)
 			}
 		}},
 	}

@@ -101,7 +101,7 @@ var codeExpiryCases = []testCase{
 	{"expired PKCE and OpenID Connect requests leave nothing behind", func(c *check) {
 		for _, r := range []requests{c.pkceRequests(), c.openIDRequests()} {
 			r.store(c, "alice", shortTTL)
-			c.must(r.remove(c.ctx, r.store(c, "alice", time.Hour).key), "remove")
+			c.must(r.remove(c.ctx, r.store(c, "alice", shortTTL).key), "remove")
 		}
 		c.advance(shortTTL + 1600*time.Millisecond + c.CodeMemory)
 		c.wantNothingLeft()

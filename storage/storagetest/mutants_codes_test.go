@@ -233,6 +233,73 @@ func (m usedInDoubt) IsJWTUsed(ctx context.Context, jti string) (bool, error) {
 	return used || err != nil, nil
 }
 
+// oneAtATime refuses a redemption while another one runs, of whichever code.
+type oneAtATime struct {
+	whole
+	mu *sync.Mutex
+}
+
+func (m oneAtATime) InvalidateAuthorizeCodeSession(ctx context.Context, signature string) error {
+	if !m.mu.TryLock() {
+		return fosite.ErrSerializationFailure
+	}
+	defer m.mu.Unlock()
+	time.Sleep(time.Millisecond)
+	return m.whole.InvalidateAuthorizeCodeSession(ctx, signature)
+}
+
+// remembersFailure remembers that a code was not found, whatever the reason.
+type remembersFailure struct {
+	whole
+	mu      *sync.Mutex
+	unknown map[string]bool
+}
+
+func (m remembersFailure) GetAuthorizeCodeSession(ctx context.Context, signature string, s fosite.Session) (fosite.Requester, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unknown[signature] {
+		return nil, fosite.ErrNotFound
+	}
+	req, err := m.whole.GetAuthorizeCodeSession(ctx, signature, s)
+	m.unknown[signature] = err != nil && !errors.Is(err, fosite.ErrInvalidatedAuthorizeCode)
+	return req, err
+}
+
+func (m remembersFailure) InvalidateAuthorizeCodeSession(ctx context.Context, signature string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unknown[signature] {
+		return fosite.ErrNotFound
+	}
+	return m.whole.InvalidateAuthorizeCodeSession(ctx, signature)
+}
+
+// endsWithCode gives the tokens of a code the expiry of the code.
+type endsWithCode struct{ whole }
+
+func (m endsWithCode) CreateAccessTokenSession(ctx context.Context, signature string, req fosite.Requester) error {
+	return m.whole.CreateAccessTokenSession(ctx, signature, shorter(req))
+}
+
+func (m endsWithCode) CreateRefreshTokenSession(ctx context.Context, signature, access string, req fosite.Requester) error {
+	return m.whole.CreateRefreshTokenSession(ctx, signature, access, shorter(req))
+}
+
+func shorter(req fosite.Requester) fosite.Requester {
+	changed := without(req, "")
+	changed.SetSession(req.GetSession().Clone())
+	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken} {
+		changed.GetSession().SetExpiresAt(kind, time.Now().Add(3*time.Second))
+	}
+	return changed
+}
+
+// anyNonce has the method and checks nothing in it.
+type anyNonce struct{ whole }
+
+func (anyNonce) IsNonceValid(context.Context, string, string) error { return nil }
+
 // unbound makes nonces for whichever access token.
 type unbound struct{ whole }
 
@@ -291,7 +358,7 @@ func TestSuiteFindsMistakesInCodes(t *testing.T) {
 			[]string{
 				"code transaction/of two that redeem one code only one commits",
 				"code transaction/a commit after the code was invalidated writes nothing",
-				"code concurrency/of concurrent redemptions one wins",
+				"code concurrency/of concurrent redemptions one wins", "code handler/answers one of concurrent redemptions",
 			},
 		},
 		"tokens are written outside of the transaction": {
@@ -324,6 +391,22 @@ func TestSuiteFindsMistakesInCodes(t *testing.T) {
 		"all errors are refusals": {
 			func(s whole) whole { return allRefusals{s} },
 			[]string{everyCall, "codes/a canceled context is not a refusal", "outage/a redemption during it does not lose the code"},
+		},
+		"one redemption at a time": {
+			func(s whole) whole { return oneAtATime{s, &sync.Mutex{}} },
+			[]string{"code concurrency/concurrent redemptions of different codes do not affect each other"},
+		},
+		"an outage is remembered": {
+			func(s whole) whole { return remembersFailure{s, &sync.Mutex{}, map[string]bool{}} },
+			[]string{"outage/codes are unchanged after it"},
+		},
+		"tokens end with their code": {func(s whole) whole { return endsWithCode{s} }, []string{"expiry/tokens outlive their code"}},
+		"every nonce is valid": {
+			func(s whole) whole { return anyNonce{s} },
+			[]string{
+				"nonces/an unknown nonce is not valid", "nonces/a nonce that has already expired is not valid",
+				"nonces/a nonce is not valid for another access token", "expiry/nonces expire",
+			},
 		},
 		"in doubt an assertion was used":  {func(s whole) whole { return usedInDoubt{s} }, []string{everyCall}},
 		"a nonce for every access token":  {func(s whole) whole { return unbound{s} }, []string{"nonces/a nonce is not valid for another access token"}},

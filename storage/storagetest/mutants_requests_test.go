@@ -71,6 +71,50 @@ func (m anyCase) GetAuthorizeCodeSession(ctx context.Context, signature string, 
 	return m.memory.GetAuthorizeCodeSession(ctx, strings.ToLower(signature), s)
 }
 
+// needsSession dereferences the session, which may be nil.
+type needsSession struct{ memory }
+
+func (m needsSession) GetAuthorizeCodeSession(ctx context.Context, signature string, s fosite.Session) (fosite.Requester, error) {
+	_ = s.GetSubject()
+	return m.memory.GetAuthorizeCodeSession(ctx, signature, s)
+}
+
+func (m needsSession) GetPKCERequestSession(ctx context.Context, signature string, s fosite.Session) (fosite.Requester, error) {
+	_ = s.GetSubject()
+	return m.memory.GetPKCERequestSession(ctx, signature, s)
+}
+
+func (m needsSession) GetOpenIDConnectSession(ctx context.Context, code string, r fosite.Requester) (fosite.Requester, error) {
+	_ = r.GetSession().GetSubject()
+	return m.memory.GetOpenIDConnectSession(ctx, code, r)
+}
+
+func (m needsSession) CreatePARSession(ctx context.Context, uri string, req fosite.AuthorizeRequester) error {
+	_ = req.GetSession().GetSubject()
+	return m.memory.CreatePARSession(ctx, uri, req)
+}
+
+// needsRefresh ends a code when its refresh token is stored.
+type needsRefresh struct {
+	memory
+	code *string
+}
+
+func (m needsRefresh) InvalidateAuthorizeCodeSession(_ context.Context, signature string) error {
+	*m.code = signature
+	return nil
+}
+
+func (m needsRefresh) CreateRefreshTokenSession(ctx context.Context, signature, access string, req fosite.Requester) error {
+	_ = m.memory.InvalidateAuthorizeCodeSession(ctx, *m.code)
+	return m.memory.CreateRefreshTokenSession(ctx, signature, access, req)
+}
+
+// keepsTokens revokes the refresh token of a request alone.
+type keepsTokens struct{ memory }
+
+func (keepsTokens) RevokeAccessToken(context.Context, string) error { return nil }
+
 // without drops a parameter of a form, as a list of known parameters does.
 func without(req fosite.Requester, name string) fosite.Requester {
 	form := url.Values{}
@@ -119,15 +163,51 @@ func (m oneRecord) DeletePKCERequestSession(ctx context.Context, signature strin
 	return m.InvalidateAuthorizeCodeSession(ctx, signature)
 }
 
-// keepsChallenge never removes a challenge.
-type keepsChallenge struct{ memory }
+// oneTable keeps all requests by their key alone.
+type oneTable struct{ memory }
 
-func (keepsChallenge) DeletePKCERequestSession(context.Context, string) error { return nil }
+func (m oneTable) CreateOpenIDConnectSession(ctx context.Context, code string, req fosite.Requester) error {
+	return m.CreatePKCERequestSession(ctx, code, req)
+}
+
+func (m oneTable) GetOpenIDConnectSession(ctx context.Context, code string, r fosite.Requester) (fosite.Requester, error) {
+	return m.GetPKCERequestSession(ctx, code, r.GetSession())
+}
+
+// keepsAll never removes a request.
+type keepsAll struct{ memory }
+
+func (keepsAll) DeletePKCERequestSession(context.Context, string) error   { return nil }
+func (keepsAll) DeleteOpenIDConnectSession(context.Context, string) error { return nil }
+func (keepsAll) DeletePARSession(context.Context, string) error           { return nil }
 
 // noRows has an error of its own for what is unknown, which fosite answers with 500.
 type noRows struct{ memory }
 
 var errNoRows = errors.New("no rows in result set")
+
+func (m noRows) GetAuthorizeCodeSession(ctx context.Context, signature string, s fosite.Session) (fosite.Requester, error) {
+	req, err := m.memory.GetAuthorizeCodeSession(ctx, signature, s)
+	if errors.Is(err, fosite.ErrNotFound) {
+		return nil, errNoRows
+	}
+	return req, err
+}
+
+func (m noRows) GetPARSession(ctx context.Context, uri string) (fosite.AuthorizeRequester, error) {
+	req, err := m.memory.GetPARSession(ctx, uri)
+	if err != nil {
+		return nil, errNoRows
+	}
+	return req, nil
+}
+
+func (m noRows) DeletePKCERequestSession(ctx context.Context, signature string) error {
+	if _, ok := m.PKCES[signature]; !ok {
+		return errNoRows
+	}
+	return m.memory.DeletePKCERequestSession(ctx, signature)
+}
 
 func (m noRows) GetPKCERequestSession(ctx context.Context, signature string, s fosite.Session) (fosite.Requester, error) {
 	req, err := m.memory.GetPKCERequestSession(ctx, signature, s)
@@ -211,6 +291,17 @@ func (m anySubject) GetPublicKey(_ context.Context, issuer, _, keyID string) (*j
 	return nil, fosite.ErrNotFound
 }
 
+// oneKey knows one key of an issuer for a subject.
+type oneKey struct{ memory }
+
+func (m oneKey) GetPublicKeys(ctx context.Context, issuer, subject string) (*jose.JSONWebKeySet, error) {
+	keys, err := m.memory.GetPublicKeys(ctx, issuer, subject)
+	if err == nil {
+		keys.Keys = keys.Keys[:1]
+	}
+	return keys, err
+}
+
 // noKeys answers with an empty set and without an error.
 type noKeys struct{ memory }
 
@@ -286,9 +377,31 @@ func TestSuiteFindsMistakesInRequests(t *testing.T) {
 			func(s memory) oauth2.TokenRevocationStorage { return oneRecord{s} },
 			[]string{"pkce/the code of the same signature is kept apart"},
 		},
-		"a challenge is not removed": {
-			func(s memory) oauth2.TokenRevocationStorage { return keepsChallenge{s} },
-			[]string{"pkce/a removed one is not found, and others stay"},
+		"a nil session ends the request": {
+			func(s memory) oauth2.TokenRevocationStorage { return needsSession{s} },
+			[]string{
+				"codes/a nil session is allowed", "pkce/a nil session is allowed", "openid/a nil session is allowed",
+				"par/what was stored comes back",
+			},
+		},
+		"a code without a refresh token stays open": {
+			func(s memory) oauth2.TokenRevocationStorage { return needsRefresh{s, new(string)} },
+			[]string{"codes/a code without a refresh token is redeemed too"},
+		},
+		"access tokens of a code survive": {
+			func(s memory) oauth2.TokenRevocationStorage { return keepsTokens{s} },
+			[]string{"codes/revoking the request of a redeemed code ends its tokens"},
+		},
+		"all requests in one table": {
+			func(s memory) oauth2.TokenRevocationStorage { return oneTable{s} },
+			[]string{"openid/a code and a PKCE request of the same key are kept apart"},
+		},
+		"nothing is removed": {
+			func(s memory) oauth2.TokenRevocationStorage { return keepsAll{s} },
+			[]string{
+				"pkce/a removed one is not found, and others stay", "openid/a removed one is not found, and others stay",
+				"par/a removed one is not found, and others stay", "par/fosite continues it once", "code handler/issues an ID token once",
+			},
 		},
 		"an OpenID Connect request without its nonce": {
 			func(s memory) oauth2.TokenRevocationStorage { return noNonce{s} },
@@ -301,7 +414,8 @@ func TestSuiteFindsMistakesInRequests(t *testing.T) {
 		"an error of its own for what is unknown": {
 			func(s memory) oauth2.TokenRevocationStorage { return noRows{s} },
 			[]string{
-				"pkce/an unknown one is not found", "openid/an unknown one is not found",
+				"codes/an unknown one is not found", "pkce/an unknown one is not found", "openid/an unknown one is not found",
+				"par/an unknown one is not found", "pkce/removing an unknown one is not an error",
 				"openid/removing an unknown one is not an error", "par/removing an unknown one is not an error",
 			},
 		},
@@ -320,6 +434,10 @@ func TestSuiteFindsMistakesInRequests(t *testing.T) {
 		"a key speaks for any subject": {
 			func(s memory) oauth2.TokenRevocationStorage { return anySubject{s} },
 			[]string{"assertion keys/keys of other issuers and subjects are not found"},
+		},
+		"one key of several": {
+			func(s memory) oauth2.TokenRevocationStorage { return oneKey{s} },
+			[]string{"assertion keys/a key that was added is found with its scopes"},
 		},
 		"an unknown issuer has no keys": {
 			func(s memory) oauth2.TokenRevocationStorage { return noKeys{s} },

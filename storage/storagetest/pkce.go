@@ -33,11 +33,4 @@ var pkceCases = slices.Concat(requestCases((*check).pkceRequests), sessionCases(
 		c.must(r.remove(c.ctx, challenge.key), "DeletePKCERequestSession")
 		c.wantOpen("the code after its PKCE request is removed", code)
 	}},
-	{"removing one after the redemption of its code is not an error", func(c *check) {
-		r, code := c.pkceRequests(), c.newCode(10*time.Minute)
-		c.must(r.create(c.ctx, code.key, code.req), "CreatePKCERequestSession")
-		c.mustRedeem(code)
-		c.must(r.remove(c.ctx, code.key), "DeletePKCERequestSession after the redemption")
-		c.wantUsed("the code", code)
-	}},
 })

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
-	"github.com/ory/fosite/handler/oauth2"
 	fositestorage "github.com/ory/fosite/storage"
 
 	"github.com/opgrant/opgrant/storage"
@@ -128,53 +127,8 @@ func TestSuiteFindsMistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mustFail(t, name, mutant.caught, func(t *testing.T) storagetest.Fixture {
-				return redisFixture(t, func(s *storage.Store) oauth2.TokenRevocationStorage { return mutant.store(s) })
+				return redisFixture(t, func(s *storage.Store) revocable { return mutant.store(s) })
 			})
 		})
 	}
-}
-
-// mustFail runs the suite's tests that must find the mistake.
-func mustFail(t *testing.T, mistake string, caught []string, fixture func(*testing.T) storagetest.Fixture) {
-	t.Helper()
-	deviations, skip := map[string]string{}, map[string]string{}
-	for _, n := range storagetest.Names() {
-		skip[n] = "not the subject of this mutant"
-	}
-	for _, n := range caught {
-		delete(skip, n)
-		deviations[n] = mistake
-	}
-	storagetest.Run(t, storagetest.Harness{New: fixture, KnownDeviations: deviations, Skip: skip})
-}
-
-// redisFixture is this module's store on miniredis, wrapped in a mutant.
-func redisFixture(t *testing.T, wrap func(*storage.Store) oauth2.TokenRevocationStorage) storagetest.Fixture {
-	t.Helper()
-	r := storagetest.StartMiniredis(t)
-	s, err := storage.New(r.Client(t), storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	none := storage.Duration(0)
-	return storagetest.Fixture{
-		Storage: wrap(s),
-		AddClient: func(c fosite.Client) error {
-			return s.PutClient(context.Background(), &storage.Client{
-				ID: c.GetID(), Public: true, Grants: c.GetGrantTypes(), Scopes: c.GetScopes(), Audience: c.GetAudience(), Grace: &none,
-			})
-		},
-		Advance:   r.Advance,
-		Break:     func() func() { return r.Break(t) },
-		Leftovers: func() ([]string, error) { return leftovers(r.Keys(t)), nil },
-	}
-}
-
-func leftovers(keys []string) (left []string) {
-	for _, k := range keys {
-		if k != "opgrant:epoch" && k != "opgrant:clients" && k[:10] != "opgrant:c:" {
-			left = append(left, k)
-		}
-	}
-	return left
 }

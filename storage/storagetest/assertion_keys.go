@@ -103,8 +103,12 @@ var assertionKeyCases = []testCase{
 				c.errorf("GetPublicKeyScopes(%q): %v, error %v; want ErrNotFound", a, scopes, err)
 			}
 		}
-		if keys, err := s.GetPublicKeys(c.ctx, "https://other.example", assertedBy); !errors.Is(err, fosite.ErrNotFound) {
-			c.errorf("GetPublicKeys of another issuer: %v, error %v; want ErrNotFound", keys, err)
+		for _, a := range []ask{{"https://other.example", assertedBy, ""}, {issuer, "service-3", ""}, {issuer, "", ""}, {"", "", ""}} {
+			// An empty set will do: fosite refuses the assertion either way.
+			keys, err := s.GetPublicKeys(c.ctx, a.issuer, a.subject)
+			if err != nil && !errors.Is(err, fosite.ErrNotFound) || err == nil && keys != nil && len(keys.Keys) > 0 {
+				c.errorf("GetPublicKeys(%q, %q): %v, error %v; want none or ErrNotFound", a.issuer, a.subject, keys, err)
+			}
 		}
 		keys, err := s.GetPublicKeys(c.ctx, issuer, "service-2")
 		c.must(err, "GetPublicKeys")

@@ -33,15 +33,25 @@ func (m oneKey) GetPublicKeys(ctx context.Context, issuer, subject string) (*jos
 	return keys, err
 }
 
-// noKeys answers with an empty set and without an error.
-type noKeys struct{ memory }
+// anyKey returns the keys of all subjects of an issuer.
+type anyKey struct{ memory }
 
-func (m noKeys) GetPublicKeys(ctx context.Context, issuer, subject string) (*jose.JSONWebKeySet, error) {
-	keys, err := m.memory.GetPublicKeys(ctx, issuer, subject)
-	if err != nil {
-		return &jose.JSONWebKeySet{}, nil
+func (m anyKey) GetPublicKeys(_ context.Context, issuer, _ string) (*jose.JSONWebKeySet, error) {
+	set := &jose.JSONWebKeySet{}
+	for _, keys := range m.IssuerPublicKeys[issuer].KeysBySub {
+		for _, key := range keys.Keys {
+			set.Keys = append(set.Keys, *key.Key)
+		}
 	}
-	return keys, nil
+	return set, nil
+}
+
+// noScopes has no scopes for a key that is not known, and no error either.
+type noScopes struct{ memory }
+
+func (m noScopes) GetPublicKeyScopes(ctx context.Context, issuer, subject, keyID string) ([]string, error) {
+	scopes, _ := m.memory.GetPublicKeyScopes(ctx, issuer, subject, keyID)
+	return scopes, nil
 }
 
 // lookThenMark looks an assertion up and marks it in two steps.
@@ -115,8 +125,12 @@ func TestSuiteFindsMistakesInAssertions(t *testing.T) {
 			func(s memory) revocable { return oneKey{s} },
 			[]string{"assertion keys/a key that was added is found with its scopes"},
 		},
-		"an unknown issuer has no keys": {
-			func(s memory) revocable { return noKeys{s} },
+		"the keys of all subjects": {
+			func(s memory) revocable { return anyKey{s} },
+			[]string{"assertion keys/keys of other issuers and subjects are not found"},
+		},
+		"no error for an unknown key": {
+			func(s memory) revocable { return noScopes{s} },
 			[]string{"assertion keys/keys of other issuers and subjects are not found"},
 		},
 		"an assertion is looked up, then marked": {

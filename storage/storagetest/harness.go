@@ -67,7 +67,7 @@ type Fixture struct {
 	// Break makes the store's database unavailable until heal is called.
 	Break func() (heal func())
 
-	// Leftovers lists the records of sessions, codes, requests and nonces in the database, indexes included. It must be empty
-	// when all of them have expired.
+	// Leftovers lists the records of sessions, codes, requests and nonces in the database, indexes included, with their values if
+	// it can: some tests look for credentials in them. It must be empty when all of them have expired.
 	Leftovers func() ([]string, error)
 }

@@ -2,9 +2,13 @@ package storagetest_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/ory/fosite"
+	"github.com/ory/fosite/storage"
+
+	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
 // noMode keeps a pushed request as any other, without what only an authorization request has.
@@ -35,6 +39,38 @@ type oneLook struct{ memory }
 func (m oneLook) GetPARSession(ctx context.Context, uri string) (fosite.AuthorizeRequester, error) {
 	defer func() { _ = m.DeletePARSession(ctx, uri) }()
 	return m.memory.GetPARSession(ctx, uri)
+}
+
+// hidesSecrets keeps the client's credentials and leaves them out of what it returns.
+type hidesSecrets struct{ memory }
+
+func (m hidesSecrets) GetPARSession(ctx context.Context, uri string) (fosite.AuthorizeRequester, error) {
+	req, err := m.memory.GetPARSession(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	shown := *req.(*fosite.AuthorizeRequest)
+	shown.Form = maps.Clone(shown.Form)
+	shown.Form.Del("client_secret")
+	shown.Form.Del("client_assertion")
+	return &shown, nil
+}
+
+func (m hidesSecrets) records() ([]string, error) {
+	var records []string
+	for uri, req := range m.PARSessions {
+		records = append(records, uri+" "+req.GetRequestForm().Encode())
+	}
+	return records, nil
+}
+
+func TestSuiteFindsCredentialsInRecords(t *testing.T) {
+	mustFail(t, "credentials are stored and not shown", []string{"par/the client's credentials are not kept"}, func(*testing.T) storagetest.Fixture {
+		m := hidesSecrets{memory{storage.NewMemoryStore()}}
+		f := memoryFixture(m.MemoryStore, m)
+		f.Leftovers = m.records
+		return f
+	})
 }
 
 func TestSuiteFindsMistakesInPushedRequests(t *testing.T) {

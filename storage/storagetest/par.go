@@ -122,6 +122,16 @@ var parCases = []testCase{
 				c.errorf("the form that comes back has the %s", key)
 			}
 		}
+		if c.Leftovers == nil {
+			return
+		}
+		records, err := c.Leftovers()
+		c.must(err, "Leftovers")
+		for _, record := range records {
+			if strings.Contains(record, parSecret) || strings.Contains(record, parAssertion) {
+				c.errorf("a record holds a credential: %.200q", record)
+			}
+		}
 	}},
 	{"the caller's request is not changed", func(c *check) {
 		_, req := c.push(0)

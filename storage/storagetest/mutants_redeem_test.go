@@ -37,6 +37,7 @@ func (m afterwards) Commit(ctx context.Context) error {
 	if err := m.whole.Commit(ctx); err != nil {
 		return err
 	}
+	time.Sleep(5 * time.Millisecond)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_ = m.whole.InvalidateAuthorizeCodeSession(context.Background(), m.pending[ctx])

@@ -27,7 +27,9 @@ type traffic struct {
 	number int    // of its refresh token
 }
 
-func (f *traffic) signature(kind string) string { return storage.Signature(f.id, fmt.Sprint(kind, f.number)) }
+func (f *traffic) signature(kind string) string {
+	return storage.Signature(f.id, fmt.Sprint(kind, f.number))
+}
 
 func (f *traffic) open(ctx context.Context) error {
 	user, err := f.store.Users.VerifyPassword(ctx, "alice", "one", "192.0.2.1")

@@ -66,6 +66,7 @@ func (c *Counter) Flush(ctx context.Context) error {
 //
 // A second run after a lost reply counts twice.
 var addScript = redisdb.NewScript(`
+local lasting = redis.call('PEXPIRE', KEYS[1], ARGV[3]) -- first, or calls that are repeated after its failure would count twice
 local now = tonumber(ARGV[4])
 local behind = 0
 if now then
@@ -93,7 +94,7 @@ for i = 7, #ARGV, 6 do
   end
   redis.call('HSET', KEYS[1], field, string.format('%d %d %d', count, first, last))
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if lasting == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end -- the hash is new
 return 1`)
 
 func (c *Counter) write(ctx context.Context, callers []Caller, taken map[Caller]*tally, operations bool, now, marked time.Time) error {

@@ -28,7 +28,7 @@ var countOperations = []operation{
 		name: "login from one network too many",
 		setup: func(w *world) {
 			key := keys.Failures(redisdb.SubjectTag("alice"))
-			fields := []any{"name", "user:alice"}
+			fields := []any{"name", "user:alice", "all", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())}
 			for n := range 256 {
 				fields = append(fields, fmt.Sprintf("n:10.0.%d.0/24", n), fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()+int64(n)))
 			}
@@ -36,6 +36,16 @@ var countOperations = []operation{
 			w.must(w.admin.PExpire(w.ctx, key, 2*time.Hour).Err())
 		},
 		run: func(w *world) error { return w.fail("192.0.2.1") },
+	},
+	{
+		name: "result of a login", // in the time that is left of the shortest TTL
+		setup: func(w *world) {
+			var err error
+			w.attempt, err = w.store.Users.Throttle().Reserve(w.ctx, "alice", "192.0.2.1", nil)
+			w.must(err)
+			w.must(w.admin.PExpire(w.ctx, keys.Failures(redisdb.SubjectTag("alice")), hang).Err())
+		},
+		run: func(w *world) error { return w.store.Users.Throttle().Settle(w.ctx, w.attempt, throttle.Failed) },
 	},
 	{
 		name: "wrong client secret",
@@ -61,9 +71,9 @@ var countOperations = []operation{
 	{
 		name: "usage of a caller who is counted already",
 		setup: func(w *world) {
+			w.counter.CountsOperations()
 			w.count()
 			w.must(w.counter.Flush(w.ctx))
-			w.counter.CountsOperations()
 			w.count()
 		},
 		run: func(w *world) error { return w.counter.Flush(w.ctx) },

@@ -27,7 +27,8 @@ type denier struct {
 	mutex   sync.Mutex
 	target  site
 	on      bool
-	number  int // of the run of the script that fails, from 0
+	number  int  // of the run of the script that fails, from 0
+	resent  bool // it has run before, and its reply was lost
 	runs    map[*redisdb.Script]int
 	kind    string // of the key
 	reached bool   // the command was called, and refused
@@ -41,10 +42,10 @@ type run struct {
 }
 
 // arm makes the command fail in all runs of its script from one on.
-func (d *denier) arm(target site, number int) {
+func (d *denier) arm(target site, number int, resent bool) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	d.target, d.number, d.on, d.reached, d.runs = target, number, true, false, map[*redisdb.Script]int{}
+	d.target, d.number, d.resent, d.on, d.reached, d.runs = target, number, resent, true, false, map[*redisdb.Script]int{}
 }
 
 // disarm tells whether the command has failed, and of what kind the key was.
@@ -80,6 +81,9 @@ func (d *denier) around(cmds []redis.Cmder, send func() error) error {
 	}
 	denied := d.runs[d.target.script] >= d.number
 	if denied {
+		if d.resent {
+			_ = send()
+		}
 		d.setUser(d.rules(mine, others)...)
 	}
 	err := send()
@@ -120,6 +124,9 @@ func (d *denier) rules(mine, others []run) []string {
 	}
 	for _, r := range others {
 		allowed = append(allowed, r.keys...)
+	}
+	if d.target.key == 0 && name != "get" { // the epoch is read by GET
+		return []string{"-" + name}
 	}
 	selector := "(+" + name
 	for _, key := range allowed {

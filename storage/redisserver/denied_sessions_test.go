@@ -129,6 +129,17 @@ var sessionOperations = []operation{
 		run:   func(w *world) error { return w.refresh("1", "3-1", web) },
 	},
 	{
+		name: "retry of a rotation in doubt, without a grace", want: fosite.ErrTemporarilyUnavailable,
+		setup: func(w *world) {
+			rotated(web)(w)
+			time.Sleep(100 * time.Millisecond) // until it is confirmed
+			answers, err := w.admin.Keys(w.ctx, keys.Prefix+"a*").Result()
+			w.must(err)
+			w.must(w.admin.PExpire(w.ctx, answers[0], 15*time.Minute).Err())
+		},
+		run: func(w *world) error { return w.refresh("1", "3-1", strict) },
+	},
+	{
 		name: "reuse", want: fosite.ErrInactiveToken, again: fosite.ErrNotFound, ignores: listing,
 		setup: rotated(strict),
 		run:   func(w *world) error { return w.refresh("1", "3-1", strict) },

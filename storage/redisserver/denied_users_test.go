@@ -103,6 +103,11 @@ var userOperations = []operation{
 		run:   func(w *world) error { return w.store.Users.DropUser(w.ctx, "alice") },
 	},
 	{
+		name: "drop user, by scripts whose replies are lost", again: fosite.ErrNotFound, resent: true,
+		setup: func(w *world) { w.addUser("alice", "") },
+		run:   func(w *world) error { return w.store.Users.DropUser(w.ctx, "alice") },
+	},
+	{
 		name: "drop user who is gone at the source", again: fosite.ErrNotFound,
 		setup: func(w *world) { w.must(w.importUser(imported("one"))); w.tries("alice") },
 		run:   func(w *world) error { return w.store.Users.DropGoneUser(w.ctx, "alice") },

@@ -2,6 +2,7 @@ package redisserver_test
 
 import (
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -30,8 +31,9 @@ type denier struct {
 	number  int  // of the run of the script that fails, from 0
 	resent  bool // it has run before, and its reply was lost
 	runs    map[*redisdb.Script]int
-	kind    string // of the key
-	reached bool   // the command was called, and refused
+	used    map[*redisdb.Script]bool // all that have run
+	kind    string                   // of the key
+	reached bool                     // the command was called, and refused
 }
 
 // run is a script that is about to run.
@@ -46,6 +48,13 @@ func (d *denier) arm(target site, number int, resent bool) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.target, d.number, d.resent, d.on, d.reached, d.runs = target, number, resent, true, false, map[*redisdb.Script]int{}
+}
+
+// scripts are those that have run.
+func (d *denier) scripts() map[*redisdb.Script]bool {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	return maps.Clone(d.used)
 }
 
 // disarm tells whether the command has failed, and of what kind the key was.
@@ -70,6 +79,7 @@ func (d *denier) around(cmds []redis.Cmder, send func() error) error {
 	d.mutex.Lock()
 	defer d.mutex.Unlock() // scripts of the background would meet what is denied to this one
 	for _, r := range scripts {
+		d.used[r.script] = true
 		if d.on && d.matches(r) {
 			mine = append(mine, r)
 		} else {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/storagetest"
 	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/opgrant/opgrant/storage/usage"
@@ -43,7 +44,7 @@ func newWorld(t *testing.T, addr string, admin *redis.Client) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, ctx: t.Context(), admin: admin, tokens: map[string]string{}}
-	w.denier = &denier{t: t, admin: admin}
+	w.denier = &denier{t: t, admin: admin, used: map[*redisdb.Script]bool{}}
 	w.denier.setUser("reset", "on", ">"+deniedPassword, "~*", "&*", "+@all")
 	client := redis.NewClient(&redis.Options{
 		Addr: addr, Username: deniedUser, Password: deniedPassword, MaxRetries: -1, ContextTimeoutEnabled: true,
@@ -144,6 +145,18 @@ func (w *world) state(s *storage.Store) string {
 	add("keys %s", document)
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// checkRights fails the test if a user has more rights than the user's role says.
+func (w *world) checkRights(s *storage.Store) {
+	w.t.Helper()
+	users, err := s.Users.ListUsers(w.ctx)
+	w.must(err)
+	for _, u := range users {
+		if role, err := s.Users.Role(w.ctx, u.Role); u.SuperUser && string(role.Permission) != superUser {
+			w.t.Errorf("%s is a super user by role %q, which says %q (%v)", u.Name, u.Role, role.Permission, err)
+		}
+	}
 }
 
 // token tells whether a token is good. The names of access tokens begin with an a.

@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
@@ -38,13 +39,14 @@ func TestAFailedCommandIsCompletedByARepeat(t *testing.T) {
 		t.Skip("selectors of ACL rules came with Redis 7.0")
 	}
 	sites := allSites(t)
+	operations := slices.Concat(userOperations, roleOperations, clientOperations, countOperations, sessionOperations)
 	var mutex sync.Mutex
 	reached := make(map[site]bool)
 	t.Run("operations", func(t *testing.T) {
 		var all sync.WaitGroup
 		defer all.Wait()
 		room := make(chan struct{}, 8) // most of them wait for the background, so more than there are cores
-		for _, op := range slices.Concat(userOperations, roleOperations, clientOperations, countOperations, sessionOperations) {
+		for _, op := range operations {
 			all.Go(func() {
 				room <- struct{}{}
 				defer func() { <-room }()
@@ -61,6 +63,7 @@ func TestAFailedCommandIsCompletedByARepeat(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	t.Logf("%d commands of %d scripts failed in %d operations", len(reached), len(redisdb.Scripts()), len(operations))
 	for _, s := range sites {
 		if !reached[s] {
 			t.Errorf("no operation of this test calls %s", s)
@@ -89,8 +92,10 @@ func (op operation) failEach(t *testing.T, sites []site) (failed []site) {
 	good := slowStore(t, r.Client(t))
 	want := w.settled(good)
 	want += "\n" + w.after(good)
+	used := w.denier.scripts() // by the operation and by what is before it
+	w.close()
 	for _, s := range sites {
-		for number := 0; ; number++ {
+		for number := 0; used[s.script]; number++ {
 			w := begin()
 			w.denier.arm(s, number, op.resent)
 			err := op.run(w)
@@ -103,10 +108,11 @@ func (op operation) failEach(t *testing.T, sites []site) (failed []site) {
 			if !unavailable && !slices.Contains(op.ignores, s.command+" "+kind) {
 				t.Errorf("%s %s (%s) fails, run %d: %v, want unavailable", s.command, kind, s, number, err)
 			}
+			good := slowStore(t, r.Client(t))
+			w.checkRights(good)
 			if err = op.run(w); !matches(err, op.want) && (op.again == nil || !matches(err, op.again)) {
 				t.Errorf("repeated after %s %s (%s) failed, run %d: %v", s.command, kind, s, number, err)
 			}
-			good := slowStore(t, r.Client(t))
 			got := w.state(good)
 			for end := time.Now().Add(settleTime); !strings.HasPrefix(want, got+"\n") && time.Now().Before(end); got = w.state(good) {
 				time.Sleep(50 * time.Millisecond)
@@ -117,7 +123,6 @@ func (op operation) failEach(t *testing.T, sites []site) (failed []site) {
 			w.close()
 		}
 	}
-	w.close()
 	return failed
 }
 

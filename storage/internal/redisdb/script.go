@@ -2,7 +2,6 @@ package redisdb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
@@ -130,7 +129,7 @@ func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside
 			}
 			return nil
 		})
-		return found, result.Err()
+		return found, failure(result)
 	})
 	for i, other := range beside {
 		if noScript(others[i].Err()) && !source {
@@ -138,6 +137,17 @@ func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside
 		}
 	}
 	return result.Val(), err
+}
+
+// failure tells why scripts of a pipeline have no reply. On a Cluster go-redis may give the error of a silent node to commands that
+// other nodes have answered; no script answers nil.
+func failure(scripts ...*redis.Cmd) error {
+	for _, s := range scripts {
+		if s.Val() == nil && s.Err() != nil {
+			return s.Err()
+		}
+	}
+	return nil
 }
 
 // sendReplicated sends the script with a WAIT behind it on the same connection: WAIT counts the replicas that have the
@@ -209,14 +219,10 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, reads func(re
 				}
 				return nil
 			})
-			if found != nil && errors.Is(err, found.Err()) {
-				err = nil // withEpoch judges it
+			if err = FirstError(err); len(calls) == 0 || reads != nil && Silent(err) {
+				return found, err // what is read may lack its reply too
 			}
-			commands := make([]redis.Cmder, len(results))
-			for i, r := range results {
-				commands[i] = r
-			}
-			return found, FirstError(err, commands...)
+			return found, failure(results...)
 		}
 		if len(calls) == 0 {
 			_, err := once(ctx, false)

@@ -1,4 +1,5 @@
--- Records of the version before: JSON under another key. They are read here and moved by save.
+-- Records of the version before: JSON under another key, or under the present one where save was interrupted. They are read here and
+-- moved by save.
 
 -- unbase64 returns the first bytes of base64url text. Another character is an error, which ends the script.
 local function unbase64(text, size)
@@ -60,11 +61,9 @@ local function in_old_index()
   return false
 end
 
--- remove_old removes a session of the version before, last of all what says that it is there.
-local function remove_old()
+local function remove_from_old_index()
   for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
     if sub(member, 1, #old_name) == old_name then redis.call('ZREM', KEYS[5], member) end
   end
   redis.call('ZREM', KEYS[6], old_name)
-  redis.call('DEL', KEYS[2])
 end

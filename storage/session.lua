@@ -6,18 +6,17 @@
 --   'user'   the user is not as it was when the credentials or the session were read
 --   'none'   the session has ended
 local function load()
-  local raw = redis.call('GET', KEYS[1])
-  if raw then
-    s = decode(raw)
-  else
+  local raw, moved = redis.call('GET', KEYS[1]), false
+  if not raw then
     raw = redis.call('GET', KEYS[2])
-    if raw then
-      s = convert(raw)
-      if s then
-        s.moved = true
-        s.evicted = redis.call('ZSCORE', KEYS[6], old_name)
-      end
-    end
+    moved = raw
+  end
+  if raw then
+    if sub(raw, 1, 1) == '{' then s = convert(raw) else s = decode(raw) end
+  end
+  if s and moved then
+    s.moved = true
+    s.evicted = redis.call('ZSCORE', KEYS[6], old_name)
   end
   if raw and not s then return 'bad' end
 
@@ -113,20 +112,24 @@ local function end_session()
   forget(s.access)
   dropped[#dropped + 1] = s.used .. (s.current or '')
   remove_from_index()
-  if s.moved then remove_old() end
-  redis.call('DEL', KEYS[1])
+  if s.moved then remove_from_old_index() end
+  redis.call('DEL', KEYS[1], KEYS[2])
 end
 
--- keep_until makes an index expire with its last member.
-local function keep_until(index)
+-- keep_until makes an index expire with its last member. A score is in so many milliseconds.
+local function keep_until(index, of)
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
-  if last[2] then redis.call('PEXPIREAT', index, last[2] * 1000) end
+  if last[2] then redis.call('PEXPIREAT', index, last[2] * of) end
+end
+
+local function tidy(index)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', math.floor(now / 1000))
+  keep_until(index, 1000)
 end
 
 local function add_to_index(index, ends, member)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', math.floor(now / 1000))
   redis.call('ZADD', index, math.ceil(ends / 1000), member)
-  keep_until(index)
+  tidy(index)
 end
 
 -- save writes the session until its last token expires, but not before 'until_then', or ends it. It returns the reply.
@@ -144,8 +147,11 @@ local function save(until_then)
       if mark ~= '' then redis.call('ZREM', KEYS[3], name) end -- from before there was a limit
     end
     if s.evicted then add_to_index(KEYS[4], ends, name) end
+    if s.moved then
+      remove_from_old_index()
+      redis.call('RENAME', KEYS[2], KEYS[1]) -- so that it is never at both: it would come back when the new one has ended
+    end
     redis.call('SET', KEYS[1], encode(s), 'PX', ends - now)
-    if s.moved then remove_old() end
   end
   return {'ok', table.concat(dropped)}
 end

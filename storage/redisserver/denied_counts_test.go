@@ -25,7 +25,8 @@ var countOperations = []operation{
 		run:  func(w *world) error { return w.fail("192.0.2.1") },
 	},
 	{
-		name: "login from one network too many",
+		// How many of them are forgotten is not compared: a later one forgets the others.
+		name: "login from one network too many", blind: []string{"members of f", `alice "10.0.`},
 		setup: func(w *world) {
 			key := keys.Failures(redisdb.SubjectTag("alice"))
 			fields := []any{"name", "user:alice", "all", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())}
@@ -64,7 +65,8 @@ var countOperations = []operation{
 		},
 	},
 	{
-		name:  "usage",
+		// The last command sets the TTL of a new hash, after the count.
+		name: "usage", blind: []string{"called:"},
 		setup: func(w *world) { w.counter.CountsOperations(); w.count() },
 		run:   func(w *world) error { return w.counter.Flush(w.ctx) },
 	},

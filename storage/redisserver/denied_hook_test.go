@@ -21,7 +21,7 @@ type denier struct {
 	on     bool
 	runs   int                      // of the script
 	used   map[*redisdb.Script]bool // all that have run
-	failed failure                  // what has, if anything
+	failed []failure                // what has, of each run
 }
 
 // target is a command that is to fail: in all runs of the script from one on, the command that the script calls as the nth one.
@@ -30,12 +30,13 @@ type target struct {
 	command, kind string // of redisdb.Command, whose script is the same for all
 	run           int    // from 0
 	call          int    // from 1
+	distinct      bool   // of calls of one command with one key only the first one counts
 	resent        bool   // the script has run before, and its reply was lost
 }
 
 // failure is a command that has failed.
 type failure struct {
-	site    int    // in the source of the script, from 1; 0: nothing has failed
+	site    int    // in the source of the script, from 1
 	command string // in upper case
 	kind    string // of its key, or where it has none, of the first key
 }
@@ -51,11 +52,11 @@ type run struct {
 func (d *denier) arm(t target) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	d.target, d.on, d.runs, d.failed = t, true, 0, failure{}
+	d.target, d.on, d.runs, d.failed = t, true, 0, nil
 }
 
 // disarm tells what has failed.
-func (d *denier) disarm() failure {
+func (d *denier) disarm() []failure {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.on = false
@@ -122,7 +123,7 @@ func (d *denier) around(cmds []redis.Cmder, send func() error) error {
 			reason = err // go-redis gives it to the command later
 		}
 		if f, ok := parseFailure(r, reason); ok && d.on {
-			d.failed = f
+			d.failed = append(d.failed, f)
 		}
 	}
 	return err
@@ -137,10 +138,13 @@ func (t target) source(r run) string {
 		number++
 		return fmt.Sprintf("call_site(%d, %v, ", number, call == "redis.pcall(")
 	})
-	prologue := fmt.Sprintf(`local calls = 0
+	prologue := fmt.Sprintf(`local calls, called, distinct = 0, {}, %v
 local function call_site(site, protected, command, key, ...)
-  calls = calls + 1
-  if calls == %d then
+  local id = command .. ' ' .. tostring(key)
+  local counts = not (distinct and called[id])
+  called[id] = true
+  if counts then calls = calls + 1 end
+  if counts and calls == %d then
     local at = 1
     for i, k in ipairs(KEYS) do if k == key then at = i end end
     local text = string.format('DENIED %%d %%s %%d', site, command, at)
@@ -151,7 +155,7 @@ local function call_site(site, protected, command, key, ...)
   if key == nil then return does(command) end
   return does(command, key, ...)
 end
-`, t.call)
+`, t.distinct, t.call)
 	if r.guarded {
 		prologue += "table.remove(KEYS) table.remove(ARGV)\n"
 	}

@@ -75,7 +75,7 @@ func nameOf(script *redisdb.Script) string {
 	}
 	for line := range strings.Lines(withoutComments(script)) {
 		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "local clock") && !strings.HasPrefix(line, "local now") {
+		if line != "" && !strings.HasPrefix(line, "local entry") && !strings.HasPrefix(line, "local clock") && !strings.HasPrefix(line, "local now") {
 			return fmt.Sprintf("the script %q", line)
 		}
 	}
@@ -117,6 +117,10 @@ func targets(sites []site) []target {
 		}
 	}
 	return list
+}
+
+func (t target) site(f failure) site {
+	return site{script: t.script, number: f.site, command: t.command, kind: t.kind}
 }
 
 // isCommand tells whether a script is the one of redisdb.Command.

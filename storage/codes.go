@@ -56,7 +56,7 @@ func (t *Tokens) CreateAuthorizeCodeSession(ctx context.Context, signature strin
 	}
 	record := codeRecord{clientGeneration: generation, requestID: req.GetID(), document: document}
 	reply, err := t.db.Eval(ctx, op, redisdb.Call{
-		Script: codeStoreScript, Keys: t.codeKeys(key, signature), Args: []any{record.rest(), ttl},
+		Script: codeStoreScript, Keys: t.codeKeys(key, signature), Args: []any{record.tail(), ttl},
 	})
 	return t.codeResult(ctx, op, reply, err)
 }
@@ -95,7 +95,7 @@ func (t *Tokens) GetAuthorizeCodeSession(ctx context.Context, signature string, 
 func (t *Tokens) InvalidateAuthorizeCodeSession(ctx context.Context, signature string) error {
 	const op = "use code"
 	if b := batchFrom(ctx); b != nil && b.depth > 0 {
-		return t.useWithTokens(ctx, b, signature)
+		return t.useWithTokens(ctx, signature)
 	}
 	key, _, err := t.locate(ctx, signature)
 	if err != nil {
@@ -109,7 +109,7 @@ func (t *Tokens) InvalidateAuthorizeCodeSession(ctx context.Context, signature s
 
 // useWithTokens adds the code to the transition that stores its tokens. The script compares the user's record with the one that was
 // read here, so that a code is not good for a session after a password change, however late that comes.
-func (t *Tokens) useWithTokens(ctx context.Context, b *batch, signature string) error {
+func (t *Tokens) useWithTokens(ctx context.Context, signature string) error {
 	c, err := t.readCode(ctx, signature)
 	if err != nil {
 		return err
@@ -124,7 +124,6 @@ func (t *Tokens) useWithTokens(ctx context.Context, b *batch, signature string) 
 	if err != nil {
 		return err
 	}
-	b.remember(c.user)
 	return t.change(ctx, c.key, func(s *transition) error {
 		if err := s.of(c.requestID); err != nil {
 			return err
@@ -154,7 +153,7 @@ func (t *Tokens) readCode(ctx context.Context, signature string) (*codeRead, err
 	}
 	var (
 		name = t.codeKeys(key, signature)[0]
-		user = &accountRead{keys: t.db.Keys, tags: []string{key.tag()}, noRoles: batchFrom(ctx) == nil}
+		user = &accountRead{keys: t.db.Keys, tags: []string{key.tag()}, noRoles: true}
 		raw  *redis.StringCmd
 		left *redis.DurationCmd
 	)

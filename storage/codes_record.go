@@ -35,8 +35,8 @@ const (
 	codeHeader  = 2 + markLength
 )
 
-// rest encodes what follows the user's generation, which the script that stores the code adds.
-func (c *codeRecord) rest() []byte {
+// tail encodes what follows the user's generation, which the script that stores the code adds.
+func (c *codeRecord) tail() []byte {
 	out := appendShort(nil, c.clientGeneration)
 	out = appendLong(out, c.requestID)
 	return append(out, c.document...)
@@ -67,7 +67,7 @@ func appendLong(to []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkRequestID bounds it
 }
 
-func cutShort(from string, into *string) (rest string, ok bool) {
+func cutShort(from string, into *string) (left string, ok bool) {
 	if from == "" || len(from) < 1+int(from[0]) {
 		return "", false
 	}
@@ -76,7 +76,7 @@ func cutShort(from string, into *string) (rest string, ok bool) {
 	return from[end:], true
 }
 
-func cutLong(from string, into *string) (rest string, ok bool) {
+func cutLong(from string, into *string) (left string, ok bool) {
 	if len(from) < 2 {
 		return "", false
 	}

@@ -29,11 +29,11 @@ var _ oauth2.CoreStorage = (*Tokens)(nil)
 
 // CreateAuthorizeCodeSession implements fosite's AuthorizeCodeStorage. The code is valid until the session's expiry for
 // fosite.AuthorizeCode, or for 15 minutes where there is none. It takes one round trip, and a second one for the pointer of a
-// signature that Signature did not make. Within a transaction too it is written at once.
+// signature that Signature did not make. Within a transaction it is
+// written at the Commit.
 //
 // fosite.ErrInvalidatedAuthorizeCode: a code of that signature was used already.
 func (t *Tokens) CreateAuthorizeCodeSession(ctx context.Context, signature string, req fosite.Requester) error {
-	const op = "store code"
 	if err := checkRequestID(req.GetID()); err != nil {
 		return err
 	}
@@ -50,15 +50,14 @@ func (t *Tokens) CreateAuthorizeCodeSession(ctx context.Context, signature strin
 		pointer := redisdb.Call{
 			Script: pointerScript, Keys: []string{t.db.Keys.SignaturePointer(signature)}, Args: []any{string(key), ttl},
 		}
-		if _, err := t.db.Eval(ctx, "write pointer", pointer); err != nil {
+		if err := t.writeOrWait(ctx, "write pointer", pointer); err != nil {
 			return err
 		}
 	}
 	record := codeRecord{clientGeneration: generation, requestID: req.GetID(), document: document}
-	reply, err := t.db.Eval(ctx, op, redisdb.Call{
+	return t.writeOrWait(ctx, "store code", redisdb.Call{
 		Script: codeStoreScript, Keys: t.codeKeys(key, signature), Args: []any{record.tail(), ttl},
 	})
-	return t.codeResult(ctx, op, reply, err)
 }
 
 // GetAuthorizeCodeSession implements fosite's AuthorizeCodeStorage, in one round trip, and a second one for a signature that

@@ -126,7 +126,7 @@ func decodeInto(d *document, id string, client fosite.Client, into fosite.Sessio
 	if into != nil {
 		kept = make(map[fosite.TokenType]time.Time)
 		for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.IDToken} {
-			kept[kind] = into.GetExpiresAt(kind)
+			kept[kind] = expiryOf(into, kind)
 		}
 	}
 	req, err := d.request(id, client, into)
@@ -134,11 +134,18 @@ func decodeInto(d *document, id string, client fosite.Client, into fosite.Sessio
 		return nil, err
 	}
 	for kind, at := range kept {
-		if !at.IsZero() && into.GetExpiresAt(kind).IsZero() {
+		if !at.IsZero() && expiryOf(into, kind).IsZero() {
 			into.SetExpiresAt(kind, at)
 		}
 	}
 	return req, nil
+}
+
+// expiryOf is GetExpiresAt of a session that may not be filled yet. Some types, such as those around a nil openid.DefaultSession,
+// panic then.
+func expiryOf(session fosite.Session, kind fosite.TokenType) (at time.Time) {
+	defer func() { _ = recover() }()
+	return session.GetExpiresAt(kind)
 }
 
 const (

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/openid"
 
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -84,16 +86,79 @@ func TestChallengeOutlivesItsDeletion(t *testing.T) {
 	})
 }
 
-// Within a transaction the OpenID Connect request stays, because the transaction may fail.
-func TestOpenIDRequestStaysWithinATransaction(t *testing.T) {
-	s, requester := newCodeStore(t, storagetest.StartMiniredis(t)), &fosite.Request{Session: &storagetest.Session{}}
+// Within a transaction codes and requests are stored and deleted by its Commit, and a Rollback leaves everything as it was.
+func TestRequestsWithinATransaction(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		s := newCodeStore(t, r)
+		i, requester := s.issue(false, "alice", time.Minute), &fosite.Request{Session: &storagetest.Session{}}
+		get := func() map[string]error {
+			_, code := s.GetAuthorizeCodeSession(t.Context(), "other", &storagetest.Session{})
+			_, pkce := s.GetPKCERequestSession(t.Context(), "challenge", &storagetest.Session{})
+			_, oidc := s.GetOpenIDConnectSession(t.Context(), "code", requester)
+			_, par := s.GetPARSession(t.Context(), "urn:1")
+			return map[string]error{"code": code, "PKCE": pkce, "OpenID Connect": oidc, "PAR": par}
+		}
+		create := func(ctx context.Context) error {
+			return errors.Join(
+				s.CreateAuthorizeCodeSession(ctx, "other", i.request), s.CreatePKCERequestSession(ctx, "challenge", i.request),
+				s.CreateOpenIDConnectSession(ctx, "code", i.request), s.CreatePARSession(ctx, "urn:1", &fosite.AuthorizeRequest{Request: *i.request}))
+		}
+		remove := func(ctx context.Context) error {
+			return errors.Join(
+				s.InvalidateAuthorizeCodeSession(ctx, "other"), s.DeletePKCERequestSession(ctx, "challenge"),
+				s.DeleteOpenIDConnectSession(ctx, "code"), s.DeletePARSession(ctx, "urn:1"))
+		}
+		for _, step := range []struct {
+			name  string
+			do    func(context.Context) error
+			end   func(context.Context) error
+			there bool
+		}{
+			{"stored and rolled back", create, s.Rollback, false},
+			{"stored and committed", create, s.Commit, true},
+			{"deleted and rolled back", remove, s.Rollback, true},
+			{"deleted and committed", remove, s.Commit, false},
+		} {
+			ctx, err := s.BeginTX(t.Context())
+			if err := errors.Join(err, step.do(ctx)); err != nil {
+				t.Fatalf("%s: %v", step.name, err)
+			}
+			before := len(r.Keys(t))
+			if err := step.end(ctx); err != nil {
+				t.Errorf("%s: %v", step.name, err)
+			}
+			if step.name == "stored and committed" && len(r.Keys(t)) != before+5 {
+				t.Errorf("%s: %d keys before the end, %d after it", step.name, before, len(r.Keys(t)))
+			}
+			for what, err := range get() {
+				if (err == nil) != step.there {
+					t.Errorf("%s: %s: %v", step.name, what, err)
+				}
+			}
+		}
+		ctx, err := s.BeginTX(t.Context())
+		err = errors.Join(err, s.CreateAuthorizeCodeSession(ctx, "other", i.request), s.Commit(ctx))
+		wantErr(t, "a used code, stored again", err, fosite.ErrInvalidatedAuthorizeCode)
+	})
+}
+
+// A session type may hold a nil pointer until it is filled. fosite's and others' then panic when they are asked for an expiry.
+func TestCodeIntoAnEmptySession(t *testing.T) {
+	s := newCodeStore(t, storagetest.StartMiniredis(t))
 	i := s.issue(true, "alice", time.Minute)
-	ctx, err := s.BeginTX(t.Context())
-	err = errors.Join(err, s.CreateOpenIDConnectSession(ctx, "code", i.request), s.DeleteOpenIDConnectSession(ctx, "code"), s.Rollback(ctx))
-	if _, get := s.GetOpenIDConnectSession(t.Context(), "code", requester); err != nil || get != nil {
-		t.Errorf("%v, %v", err, get)
+	i.request.Session = &wrappedSession{DefaultSession: &openid.DefaultSession{Subject: "alice"}}
+	err := errors.Join(
+		s.CreateAuthorizeCodeSession(t.Context(), i.signature, i.request), s.CreateOpenIDConnectSession(t.Context(), "code", i.request))
+	code, get := s.GetAuthorizeCodeSession(t.Context(), i.signature, &wrappedSession{})
+	oidc, found := s.GetOpenIDConnectSession(t.Context(), "code", &fosite.Request{Session: &wrappedSession{}})
+	if err := errors.Join(err, get, found); err != nil || code.GetSession().GetSubject() != "alice" || oidc.GetSession().GetSubject() != "alice" {
+		t.Errorf("%v, %v, %v", code, oidc, err)
 	}
 }
+
+type wrappedSession struct{ *openid.DefaultSession }
+
+func (s *wrappedSession) Clone() fosite.Session { c := *s; return &c }
 
 // The requests of a code are decoded into the session that the tokens are for. Expiries that fosite has set in it meanwhile stay,
 // also in a session that stores its fields one by one.

@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+)
+
+const opReadCode = "read code"
+
+// codeRead is what one look-up of a code reads, in one round trip.
+type codeRead struct {
+	*codeRecord
+	key  sessionKey
+	user *account
+}
+
+// readCode reads a code and its user, and checks that they belong together, unless the code was used.
+func (t *Tokens) readCode(ctx context.Context, signature string) (*codeRead, error) {
+	key, _, err := t.locate(ctx, signature)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		name = t.codeKeys(key, signature)[0]
+		user = &accountRead{keys: t.db.Keys, tags: []string{key.tag()}, noRoles: true}
+		raw  *redis.StringCmd
+		left *redis.DurationCmd
+	)
+	err = t.db.Do(ctx, opReadCode, func(ctx context.Context) error {
+		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			raw, left = p.Get(ctx, name), p.PTTL(ctx, name)
+			user.queue(ctx, p)
+			return nil
+		})
+		return redisdb.FirstError(user.err(err), raw, left)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if errors.Is(raw.Err(), redis.Nil) {
+		return nil, t.db.Missing(ctx, opReadCode)
+	}
+	record, err := decodeCode(opReadCode, raw.Val())
+	if err != nil {
+		return nil, err
+	}
+	c := &codeRead{codeRecord: record, key: key, user: user.account(0)}
+	if c.used {
+		return c, nil
+	}
+	if left.Val() <= codeMemory {
+		return nil, fosite.ErrNotFound
+	}
+	return c, t.checkCodeUser(ctx, c)
+}
+
+// checkCodeUser returns fosite.ErrNotFound unless the user is active and of the generation that the code was issued under.
+func (t *Tokens) checkCodeUser(ctx context.Context, c *codeRead) error {
+	state, err := c.user.state()
+	switch {
+	case err != nil:
+		return err
+	case state == nil && c.generation != "":
+		return t.db.Missing(ctx, opReadCode) // the user was dropped, unless Redis has lost the record
+	case state != nil && (!state.Active || state.Generation != c.generation):
+		return fosite.ErrNotFound
+	}
+	return nil
+}
+
+// clientOfCode returns the stored request of a code and its client. That of a used code may be of another generation: what the code
+// was good for is to be revoked.
+func (t *Tokens) clientOfCode(ctx context.Context, c *codeRead) (*document, fosite.Client, error) {
+	d, err := decodeDocument(opReadCode, c.document)
+	if err != nil {
+		return nil, nil, err
+	}
+	var client fosite.Client
+	if c.used {
+		client, err = t.clientOfStored(ctx, d.Client)
+	} else {
+		client, err = t.clientOfGeneration(ctx, d.Client, c.clientGeneration)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, client, nil
+}
+
+// generationOf returns the generation that the client of a new session or code has now.
+func (t *Tokens) generationOf(ctx context.Context, client fosite.Client) (string, error) {
+	generation := t.policyOf(client).Generation
+	registry, ok := t.clients.(*Clients)
+	if generation != "" || !ok || client.GetID() == "" {
+		return generation, nil
+	}
+	// The client is the caller's own, or was stored by the first build. Usually it is in the cache.
+	stored, err := registry.Client(ctx, client.GetID())
+	if err != nil {
+		return "", ignoreMissing(err)
+	}
+	return stored.Generation, nil
+}

@@ -32,10 +32,10 @@ var _ oauth2.CoreStorage = (*Tokens)(nil)
 //
 // fosite.ErrInvalidatedAuthorizeCode: a code of that signature was used already.
 func (t *Tokens) CreateAuthorizeCodeSession(ctx context.Context, signature string, req fosite.Requester) error {
-	if err := checkRequestID(req.GetID()); err != nil {
-		return err
-	}
 	generation, err := t.generationOf(ctx, req.GetClient())
+	if err == nil {
+		err = checkLengths(req.GetID(), generation)
+	}
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func TestCodeRecordsThatCannotBeRead(t *testing.T) {
 		good := rdb.Get(ctx, name).Val()
 		for what, raw := range map[string]string{
 			"a newer version": "\x02" + good[1:], "another state": good[:1] + "x" + good[2:], "a short one": good[:10], "": "",
-			"no request": good[:18], "a long generation": good[:18] + "\xff" + good[19:], "no request ID": good[:45],
+			"no request": good[:18], "a long generation": good[:18] + "\xff" + good[19:], "no client": good[:50], "no request ID": good[:66],
 		} {
 			if err := rdb.Set(ctx, name, raw, time.Hour).Err(); err != nil {
 				t.Fatal(err)

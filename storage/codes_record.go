@@ -17,8 +17,8 @@ import (
 //	1 byte    version, 1
 //	1 byte    'o' open, 'u' used
 //	16 bytes  mark of the caller that used it, zero while it is open
-//	          the generations of the user and of the client when it was issued, and fosite's request ID, each after its
-//	          length (one byte, one byte, two bytes), and the request
+//	          the user's generation when it was issued, after its length in one byte
+//	          the client's generation and fosite's request ID, each after its length in two bytes, and the request
 //
 // The scripts read the first three fields and the user's generation.
 type codeRecord struct {
@@ -37,9 +37,7 @@ const (
 
 // tail encodes what follows the user's generation, which the script that stores the code adds.
 func (c *codeRecord) tail() []byte {
-	out := appendShort(nil, c.clientGeneration)
-	out = appendLong(out, c.requestID)
-	return append(out, c.document...)
+	return append(appendLong(appendLong(nil, c.clientGeneration), c.requestID), c.document...)
 }
 
 func decodeCode(op, raw string) (*codeRecord, error) {
@@ -50,7 +48,7 @@ func decodeCode(op, raw string) (*codeRecord, error) {
 	c := &codeRecord{used: raw[1] == 'u'}
 	rest, ok := cutShort(raw[codeHeader:], &c.generation)
 	if ok {
-		rest, ok = cutShort(rest, &c.clientGeneration)
+		rest, ok = cutLong(rest, &c.clientGeneration)
 	}
 	if ok {
 		c.document, ok = cutLong(rest, &c.requestID)
@@ -61,10 +59,8 @@ func decodeCode(op, raw string) (*codeRecord, error) {
 	return c, nil
 }
 
-func appendShort(to []byte, s string) []byte { return append(append(to, byte(len(s))), s...) }
-
 func appendLong(to []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkRequestID bounds it
+	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkLengths bounds it
 }
 
 func cutShort(from string, into *string) (left string, ok bool) {
@@ -88,12 +84,14 @@ func cutLong(from string, into *string) (left string, ok bool) {
 	return from[end:], true
 }
 
-// errLongID is returned for a request ID that no fosite server makes.
-var errLongID = errors.New("storage: the request ID is longer than 1,000 bytes")
+// errTooLong is returned for names that no fosite server makes.
+var errTooLong = errors.New("storage: the request ID or the client's generation is longer than 1,000 bytes")
 
-func checkRequestID(id string) error {
-	if len(id) > 1000 {
-		return errLongID
+func checkLengths(names ...string) error {
+	for _, name := range names {
+		if len(name) > 1000 {
+			return errTooLong
+		}
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func decodeRequestRecord(op, raw string) (*requestRecord, error) {
 
 // putRequest stores a request under one key, in one round trip, within a transaction at its Commit. It expires after ttl, and is not stored if that is zero.
 func (t *Tokens) putRequest(ctx context.Context, op, key string, ttl time.Duration, requestID, document string) error {
-	if err := checkRequestID(requestID); err != nil || ttl < time.Millisecond {
+	if err := checkLengths(requestID); err != nil || ttl < time.Millisecond {
 		return err
 	}
 	record := requestRecord{requestID: requestID, document: document}

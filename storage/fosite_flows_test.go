@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opgrant/opgrant/storage"
 )
@@ -24,6 +25,9 @@ func TestStockFlows(t *testing.T) {
 			t.Errorf("nonce: %v", err)
 		}
 		_, answer := s.post("/introspect", stockSecret, url.Values{"token": {access}})
+		if expires, _ := answer["exp"].(float64); time.Until(time.Unix(int64(expires), 0)) < 50*time.Minute {
+			t.Errorf("introspection: %v", answer)
+		}
 		if answer["sub"] != "alice" || answer["client_id"] != "app" || answer["scope"] != "openid offline read "+verifiableVC {
 			t.Errorf("introspection: %v", answer)
 		}

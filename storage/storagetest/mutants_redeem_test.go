@@ -153,7 +153,7 @@ func TestSuiteFindsMistakesInRedemptions(t *testing.T) {
 		"requests are written outside of the transaction": {
 			func(s whole) whole { return requestsAtOnce{s} },
 			[]string{
-				"codes/what a transaction creates is there after the commit", "pkce/what a transaction creates is there after the commit",
+				"codes/what a transaction creates is not there after the rollback", "pkce/what a transaction creates is there after the commit",
 				"pkce/a removal that is rolled back removes nothing", "openid/a removal that is rolled back removes nothing",
 			},
 		},

@@ -1,7 +1,9 @@
 package redisdb
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -152,7 +154,7 @@ func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside
 			}
 			return nil
 		})
-		return found, failure(result)
+		return found, d.failure(nil, result)
 	})
 	for i, other := range beside {
 		if noScript(others[i].Err()) && !source {
@@ -162,12 +164,12 @@ func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside
 	return result.Val(), err
 }
 
-// failure tells why scripts of a pipeline have no reply. On a Cluster go-redis may give the error of a silent node to commands that
-// other nodes have answered; no script answers nil.
-func failure(scripts ...*redis.Cmd) error {
+// failure tells why scripts have no reply, of a pipeline whose own error is err. On a Cluster go-redis may give the error of a silent
+// node to commands that other nodes have answered; no script answers nil.
+func (d *DB) failure(err error, scripts ...*redis.Cmd) error {
 	for _, s := range scripts {
-		if s.Val() == nil && s.Err() != nil {
-			return s.Err()
+		if failed := cmp.Or(s.Err(), err); (s.Val() == nil || d.singleNode) && !errors.Is(failed, redis.Nil) && failed != nil {
+			return failed
 		}
 	}
 	return nil
@@ -252,7 +254,7 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, reads func(re
 			if err = FirstError(err); len(calls) == 0 || reads != nil && Silent(err) {
 				return found, err // what is read may lack its reply too
 			}
-			return found, failure(results...)
+			return found, d.failure(err, results...)
 		}
 		if len(calls) == 0 {
 			_, err := once(ctx, false)

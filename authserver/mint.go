@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -61,8 +62,18 @@ func writeTokens(resp fosite.AccessResponder, tokens issuedTokens, now time.Time
 func (s *Server) mintAccessToken(ctx context.Context, req fosite.Requester, session *Session) (token, signature string, err error) {
 	client := policyOf(req.GetClient())
 	if client.Legacy() {
-		return s.mintLegacy(ctx, req, session, subAccess, session.AccessExpires)
+		token, _, err = s.mintLegacy(ctx, req, session, subAccess, session.AccessExpires, nil)
+	} else {
+		token, _, err = s.sign(ctx, client.SigningAlgorithm(), typAccess, s.accessClaims(req, session))
 	}
+	if err != nil {
+		return "", "", err
+	}
+	return token, s.config.Storage.TokenSignature(req.GetID(), token), nil
+}
+
+// accessClaims are the claims of an access token of the standard profile (RFC 9068 section 2.2).
+func (s *Server) accessClaims(req fosite.Requester, session *Session) jwt.MapClaims {
 	subject := session.Subject
 	if subject == "" {
 		subject = req.GetClient().GetID() // RFC 9068 section 2.2: without a user the subject is the client
@@ -77,28 +88,43 @@ func (s *Server) mintAccessToken(ctx context.Context, req fosite.Requester, sess
 	if session.LoggedIn > 0 {
 		claims["auth_time"] = session.LoggedIn
 	}
-	token, signature, _, err = s.signed(ctx, req, client.SigningAlgorithm(), typAccess, claims)
-	return token, signature, err
+	return claims
 }
 
-// mintRefreshToken makes a refresh token: a JWT for the legacy profile, otherwise the session's ID and 256 random bits.
+// mintRefreshToken makes a refresh token and its signature: a JWT for the legacy profile, otherwise an opaque one. Each has the
+// next number of its session, by which the store knows used tokens; a JWT that does not rotate has none.
 func (s *Server) mintRefreshToken(ctx context.Context, req fosite.Requester, session *Session) (token, signature string, err error) {
-	if policyOf(req.GetClient()).Legacy() {
-		return s.mintLegacy(ctx, req, session, subRefresh, session.RefreshExpires)
+	number := uint32(1)
+	if presented := session.refreshToken; presented != nil {
+		number = presented.number + 1 // one a second would take 136 years to come to 0 again
 	}
-	token = req.GetID() + "." + random(32)
-	return token, s.config.Storage.TokenSignature(req.GetID(), token), nil
+	client := policyOf(req.GetClient())
+	if !client.Legacy() {
+		return s.config.Storage.NewRefreshToken(ctx, req.GetID(), number)
+	}
+	claims := jwt.MapClaims{claimNumber: number}
+	if client.Static() {
+		number, claims = 0, nil
+	}
+	token, keyID, err := s.mintLegacy(ctx, req, session, subRefresh, session.RefreshExpires, claims)
+	if err != nil {
+		return "", "", err
+	}
+	session.Key = hashKey(keyID)
+	return token, s.config.Storage.RefreshSignature(req.GetID(), token, number), nil
 }
 
-// mintLegacy makes a token of the legacy profile. Old resource servers read its claims except jti and sid: jti makes two
-// tokens of one second different, and sid lets a session be revoked. A client that has scopes, and a session that was made from
-// a limited token, get scope and aud too, which old servers ignore.
-func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *Session, kind string, expires int64) (token, signature string, err error) {
+// mintLegacy makes a token of the legacy profile, with more claims of its kind, and returns the ID of the key that signed it. Old
+// resource servers read its claims except jti and sid: jti makes two tokens of one second different, and sid lets a session be
+// revoked. A client that has scopes, and a session that was made from a limited token, get scope and aud too, which old servers
+// ignore.
+func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *Session, kind string, expires int64, more jwt.MapClaims) (token, keyID string, err error) {
 	super, _ := session.claims["super_user"].(bool)
 	claims := jwt.MapClaims{
 		"username": session.Subject, "super_user": super, "sub": kind,
 		"iat": session.issued, "exp": expires, "jti": random(16), "sid": req.GetID(),
 	}
+	maps.Copy(claims, more)
 	if session.Role != "" {
 		claims["role"] = session.Role
 	}
@@ -111,19 +137,7 @@ func (s *Server) mintLegacy(ctx context.Context, req fosite.Requester, session *
 			claims["aud"] = slices.Clone(targets)
 		}
 	}
-	token, signature, keyID, err := s.signed(ctx, req, policy.RS256, typLegacy, claims)
-	if kind == subRefresh {
-		session.Key = keyID
-	}
-	return token, signature, err
-}
-
-// signed returns a signed JWT, its name in the store, and the ID of the key.
-func (s *Server) signed(ctx context.Context, req fosite.Requester, algorithm, typ string, claims jwt.MapClaims) (token, signature, keyID string, err error) {
-	if token, keyID, err = s.sign(ctx, algorithm, typ, claims); err != nil {
-		return "", "", "", err
-	}
-	return token, s.config.Storage.TokenSignature(req.GetID(), token), keyID, nil
+	return s.sign(ctx, policy.RS256, typLegacy, claims)
 }
 
 // random returns n random bytes as base64url.

@@ -1,7 +1,6 @@
 package authserver
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,8 +11,9 @@ import (
 	"github.com/opgrant/opgrant/authserver/admission"
 )
 
-// Session is what the server keeps of a session besides what fosite keeps. A Storage gets it as fosite.Session and stores
-// its exported fields as JSON.
+// Session is what the server keeps of a session besides what fosite keeps. A Storage gets it as fosite.Session, stores what
+// MarshalBinary returns and the subject, and gives both back by UnmarshalBinary and SetSubject. The JSON form is that of records
+// of earlier versions.
 type Session struct {
 	// Subject is the user. Empty for a client's own session.
 	Subject string `json:"sub,omitempty"`
@@ -24,10 +24,10 @@ type Session struct {
 	LoggedIn       int64 `json:"at,omitempty"`
 	// Role is the role that a login of the legacy profile asked for. Its tokens carry it, and it gets no more tokens.
 	Role string `json:"role,omitempty"`
-	// Key is the ID of the key that signed the newest refresh token, if that is a JWT. MadeFrom are the IDs of the keys that
-	// signed the tokens that the session was made from: an imported token, or the subject tokens of token exchanges. A
+	// Key is a hash of the ID of the key that signed the newest refresh token, if that is a JWT. MadeFrom are the IDs of the keys
+	// that signed the tokens that the session was made from: an imported token, or the subject tokens of token exchanges. A
 	// session ends when one of these keys is withdrawn.
-	Key      string   `json:"k,omitempty"`
+	Key      keyHash  `json:"k,omitzero"`
 	MadeFrom []string `json:"mf,omitempty"`
 
 	// Ends is when the session ends whatever is refreshed, in Unix seconds, because what it was made from does. Zero: its
@@ -73,18 +73,6 @@ func (m most) and(list []string) []string {
 }
 
 var _ fosite.Session = (*Session)(nil)
-
-// KeysOf returns the IDs of the keys that a stored session depends on. data is a session as encoding/json encodes it.
-func KeysOf(data []byte) ([]string, error) {
-	var s Session
-	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, fmt.Errorf("authserver: decode session: %w", err)
-	}
-	if s.Key == "" {
-		return s.MadeFrom, nil
-	}
-	return append(slices.Clone(s.MadeFrom), s.Key), nil
-}
 
 // sessionFrom returns the session of a request that this server began.
 func sessionFrom(req fosite.Requester) (*Session, error) {

@@ -20,27 +20,14 @@ func tokenCharacters(token string) bool {
 // looksLikeJWT tells JWTs from opaque refresh tokens by their shape.
 func looksLikeJWT(token string) bool { return strings.Count(token, ".") == 2 }
 
-// opaqueLength is the length of the random part of an opaque refresh token: 256 bits as base64url.
-const opaqueLength = 43
-
-// opaqueSession returns the session ID that an opaque refresh token begins with, or "" for what cannot be one.
-func opaqueSession(token string) string {
-	session, random, _ := strings.Cut(token, ".")
-	if !tokenCharacters(token) || len(random) != opaqueLength || strings.Contains(random, ".") {
-		return ""
-	}
-	return session
-}
-
-// signature returns the name of a token in the store, or "" for what cannot be a token of this server. A store answers for
-// that without a round trip.
+// signature returns the name of a JWT in the store.
 func (s *Server) signature(t *parsedToken) string {
 	session := t.session
 	if t.imported() {
 		session = s.config.Storage.ImportedSessionID(t.subject, t.raw)
 	}
-	if session == "" {
-		return ""
+	if t.kind == KindRefresh {
+		return s.config.Storage.RefreshSignature(session, t.raw, t.number)
 	}
 	return s.config.Storage.TokenSignature(session, t.raw)
 }

@@ -29,8 +29,18 @@ type Storage interface {
 	DerivedSessionID(from string) (id string, ok bool)
 	// ImportedSessionID returns the ID of the session that continues from an imported refresh token: the same ID each time.
 	ImportedSessionID(subject, token string) string
-	// TokenSignature returns the signature of a token of the session. It must not reveal the token.
+	// TokenSignature returns the signature of an access token of the session. It must not reveal the token.
 	TokenSignature(sessionID, token string) string
+	// RefreshSignature returns the signature of a refresh token of the session that the server has authenticated: a JWT. Its number
+	// counts the refresh tokens of the session from 1; 0 is that of a token without one. A token that is not the current one and
+	// has a lower number than that was used before (RefreshSession). It must not reveal the token.
+	RefreshSignature(sessionID, token string, number uint32) string
+	// NewRefreshToken makes an opaque refresh token of the session, with a number that ParseRefreshToken finds in it, and its
+	// signature. It stores nothing. The token must not be guessed, and have no two dots and only the characters of base64url besides.
+	NewRefreshToken(ctx context.Context, sessionID string, number uint32) (token, signature string, err error)
+	// ParseRefreshToken returns session, signature and number of an opaque refresh token. All are zero for what cannot be one.
+	// A number that NewRefreshToken did not put there must not be believed.
+	ParseRefreshToken(ctx context.Context, token string) (sessionID, signature string, number uint32, err error)
 	// RefreshSession makes one refresh in one atomic step. token, access and refresh are signatures: of the refresh token in
 	// the request, and of the new tokens. An empty refresh leaves the token valid (static refresh). If the token was rotated
 	// within the client's grace, or its rotation is in doubt, RefreshSession changes nothing and returns the response that was

@@ -64,6 +64,7 @@ type parsedToken struct {
 	signature string // the token's name in the store; empty if it cannot be a token of this server
 	kind      TokenKind
 	session   string // empty for an imported token
+	number    uint32 // of a refresh token among those of its session; 0 if it has none
 
 	// The rest is empty for an opaque refresh token, about which only the store knows more.
 	legacy          bool
@@ -77,19 +78,19 @@ type parsedToken struct {
 func (t *parsedToken) imported() bool { return t.claims != nil && t.session == "" }
 
 // parseToken reads a token of either form. The signature and the times of a JWT are verified. An opaque token is valid if
-// the store finds it.
+// the store finds it; its number is authenticated.
 func (s *Server) parseToken(ctx context.Context, raw string) (*parsedToken, error) {
-	t := &parsedToken{raw: raw, kind: KindRefresh}
 	if looksLikeJWT(raw) {
-		var err error
-		if t, err = s.verifyJWT(ctx, raw); err != nil {
-			return nil, err
+		t, err := s.verifyJWT(ctx, raw)
+		if err == nil {
+			t.signature = s.signature(t)
 		}
-	} else {
-		t.session = opaqueSession(raw)
+		return t, err
 	}
-	t.signature = s.signature(t)
-	return t, nil
+	t := &parsedToken{raw: raw, kind: KindRefresh}
+	var err error
+	t.session, t.signature, t.number, err = s.config.Storage.ParseRefreshToken(ctx, raw)
+	return t, err
 }
 
 // Inspect checks a token of any kind: its signature, its times, and whether the store still has it. It costs one round trip

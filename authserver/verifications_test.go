@@ -1,6 +1,7 @@
 package authserver_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -31,11 +32,31 @@ type namingStorage struct {
 	named map[string]int
 }
 
-func (s *namingStorage) TokenSignature(session, token string) string {
+func (s *namingStorage) name(token string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.named[token]++
+}
+
+func (s *namingStorage) TokenSignature(session, token string) string {
+	s.name(token)
 	return s.Store.TokenSignature(session, token)
+}
+
+func (s *namingStorage) RefreshSignature(session, token string, number uint32) string {
+	s.name(token)
+	return s.Store.RefreshSignature(session, token, number)
+}
+
+func (s *namingStorage) NewRefreshToken(ctx context.Context, session string, number uint32) (token, signature string, err error) {
+	token, signature, err = s.Store.NewRefreshToken(ctx, session, number)
+	s.name(token)
+	return token, signature, err
+}
+
+func (s *namingStorage) ParseRefreshToken(ctx context.Context, token string) (session, signature string, number uint32, err error) {
+	s.name(token)
+	return s.Store.ParseRefreshToken(ctx, token)
 }
 
 // A request verifies the signature of its token once and names the token once, and so it does with each new token. The test

@@ -17,9 +17,8 @@ type account struct {
 
 // accountRead reads accounts as part of a pipeline: a GET for each, and one SMEMBERS for the super-user roles.
 type accountRead struct {
-	keys    redisdb.Keys
-	tags    []string
-	noRoles bool // leaves out the SMEMBERS
+	keys redisdb.Keys
+	tags []string
 
 	records    []*redis.StringCmd
 	superRoles *redis.StringSliceCmd
@@ -38,9 +37,7 @@ func (r *accountRead) queue(ctx context.Context, p redis.Pipeliner) {
 	for i, tag := range r.tags {
 		r.records[i] = p.Get(ctx, r.keys.User(tag))
 	}
-	if !r.noRoles {
-		r.superRoles = p.SMembers(ctx, r.keys.SuperRoles())
-	}
+	r.superRoles = p.SMembers(ctx, r.keys.SuperRoles())
 }
 
 // err returns what went wrong in the pipeline, whose own error is given. A user that is not there is not an error.
@@ -49,18 +46,12 @@ func (r *accountRead) err(pipeline error) error {
 	for _, c := range r.records {
 		commands = append(commands, c)
 	}
-	if r.superRoles != nil {
-		commands = append(commands, r.superRoles)
-	}
-	return redisdb.FirstError(pipeline, commands...)
+	return redisdb.FirstError(pipeline, append(commands, r.superRoles)...)
 }
 
 // account returns one of the accounts. Call it after err returned nil.
 func (r *accountRead) account(i int) *account {
-	a := &account{tag: r.tags[i]}
-	if r.superRoles != nil {
-		a.superRoles = r.superRoles.Val()
-	}
+	a := &account{tag: r.tags[i], superRoles: r.superRoles.Val()}
 	if r.records[i].Err() == nil {
 		a.record = []byte(r.records[i].Val())
 	}

@@ -127,7 +127,7 @@ type storedClient struct {
 
 func encodeClient(c *Client) ([]byte, error) {
 	raw, err := json.Marshal(storedClient{
-		Version: recordVersion, Client: c, OldMaxSessionTTL: c.MaxSessionTTL, StoredGeneration: c.Generation,
+		Version: jsonVersion, Client: c, OldMaxSessionTTL: c.MaxSessionTTL, StoredGeneration: c.Generation,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storage: encode client: %w", err)

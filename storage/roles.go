@@ -106,7 +106,7 @@ func (u *Users) addRole(ctx context.Context, role Role, imported bool) (Role, er
 		return Role{}, err
 	}
 	at := now()
-	r := roleRecord{Version: recordVersion, ID: role.ID, Name: role.Name, Permission: string(role.Permission), Created: at, Updated: at}
+	r := roleRecord{Version: jsonVersion, ID: role.ID, Name: role.Name, Permission: string(role.Permission), Created: at, Updated: at}
 	if r.Name == "" {
 		r.Name = r.ID
 	}

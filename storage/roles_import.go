@@ -73,7 +73,7 @@ func planRole(source Role, found string) (to string, super bool, outcome ImportO
 	}
 	at := now()
 	r := &roleRecord{
-		Version: recordVersion, ID: source.ID, Name: source.Name, Permission: string(source.Permission),
+		Version: jsonVersion, ID: source.ID, Name: source.Name, Permission: string(source.Permission),
 		Created: timeOr(source.Created, at), Updated: timeOr(source.Updated, at),
 	}
 	if r.Name == "" {

@@ -1,16 +1,13 @@
 package storage
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
-const (
-	nameLength   = redisdb.TagLength // of a session's name within its subject
-	usedLength   = 12                // 72 bits of a hash name a used refresh token
-	accessLength = 22                // 128 bits of a hash name an access token
-)
+const nameLength = redisdb.TagLength // of a session's name within its subject
 
 // sessionKey tells where a session is stored: the hash tag of its subject and the session's name within it, 22 characters
 // each. The names of the sessions follow that it was made from, the nearest first, so that they are read in the same round
@@ -22,6 +19,18 @@ const maxParents = 4
 
 func (k sessionKey) tag() string  { return string(k[:redisdb.TagLength]) }
 func (k sessionKey) name() string { return k.own()[redisdb.TagLength:] }
+
+// raw is the name as 16 bytes, as it is in Redis.
+func (k sessionKey) raw() string { return redisdb.RawName(k.name()) }
+
+// plainKey returns the key of a session of which a key in Redis, and what is stored there, tell the name and the subject.
+func plainKey(subject, raw string) sessionKey {
+	name := redisdb.TextName(raw)
+	if subject == "" {
+		return sessionKey(redisdb.SessionTag(name) + name)
+	}
+	return sessionKey(redisdb.SubjectTag(subject) + name)
+}
 
 // own is the key without the sessions that it was made from.
 func (k sessionKey) own() string { return string(k[:redisdb.TagLength+nameLength]) }
@@ -38,11 +47,11 @@ func (k sessionKey) parents() []string {
 // NewSessionID returns an ID for a new session of the subject, to be set as fosite's request ID before tokens are made. It
 // tells nothing about the subject but a hash. Sessions without a subject ("") share no Redis Cluster slot with each other.
 func NewSessionID(subject string) string {
-	tag := redisdb.SubjectTag(subject)
+	name := redisdb.RandomID()
 	if subject == "" {
-		tag = redisdb.RandomID()
+		return redisdb.SessionTag(name) + name
 	}
-	return tag + redisdb.RandomID()
+	return redisdb.SubjectTag(subject) + name
 }
 
 // DerivedSessionID returns an ID for a session of the same subject that is made from another one, by token exchange: it ends
@@ -87,14 +96,51 @@ func parseSessionID(id string) (sessionKey, bool) {
 	return sessionKey(id), true
 }
 
-// parseSignature splits what Signature joined. ok is false for a foreign signature.
-func parseSignature(signature string) (key sessionKey, tokenHash string, ok bool) {
-	id, tokenHash, found := strings.Cut(signature, ".")
-	if !found || len(tokenHash) != redisdb.HashLength || !base64urlOnly(tokenHash) {
-		return "", "", false
+// tokenName names a token within its session.
+type tokenName struct {
+	hash   string // Hash of the token, or of a foreign signature
+	number uint32 // of a refresh token that has one
+}
+
+const (
+	usedLength   = 12 // characters of the hash that named a used refresh token in the version before, and name its answer
+	numberDigits = 10 // of a 32-bit number
+)
+
+// raw is the hash as the session record has it: 128 bits.
+func (n tokenName) raw() string { return redisdb.RawName(n.hash) }
+
+// short is the name of the token's answer, and that of a used token in records of the version before.
+func (n tokenName) short() string { return n.hash[:usedLength] }
+
+// parseSignature splits what Signature or RefreshSignature joined. ok is false for a foreign signature.
+func parseSignature(signature string) (key sessionKey, name tokenName, ok bool) {
+	id, rest, found := strings.Cut(signature, ".")
+	if !found {
+		return "", tokenName{}, false
+	}
+	hash, digits, numbered := strings.Cut(rest, ".")
+	if len(hash) != redisdb.HashLength || !base64urlOnly(hash) || len(digits) > numberDigits {
+		return "", tokenName{}, false
+	}
+	name.hash = hash
+	if numbered {
+		number, err := strconv.ParseUint(digits, 10, 32)
+		if err != nil || number == 0 {
+			return "", tokenName{}, false
+		}
+		name.number = uint32(number)
 	}
 	key, ok = parseSessionID(id)
-	return key, tokenHash, ok
+	return key, name, ok
+}
+
+// nameOf is the name of a token within its session.
+func nameOf(signature string) tokenName {
+	if _, name, ok := parseSignature(signature); ok {
+		return name
+	}
+	return tokenName{hash: redisdb.Hash(signature)}
 }
 
 func base64urlOnly(s string) bool {

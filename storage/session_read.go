@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
@@ -20,67 +22,95 @@ type sessionRead struct {
 	user    *account
 	now     int64 // Redis's clock in milliseconds: the one that the expiry of records was reckoned by
 
+	endedBefore int64 // sessions of before have ended, in milliseconds; 0: none
+
 	evicted []bool // by another login of the user: the session, and those that it was made from
 	inGrace bool   // there is an earlier answer for the refresh token
 }
 
-// readSession reads a session. refreshToken is the hash of a refresh token to look for an earlier answer, or empty. Within a
-// unit of work that refreshes, the account is read with its roles and kept.
-func (t *Tokens) readSession(ctx context.Context, key sessionKey, refreshToken string) (*sessionRead, error) {
+// readSession reads a session. refreshToken is the refresh token to look for an earlier answer, or nil. Within a unit of work
+// that refreshes, the account is read with its roles and kept.
+func (t *Tokens) readSession(ctx context.Context, key sessionKey, refreshToken *tokenName) (*sessionRead, error) {
 	var (
 		k       = t.db.Keys
 		b       = batchFrom(ctx)
+		tag     = key.tag()
 		names   = append([]string{key.name()}, key.parents()...)
-		raw     = make([]*redis.StringCmd, len(names))
-		user    = &accountRead{keys: k, tags: []string{key.tag()}, noRoles: b == nil}
+		keys    = []string{k.User(tag), k.EndedBefore(tag)} // then the sessions, each at both its places
+		values  *redis.SliceCmd
+		roles   *redis.StringSliceCmd
 		clock   *redisdb.Clock
-		evicted = make([]*redis.FloatCmd, len(names))
+		evicted = make([][2]*redis.FloatCmd, len(names))
 		answer  *redis.IntCmd
 	)
+	for _, name := range names {
+		keys = append(keys, k.Session(tag, name), k.OldSession(tag, name))
+	}
 	err := t.db.Do(ctx, opReadSession, func(ctx context.Context) error {
+		var commands []redis.Cmder
 		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			values = p.MGet(ctx, keys...)
+			clock = t.db.QueueClock(ctx, p, k.User(tag))
+			commands = append(commands, values, clock.Cmder)
 			for i, name := range names {
-				raw[i] = p.Get(ctx, k.Session(key.tag(), name))
-				if i > 0 || refreshToken != "" {
-					evicted[i] = p.ZScore(ctx, k.Evicted(key.tag()), name)
+				if i > 0 || refreshToken != nil {
+					evicted[i] = [2]*redis.FloatCmd{
+						p.ZScore(ctx, k.Evicted(tag), redisdb.RawName(name)), p.ZScore(ctx, k.OldEvicted(tag), name),
+					}
+					commands = append(commands, evicted[i][0], evicted[i][1])
 				}
 			}
-			user.queue(ctx, p)
-			clock = t.db.QueueClock(ctx, p, k.Session(key.tag(), key.name()))
-			if refreshToken != "" {
-				answer = p.Exists(ctx, k.Answer(key.tag(), key.name(), refreshToken[:usedLength]))
+			if b != nil {
+				roles = p.SMembers(ctx, k.SuperRoles())
+				commands = append(commands, roles)
+			}
+			if refreshToken != nil {
+				answer = p.Exists(ctx, k.Answer(tag, key.name(), refreshToken.short()))
+				commands = append(commands, answer)
 			}
 			return nil
 		})
-		commands := []redis.Cmder{clock.Cmder}
-		for i, c := range raw {
-			if commands = append(commands, c); evicted[i] != nil {
-				commands = append(commands, evicted[i])
-			}
-		}
-		if refreshToken != "" {
-			commands = append(commands, answer)
-		}
-		return redisdb.FirstError(user.err(err), commands...)
+		return redisdb.FirstError(err, commands...)
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &sessionRead{key: key, user: user.account(0), parents: make([]*session, len(names)-1), evicted: make([]bool, len(names))}
+	r := &sessionRead{
+		key: key, user: &account{tag: tag}, parents: make([]*session, len(names)-1), evicted: make([]bool, len(names)),
+		inGrace: answer != nil && answer.Val() == 1,
+	}
+	if roles != nil {
+		r.user.superRoles = roles.Val()
+	}
 	if r.now, err = clock.Milliseconds(); err != nil {
 		return nil, unavailable.Error(opReadSession, err)
 	}
-	if refreshToken != "" {
-		r.inGrace = answer.Val() == 1
+	for i, e := range evicted {
+		r.evicted[i] = e[0] != nil && (e[0].Err() == nil || e[1].Err() == nil)
 	}
-	for i, c := range raw {
-		r.evicted[i] = evicted[i] != nil && evicted[i].Err() == nil
-		if c.Err() != nil {
+	if err := r.decode(values.Val()); err != nil {
+		return nil, err
+	}
+	b.remember(r.user)
+	return r, nil
+}
+
+// decode reads the values of the keys of readSession.
+func (r *sessionRead) decode(values []any) error {
+	if err := r.decodeUser(values); err != nil {
+		return err
+	}
+	for i := range len(r.parents) + 1 {
+		raw, ok := values[2+2*i].(string)
+		if !ok {
+			raw, ok = values[3+2*i].(string)
+		}
+		if !ok {
 			continue
 		}
-		s, err := decodeSession(opReadSession, c.Val())
+		s, err := decodeSession(opReadSession, raw)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if i == 0 {
 			r.session = s
@@ -88,8 +118,21 @@ func (t *Tokens) readSession(ctx context.Context, key sessionKey, refreshToken s
 			r.parents[i-1] = s
 		}
 	}
-	b.remember(r.user)
-	return r, nil
+	return nil
+}
+
+// decodeUser reads the values of the user and of EndedBefore.
+func (r *sessionRead) decodeUser(values []any) error {
+	if record, ok := values[0].(string); ok {
+		r.user.record = []byte(record)
+	}
+	if ended, ok := values[1].(string); ok {
+		var err error
+		if r.endedBefore, err = strconv.ParseInt(ended, 10, 64); err != nil {
+			return unavailable.Error(opReadSession, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
+		}
+	}
+	return nil
 }
 
 // checkUser returns fosite.ErrNotFound unless the user of the session is active. The tokens of a disabled user are valid again
@@ -120,9 +163,9 @@ func (t *Tokens) checkLive(ctx context.Context, r *sessionRead) error {
 			return fosite.ErrNotFound
 		}
 		switch {
-		case state != nil && s.Generation != state.Generation:
+		case state != nil && s.generation != rawGeneration(state.Generation), s.created <= r.endedBefore:
 			return fosite.ErrNotFound
-		case state == nil && s.Generation != "":
+		case state == nil && s.generation != "":
 			return t.db.Missing(ctx, opReadSession) // the user was dropped, unless Redis has lost the record
 		}
 	}
@@ -141,30 +184,36 @@ func (r *sessionRead) liveParent(number int) bool {
 	if number > 1 {
 		child = r.parents[number-2]
 	}
-	if child.Parent == "" {
-		return parent.Current != "" && !r.evicted[number]
+	if child.parent == "" {
+		return parent.current != "" && !r.evicted[number]
 	}
-	return parent.access(child.Parent, r.now)
+	return parent.accepts(child.parent, r.now)
 }
 
 // clientOf returns the stored request of a session and its client. fosite.ErrNotFound: the client was removed, or its sessions
 // were ended since this one was opened.
 func (t *Tokens) clientOf(ctx context.Context, s *session) (*document, fosite.Client, error) {
-	d, err := decodeDocument(opReadSession, s.Doc)
+	d, err := decodeDocument(opReadSession, s.body)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := t.clients.GetClient(ctx, d.Client)
-	if err == nil && t.policyOf(client).Generation != s.ClientGeneration {
-		client, err = t.refetch(ctx, d.Client, s.ClientGeneration)
-	}
-	if errors.Is(err, fosite.ErrNotFound) {
-		return nil, nil, err
-	}
+	client, err := t.clientAt(ctx, d.Client, s.clientGeneration)
 	if err != nil {
-		return nil, nil, unavailable.Error("read client of a session", err)
+		return nil, nil, err
 	}
 	return d, client, nil
+}
+
+// clientAt returns a client, if it has that generation. fosite.ErrNotFound: see clientOf.
+func (t *Tokens) clientAt(ctx context.Context, id, generation string) (fosite.Client, error) {
+	client, err := t.clients.GetClient(ctx, id)
+	if err == nil && rawGeneration(t.policyOf(client).Generation) != generation {
+		client, err = t.refetch(ctx, id, generation)
+	}
+	if err != nil && !errors.Is(err, fosite.ErrNotFound) {
+		return nil, unavailable.Error("read client of a session", err)
+	}
+	return client, err
 }
 
 // refetch reads a client past the cache: the client or the session may be newer than what is in it.
@@ -173,7 +222,7 @@ func (t *Tokens) refetch(ctx context.Context, id, generation string) (fosite.Cli
 		registry.forget(id)
 	}
 	client, err := t.clients.GetClient(ctx, id)
-	if err == nil && t.policyOf(client).Generation != generation {
+	if err == nil && rawGeneration(t.policyOf(client).Generation) != generation {
 		return nil, fosite.ErrNotFound
 	}
 	return client, err
@@ -190,27 +239,4 @@ func (t *Tokens) decodeRequest(ctx context.Context, r *sessionRead, into fosite.
 		return nil, unavailable.Error(opReadSession, err)
 	}
 	return req, nil
-}
-
-// access tells whether the hash names a valid access token.
-func (s *session) access(hash string, now int64) bool {
-	if expires, listed := s.Access[hash]; listed {
-		return expires > now
-	}
-	_, revoked := s.Revoked[hash]
-	return s.SelfContained && !revoked && s.AccessExpires > now
-}
-
-// used tells whether the hash names a refresh token that was rotated.
-func (s *session) used(hash string) bool {
-	if s.Previous == hash {
-		return true
-	}
-	short := hash[:usedLength]
-	for i := 0; i+usedLength <= len(s.Used); i += usedLength {
-		if s.Used[i:i+usedLength] == short {
-			return true
-		}
-	}
-	return false
 }

@@ -1,144 +1,277 @@
 package storage
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/url"
-	"time"
 
-	"github.com/ory/fosite"
-
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
-// session is the stored form of one login, as transition.lua keeps it. Times are milliseconds of Redis's clock.
+// session is the stored form of one login, which the scripts write: see record.lua for the layout. Times are milliseconds of
+// Redis's clock, and hashes the 16 bytes of tokenName.raw.
 type session struct {
-	Version   int    `json:"v"`
-	ID        string `json:"id,omitempty"` // fosite's request ID, unless it is the session key
-	Doc       string `json:"d"`            // the request as JSON, which Lua does not look into
-	Created   int64  `json:"at"`
-	LastUsed  int64  `json:"l"`
-	Address   string `json:"ip,omitempty"`
-	UserAgent string `json:"ua,omitempty"`
-	Ends      int64  `json:"x,omitempty"` // end of the session, however often it is refreshed
+	version int
+	size    int
+	created int64
+	ends    int64  // end of the session, however often it is refreshed; 0: none
+	id      string // fosite's request ID, unless the key tells it
 
-	// Generation and ClientGeneration are those of the user and the client when the session was opened. It has ended once one
+	// generation and clientGeneration are those of the user and the client when the session was opened. It has ended once one
 	// of them is another.
-	Generation       string `json:"g,omitempty"`
-	ClientGeneration string `json:"cg,omitempty"`
-	// Parent is the hash of the access token that the session was made from. Empty for one that was made from a refresh token
+	generation       string
+	clientGeneration string
+	// parent is the hash of the access token that the session was made from. Empty for one that was made from a refresh token
 	// or from none. The names of the sessions that it was made from are in its ID.
-	Parent string `json:"f,omitempty"`
+	parent string
 
-	Current        string `json:"c,omitempty"` // hash of the current refresh token
-	CurrentExpires int64  `json:"ce,omitempty"`
-	Previous       string `json:"p,omitempty"` // hash of the one before, which may be in its grace period
-	Used           string `json:"u,omitempty"` // older ones, 12 characters each
+	current        string // hash of the current refresh token
+	currentExpires int64
+	number         uint32 // of the current refresh token; those before it have smaller ones
+	used           string // hashes of used ones that have no number
+	oldUsed        string // used ones of the version before, by tokenName.short
 
-	Access map[string]int64 `json:"a,omitempty"` // hash of access token → expiry
+	access map[string]int64 // hash of access token → expiry
 
-	// SelfContained sessions list no access tokens, only those that were revoked.
-	SelfContained bool             `json:"j,omitempty"`
-	AccessExpires int64            `json:"ae,omitempty"` // of the last of them
-	Revoked       map[string]int64 `json:"r,omitempty"`
+	// selfContained sessions list no access tokens, only those that were revoked.
+	selfContained bool
+	accessExpires int64 // of the last of them
+	revoked       map[string]int64
+
+	body []byte // the request, see document; in old records the record
 }
 
-const recordVersion = 1
+const (
+	recordVersion    = 2
+	oldRecordVersion = 1
+)
 
+// The flags of the layout in record.lua.
+const (
+	flagGeneration = 1 << iota
+	flagClientGeneration
+	flagCurrent
+	flagSelfContained
+	flagListed
+	flagAccessExpires
+	flagEnds
+	flagMore
+)
+
+const (
+	flagParent = 1 << iota
+	flagID
+	flagUsed
+	flagAccess
+	flagRevoked
+	flagOldUsed
+)
+
+const (
+	timeUnit         = 10 // milliseconds
+	generationLength = 6
+)
+
+// decodeSession reads a record of either version. Its errors are marked as unavailable.
 func decodeSession(op, raw string) (*session, error) {
-	var s session
-	if err := decodeRecord(op, raw, &s, &s.Version); err != nil {
+	s, err := parseSession(raw)
+	if err != nil {
+		return nil, unavailable.Error(op, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
+	}
+	s.size = len(raw)
+	return s, nil
+}
+
+func parseSession(raw string) (*session, error) {
+	if raw == "" {
+		return nil, errTruncated
+	}
+	if raw[0] == '{' {
+		return parseOldSession(raw)
+	}
+	r := &fields{rest: raw}
+	s := &session{version: int(r.number(1))}
+	if s.version != recordVersion {
+		return nil, fmt.Errorf("version %d", s.version)
+	}
+	flags := r.number(1)
+	s.created = r.time()
+	if flags&flagGeneration != 0 {
+		s.generation = r.take(generationLength)
+	}
+	if flags&flagClientGeneration != 0 {
+		s.clientGeneration = r.take(generationLength)
+	}
+	if flags&flagCurrent != 0 {
+		s.current, s.currentExpires, s.number = r.take(redisdb.RawLength), r.time(), uint32(r.number(4)) //nolint:gosec // four bytes
+	}
+	if s.selfContained = flags&flagSelfContained != 0; s.selfContained {
+		s.accessExpires = s.currentExpires
+	}
+	if flags&flagAccessExpires != 0 {
+		s.accessExpires = r.time()
+	}
+	if flags&flagEnds != 0 {
+		s.ends = r.time()
+	}
+	if flags&flagMore != 0 {
+		s.more(r)
+	}
+	s.body = []byte(r.rest)
+	return s, r.err
+}
+
+func (s *session) more(r *fields) {
+	flags := r.number(1)
+	if flags&flagParent != 0 {
+		s.parent = r.take(redisdb.RawLength)
+	}
+	if flags&flagID != 0 {
+		s.id = r.take(int(r.number(2)))
+	}
+	if flags&flagUsed != 0 {
+		s.used = r.take(int(r.number(1)) * redisdb.RawLength)
+	}
+	if flags&flagAccess != 0 {
+		s.access = r.expiries()
+	}
+	if flags&flagRevoked != 0 {
+		s.revoked = r.expiries()
+	}
+	if flags&flagOldUsed != 0 {
+		s.oldUsed = r.take(int(r.number(2)))
+		_ = r.time() // only scripts forget them
+	}
+}
+
+var errTruncated = errors.New("it is cut off")
+
+// fields takes a record apart. After the first error everything is empty.
+type fields struct {
+	rest string
+	err  error
+}
+
+func (r *fields) take(n int) string {
+	if r.err != nil || n > len(r.rest) {
+		r.err = errTruncated
+		return ""
+	}
+	part := r.rest[:n]
+	r.rest = r.rest[n:]
+	return part
+}
+
+func (r *fields) number(size int) int64 {
+	var b [8]byte
+	part := r.take(size)
+	copy(b[8-len(part):], part)
+	return int64(binary.BigEndian.Uint64(b[:])) //nolint:gosec // at most five bytes
+}
+
+func (r *fields) time() int64 { return r.number(5) * timeUnit }
+
+func (r *fields) expiries() map[string]int64 {
+	n := int(r.number(2))
+	list := make(map[string]int64)
+	for i := 0; i < n && r.err == nil; i++ {
+		hash := r.take(redisdb.RawLength)
+		list[hash] = r.time()
+	}
+	return list
+}
+
+// rawGeneration is a generation as a record has it. A third-party client may have one of another length.
+func rawGeneration(generation string) string {
+	if generation == "" {
+		return ""
+	}
+	if raw, err := base64.RawURLEncoding.DecodeString(generation); err == nil && len(raw) == generationLength {
+		return string(raw)
+	}
+	return (generation + string(make([]byte, generationLength)))[:generationLength]
+}
+
+// oldSession is a record of the version before.
+type oldSession struct {
+	Version          int              `json:"v"`
+	ID               string           `json:"id"`
+	Doc              string           `json:"d"`
+	Created          int64            `json:"at"`
+	LastUsed         int64            `json:"l"`
+	Address          string           `json:"ip"`
+	UserAgent        string           `json:"ua"`
+	Ends             int64            `json:"x"`
+	Generation       string           `json:"g"`
+	ClientGeneration string           `json:"cg"`
+	Parent           string           `json:"f"`
+	Current          string           `json:"c"`
+	CurrentExpires   int64            `json:"ce"`
+	Previous         string           `json:"p"`
+	Used             string           `json:"u"`
+	Access           map[string]int64 `json:"a"`
+	SelfContained    bool             `json:"j"`
+	AccessExpires    int64            `json:"ae"`
+	Revoked          map[string]int64 `json:"r"`
+}
+
+func parseOldSession(raw string) (*session, error) {
+	var o oldSession
+	if err := json.Unmarshal([]byte(raw), &o); err != nil {
 		return nil, err
 	}
-	return &s, nil
+	if o.Version != oldRecordVersion {
+		return nil, fmt.Errorf("version %d", o.Version)
+	}
+	s := &session{
+		version: o.Version, created: o.Created, ends: o.Ends, id: o.ID,
+		generation: rawGeneration(o.Generation), clientGeneration: rawGeneration(o.ClientGeneration), parent: redisdb.RawName(o.Parent),
+		current: redisdb.RawName(o.Current), currentExpires: o.CurrentExpires, used: redisdb.RawName(o.Previous), oldUsed: o.Used,
+		access: rawNames(o.Access), selfContained: o.SelfContained, accessExpires: o.AccessExpires, revoked: rawNames(o.Revoked),
+		body: []byte(raw),
+	}
+	return s, nil
 }
 
-// decodeRecord reads a stored record into a struct, and checks the version in it. Its errors are marked as unavailable.
-func decodeRecord(op, raw string, into any, version *int) error {
-	if err := json.Unmarshal([]byte(raw), into); err != nil {
-		return unavailable.Error(op, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
+func rawNames(list map[string]int64) map[string]int64 {
+	raw := make(map[string]int64, len(list))
+	for name, expires := range list {
+		raw[redisdb.RawName(name)] = expires
 	}
-	if *version != recordVersion {
-		return unavailable.Error(op, fmt.Errorf("%w: version %d", unavailable.ErrRecord, *version))
-	}
-	return nil
+	return raw
 }
 
 // requestID returns fosite's request ID of the session.
 func (s *session) requestID(key sessionKey) string {
-	if s.ID != "" {
-		return s.ID
+	if s.id != "" {
+		return s.id
 	}
 	return string(key)
 }
 
-// document is the stored form of a fosite request. The session inside is encoded by its own type.
-type document struct {
-	At                int64           `json:"t"`
-	Client            string          `json:"c"`
-	Subject           string          `json:"u,omitempty"`
-	Scopes            []string        `json:"g,omitempty"`
-	RequestedScopes   []string        `json:"r,omitempty"`
-	Audience          []string        `json:"ga,omitempty"`
-	RequestedAudience []string        `json:"ra,omitempty"`
-	Form              url.Values      `json:"f,omitempty"`
-	Session           json.RawMessage `json:"s"`
+// accepts tells whether the name is that of a valid access token.
+func (s *session) accepts(access string, now int64) bool {
+	if expires, listed := s.access[access]; listed {
+		return expires > now
+	}
+	_, revoked := s.revoked[access]
+	return s.selfContained && !revoked && s.accessExpires > now
 }
 
-func encodeRequest(req fosite.Requester) (string, error) {
-	s, err := json.Marshal(req.GetSession())
-	if err != nil {
-		return "", fmt.Errorf("storage: encode session: %w", err)
-	}
-	raw, err := json.Marshal(document{
-		At:                req.GetRequestedAt().UnixMilli(),
-		Client:            req.GetClient().GetID(),
-		Subject:           req.GetSession().GetSubject(),
-		Scopes:            req.GetGrantedScopes(),
-		RequestedScopes:   req.GetRequestedScopes(),
-		Audience:          req.GetGrantedAudience(),
-		RequestedAudience: req.GetRequestedAudience(),
-		Form:              req.GetRequestForm(),
-		Session:           s,
-	})
-	if err != nil {
-		return "", fmt.Errorf("storage: encode request: %w", err)
-	}
-	return string(raw), nil
+// wasUsed tells whether a refresh token was rotated.
+func (s *session) wasUsed(token tokenName) bool {
+	return token.number > 0 && token.number < s.number || contains(s.used, token.raw()) || contains(s.oldUsed, token.short())
 }
 
-// request makes a fosite request of the document, and decodes the session into the caller's. A nil one stays nil: fosite
-// passes nil when it only wants to know whose token it is.
-func (d *document) request(id string, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
-	if into != nil {
-		if err := json.Unmarshal(d.Session, into); err != nil {
-			return nil, fmt.Errorf("%w: session: %w", unavailable.ErrRecord, err)
+// contains tells whether a list of names of one length has a name.
+func contains(list, name string) bool {
+	for ; len(list) >= len(name); list = list[len(name):] {
+		if list[:len(name)] == name {
+			return true
 		}
 	}
-	form := d.Form
-	if form == nil {
-		form = url.Values{}
-	}
-	return &fosite.Request{
-		ID:                id,
-		RequestedAt:       time.UnixMilli(d.At).UTC(),
-		Client:            client,
-		RequestedScope:    d.RequestedScopes,
-		GrantedScope:      d.Scopes,
-		RequestedAudience: d.RequestedAudience,
-		GrantedAudience:   d.Audience,
-		Form:              form,
-		Session:           into,
-	}, nil
-}
-
-func decodeDocument(op, raw string) (*document, error) {
-	var d document
-	if err := json.Unmarshal([]byte(raw), &d); err != nil {
-		return nil, unavailable.Error(op, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
-	}
-	if len(d.Session) == 0 {
-		return nil, unavailable.Error(op, fmt.Errorf("%w: nothing of the session", unavailable.ErrRecord))
-	}
-	return &d, nil
+	return false
 }

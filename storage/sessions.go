@@ -2,15 +2,13 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
-	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 const opListSessions = "list sessions"
@@ -21,6 +19,7 @@ type SessionInfo struct {
 	Subject   string    `json:"subject,omitempty"`
 	Client    string    `json:"client"`
 	Scopes    []string  `json:"scopes,omitempty"`
+	Audience  []string  `json:"audience,omitempty"`
 	Created   time.Time `json:"created"`
 	LastUsed  time.Time `json:"last_used"` // the login or the last refresh
 	Expires   time.Time `json:"expires"`   // when its last token does
@@ -29,39 +28,24 @@ type SessionInfo struct {
 	// Refreshable is false for a session that will get no further tokens: it was evicted by a newer login, or its refresh
 	// token was revoked.
 	Refreshable bool `json:"refreshable"`
-	// Data is the fosite session as its own type encoded it. The store does not look into it.
-	Data json.RawMessage `json:"-"`
-}
+	// RefreshNumber is that of the current refresh token: 1 at the login, and one more for each rotation. 0: it has none.
+	RefreshNumber uint32 `json:"refresh_number,omitempty"`
+	// ListedTokens is how many access tokens have an entry of their own, because they are not self-contained, and
+	// RevokedTokens how many were revoked one by one.
+	ListedTokens  int `json:"listed_tokens,omitempty"`
+	RevokedTokens int `json:"revoked_tokens,omitempty"`
+	// RecordVersion and RecordSize, in bytes, are those of the record in Redis.
+	RecordVersion int `json:"record_version"`
+	RecordSize    int `json:"record_size"`
+	// Data is the fosite session as its own type encoded it: by MarshalBinary if it has that method, otherwise as JSON. In
+	// records of the version before it is always JSON. The store does not look into it.
+	Data []byte `json:"-"`
 
-// SessionsOf lists the sessions of a subject, the one that expires last first. An unknown subject has none.
-func (t *Tokens) SessionsOf(ctx context.Context, subject string) ([]SessionInfo, error) {
-	tag := redisdb.SubjectTag(subject)
-	members, err := t.members(ctx, t.db.Keys.SubjectIndex(tag))
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]sessionKey, 0, len(members))
-	for _, m := range members {
-		if len(m) >= nameLength {
-			keys = append(keys, sessionKey(tag+m[:nameLength]))
-		}
-	}
-	return t.readSessions(ctx, keys)
-}
+	name      string // within the subject
+	agentHash string
 
-// SessionsAt lists the sessions of a client, the one that expires last first.
-func (t *Tokens) SessionsAt(ctx context.Context, clientID string) ([]SessionInfo, error) {
-	members, err := t.members(ctx, t.db.Keys.ClientIndex(clientID))
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]sessionKey, 0, len(members))
-	for _, m := range members {
-		if key, ok := parseSessionID(m); ok {
-			keys = append(keys, key)
-		}
-	}
-	return t.readSessions(ctx, keys)
+	createdMilli                 int64
+	generation, clientGeneration string
 }
 
 // Session returns one session, or fosite.ErrNotFound.
@@ -70,163 +54,77 @@ func (t *Tokens) Session(ctx context.Context, requestID string) (SessionInfo, er
 	if err != nil {
 		return SessionInfo{}, err
 	}
-	list, err := t.readSessions(ctx, []sessionKey{key})
+	list, err := t.readSessions(ctx, []storedSession{t.stored(key.tag(), key.name())})
+	if err == nil {
+		list, err = t.living(ctx, list)
+	}
 	if err != nil {
 		return SessionInfo{}, err
 	}
 	if len(list) == 0 {
 		return SessionInfo{}, t.db.Missing(ctx, opReadSession)
 	}
+	if len(key.parents()) > 0 {
+		list[0].ID = requestID
+	}
 	return list[0], nil
 }
 
-// RevokeSubject ends all sessions of a subject, with all their tokens, and refuses all tokens that another server has issued
-// to it so far. When it returns nil, none is left: sessions that are in no index have ended too, because the user's record
-// says so. A subject without an account, because users are kept elsewhere, has the index alone.
-func (t *Tokens) RevokeSubject(ctx context.Context, subject string) error {
-	accounts := &Users{db: t.db} // for the record alone
-	_, _, err := accounts.edit(ctx, "end sessions", subject, func(r *userRecord) error {
-		r.endSessions()
-		return nil
-	})
-	if err := ignoreMissing(err); err != nil {
-		return err
-	}
-	return endSubject(ctx, t.db, subject)
-}
-
-// RevokeClient ends the sessions that a client has at this moment and returns how many are in its index. Sessions that are in
-// no index end too, if the client is in this store: other servers see that within Options.ClientCache. To keep out later
-// ones, remove the client first.
-func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error) {
-	if registry, ok := t.clients.(*Clients); ok {
-		if err := ignoreMissing(registry.newGeneration(ctx, clientID)); err != nil {
-			return 0, err
-		}
-	}
-	list, err := t.SessionsAt(ctx, clientID)
+// SessionsOf lists the sessions of a subject, the one that expires last first. An unknown subject has none.
+func (t *Tokens) SessionsOf(ctx context.Context, subject string) ([]SessionInfo, error) {
+	members, err := t.indexed(ctx, opListSessions, redisdb.SubjectTag(subject))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	for i, s := range list {
-		if err := t.RevokeSession(ctx, s.ID); err != nil {
-			return i, err
-		}
+	list, err := t.readSessions(ctx, members)
+	if err != nil {
+		return nil, err
 	}
-	return len(list), nil
+	list = slices.DeleteFunc(list, func(info SessionInfo) bool { return info.Subject != subject })
+	sortByExpiry(list)
+	return t.living(ctx, list)
 }
 
-func (t *Tokens) members(ctx context.Context, index string) ([]string, error) {
-	var members []string
-	err := t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
-		var err error
-		members, err = t.db.Client.ZRevRange(ctx, index, 0, -1).Result()
-		return err
-	})
-	if err == nil && len(members) == 0 {
-		err = t.db.CheckEpoch(ctx, opListSessions)
-	}
-	return members, err
-}
-
-// readSessions reads sessions, a chunk per round trip. Those that have ended meanwhile are left out.
-func (t *Tokens) readSessions(ctx context.Context, keys []sessionKey) ([]SessionInfo, error) {
-	var list []SessionInfo
-	for chunk := range slices.Chunk(keys, 200) {
-		raw := make([]*redis.StringCmd, len(chunk))
-		left := make([]*redis.DurationCmd, len(chunk))
-		evicted := make([]*redis.FloatCmd, len(chunk))
-		err := t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
-			_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-				for i, key := range chunk {
-					raw[i] = p.Get(ctx, t.db.Keys.Session(key.tag(), key.name()))
-					left[i] = p.PTTL(ctx, t.db.Keys.Session(key.tag(), key.name()))
-					evicted[i] = p.ZScore(ctx, t.db.Keys.Evicted(key.tag()), key.name())
-				}
-				return nil
-			})
-			if errors.Is(err, redis.Nil) {
-				return nil
-			}
-			return err
+// indexed returns the sessions in the index of a subject, among them those of other subjects in its slot.
+func (t *Tokens) indexed(ctx context.Context, op, tag string) ([]storedSession, error) {
+	var members, old *redis.StringSliceCmd
+	err := t.db.Do(ctx, op, func(ctx context.Context) error {
+		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			members = p.ZRange(ctx, t.db.Keys.Sessions(tag), 0, -1)
+			old = p.ZRange(ctx, t.db.Keys.OldIndex(tag), 0, -1)
+			return nil
 		})
-		if err != nil {
-			return nil, err
+		return redisdb.FirstError(err, members, old)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var list []storedSession
+	for _, m := range members.Val() {
+		if len(m) >= redisdb.RawLength {
+			list = append(list, t.stored(tag, redisdb.TextName(m[len(m)-redisdb.RawLength:])))
 		}
-		for i, key := range chunk {
-			if errors.Is(raw[i].Err(), redis.Nil) {
-				continue
-			}
-			if raw[i].Err() != nil {
-				return nil, unavailable.Error(opListSessions, raw[i].Err())
-			}
-			info, err := sessionInfo(raw[i].Val(), key, left[i].Val(), evicted[i].Err() == nil)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, info)
+	}
+	for _, m := range old.Val() {
+		if name, _, ok := strings.Cut(m, ":"); ok && len(name) == nameLength && base64urlOnly(name) {
+			list = append(list, t.stored(tag, name))
 		}
+	}
+	if len(list) == 0 {
+		return nil, t.db.CheckEpoch(ctx, op)
 	}
 	return list, nil
 }
 
-func sessionInfo(raw string, key sessionKey, left time.Duration, evicted bool) (SessionInfo, error) {
-	s, err := decodeSession(opListSessions, raw)
-	if err != nil {
-		return SessionInfo{}, err
-	}
-	d, err := decodeDocument(opListSessions, s.Doc)
-	if err != nil {
-		return SessionInfo{}, err
-	}
-	return SessionInfo{
-		ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Address: s.Address, UserAgent: s.UserAgent,
-		Created:     time.UnixMilli(s.Created).UTC(),
-		LastUsed:    time.UnixMilli(s.LastUsed).UTC(),
-		Expires:     time.Now().Add(left).UTC().Truncate(time.Millisecond),
-		Refreshable: s.Current != "" && !evicted,
-		Data:        d.Session,
-	}, nil
-}
-
-// endScript ends sessions of one subject.
-//
-//	KEYS  1 index of the subject's sessions   2 evicted ones   then the sessions
-//	ARGV  for each session its member of the index
-//	reply {'ok'}
-var endScript = redisdb.NewScript(`
-for i = 3, #KEYS do
-  redis.call('DEL', KEYS[i])
-  redis.call('ZREM', KEYS[1], ARGV[i - 2])
-  redis.call('ZREM', KEYS[2], string.sub(ARGV[i - 2], 1, 22))
-end
-return {'ok'}`)
-
-// endSubject ends every session of a subject with all its tokens, some hundreds per round trip. When it returns nil, none is
-// left.
-func endSubject(ctx context.Context, db *redisdb.DB, subject string) error {
-	const op, chunk = "end sessions", 500
-	tag := redisdb.SubjectTag(subject)
-	for {
-		var members []string
-		err := db.Do(context.WithoutCancel(ctx), op, func(ctx context.Context) error {
-			var err error
-			members, err = db.Client.ZRange(ctx, db.Keys.SubjectIndex(tag), 0, chunk-1).Result()
-			return err
-		})
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return err
+// SessionsAt lists the sessions of a client, the one that expires last first. It visits all sessions of the store (EachSession).
+func (t *Tokens) SessionsAt(ctx context.Context, clientID string) ([]SessionInfo, error) {
+	var list []SessionInfo
+	err := t.EachSession(ctx, func(info SessionInfo) error {
+		if info.Client == clientID {
+			list = append(list, info)
 		}
-		if len(members) == 0 {
-			return db.CheckEpoch(ctx, op) // an emptied Redis has no sessions to end, but may get its data back
-		}
-		c := redisdb.Call{Script: endScript, Keys: []string{db.Keys.SubjectIndex(tag), db.Keys.Evicted(tag)}}
-		for _, m := range slices.Compact(members) {
-			c.Keys = append(c.Keys, db.Keys.Session(tag, m[:nameLength]))
-			c.Args = append(c.Args, m)
-		}
-		if _, err := db.Eval(ctx, op, c); err != nil {
-			return err
-		}
-	}
+		return nil
+	})
+	sortByExpiry(list)
+	return list, err
 }

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -91,13 +90,14 @@ func TestSessionsEndWithoutTheIndex(t *testing.T) {
 			l := logIn(t, r)
 			l.want("before "+name, l.store, string(l.key), nil)
 			rdb, keys := l.store.db.Client, l.store.db.Keys
-			if err := rdb.Del(t.Context(), keys.SubjectIndex(l.key.tag()), keys.ClientIndex("app")).Err(); err != nil {
+			if err := rdb.Del(t.Context(), keys.Sessions(l.key.tag())).Err(); err != nil {
 				t.Fatal(err)
 			}
 			if err := end(l.store); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if rdb.Exists(t.Context(), keys.Session(l.key.tag(), l.key.name())).Val() != 1 {
+			visited := name == "the client's end" // which needs no index
+			if rdb.Exists(t.Context(), keys.Session(l.key.tag(), l.key.name())).Val() != 1 && !visited {
 				t.Fatalf("%s: the record is gone, so that this shows nothing", name)
 			}
 			if _, err := l.store.GetAccessTokenSession(t.Context(), Signature(string(l.key), "access"), &storagetest.Session{}); !errors.Is(err, fosite.ErrNotFound) {
@@ -150,7 +150,7 @@ func TestStoringAClientKeepsItsSessions(t *testing.T) {
 // Finding A8: a record that cannot be read is an outage, and no refusal.
 func TestUnreadableRecordsAreUnavailable(t *testing.T) {
 	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
-		for _, record := range []string{"{}", "null", "[]", `"x"`, "{", "", `{"v":2}`} {
+		for _, record := range []string{"{}", "null", "[]", `"x"`, "{", "", `{"v":2}`, "\x03newer"} {
 			l := logIn(t, r)
 			rdb, keys := l.store.db.Client, l.store.db.Keys
 			damage := func(key, value string) (restore func()) {
@@ -186,7 +186,7 @@ func TestUnreadableRecordsAreUnavailable(t *testing.T) {
 				t.Fatal(err)
 			}
 			if record != `{"v":2}` {
-				restore = damage(session, strings.Replace(whole, jsonText(s.Doc), jsonText(record), 1))
+				restore = damage(session, strings.TrimSuffix(whole, string(s.body))+record)
 				_, err := l.store.GetAccessTokenSession(t.Context(), Signature(string(l.key), "access"), &storagetest.Session{})
 				if !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
 					t.Errorf("request in the session record %s: %v", record, err)
@@ -227,7 +227,7 @@ func TestTheClockOfACluster(t *testing.T) {
 	tokens := &Tokens{db: db}
 	for range 20 {
 		key := sessionKey(NewSessionID(""))
-		r, err := tokens.readSession(t.Context(), key, "")
+		r, err := tokens.readSession(t.Context(), key, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,9 +256,4 @@ func TestSessionIDsOfDerivedSessions(t *testing.T) {
 			t.Errorf("%q: %s", bad, next)
 		}
 	}
-}
-
-func jsonText(s string) string {
-	text, _ := json.Marshal(s)
-	return string(text)
 }

@@ -114,7 +114,7 @@ func (k *Keys) open(stored *storedKeys) ([]byte, error) {
 // SaveKeys replaces the document if its revision is still the given one ("" when none was saved yet).
 // fosite.ErrSerializationFailure: another server was first; load it again.
 func (k *Keys) SaveKeys(ctx context.Context, document []byte, revision string) error {
-	stored := storedKeys{Version: recordVersion, Revision: redisdb.RandomID(), Data: document}
+	stored := storedKeys{Version: jsonVersion, Revision: redisdb.RandomID(), Data: document}
 	if len(k.ciphers) > 0 {
 		stored.Sealed, stored.Data = true, k.ciphers[0].Seal(document)
 	}

@@ -26,8 +26,9 @@ type Tokens struct {
 	grace           time.Duration
 	sessionsPerUser int
 
-	timeout       time.Duration // of one operation
-	confirmations confirmations
+	timeout time.Duration // of one operation
+	later   laterCalls
+	agents  agents
 }
 
 type clientGetter interface {
@@ -42,31 +43,33 @@ var _ oauth2.TokenRevocationStorage = (*Tokens)(nil)
 
 // CreateAccessTokenSession implements fosite's AccessTokenStorage.
 func (t *Tokens) CreateAccessTokenSession(ctx context.Context, signature string, req fosite.Requester) error {
-	return t.changeOfToken(ctx, req.GetID(), signature, func(s *transition, hash string) error {
+	return t.changeOfToken(ctx, req.GetID(), signature, func(s *transition) error {
 		if err := t.fillNew(ctx, s, req); err != nil {
 			return err
 		}
-		s.Access, s.AccessTTL = hash[:accessLength], ttl(req, fosite.AccessToken)
-		return t.addPointers(s, signature, req, s.AccessTTL)
+		s.access, s.step.AccessTTL = nameOf(signature).raw(), ttl(req, fosite.AccessToken)
+		t.addPointers(s, signature, req, s.step.AccessTTL)
+		return nil
 	})
 }
 
 // CreateRefreshTokenSession implements fosite's RefreshTokenStorage. A session has one current refresh token: if it had
 // another one, that becomes a used one.
 func (t *Tokens) CreateRefreshTokenSession(ctx context.Context, signature, _ string, req fosite.Requester) error {
-	return t.changeOfToken(ctx, req.GetID(), signature, func(s *transition, hash string) error {
+	return t.changeOfToken(ctx, req.GetID(), signature, func(s *transition) error {
 		if err := t.fillNew(ctx, s, req); err != nil {
 			return err
 		}
-		s.Refresh, s.RefreshTTL = hash, ttl(req, fosite.RefreshToken)
-		return t.addPointers(s, signature, req, s.RefreshTTL)
+		t.addRefresh(s, signature, req)
+		return nil
 	})
 }
 
 // RotateRefreshToken implements fosite's RefreshTokenStorage: the token becomes a used one, if it is the current one of its
-// session at that moment. Access tokens of the session stay valid until they expire.
+// session at that moment. Its access tokens end, as in fosite's own store, unless they are self-contained: those stay valid until
+// they expire.
 func (t *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature string) error {
-	key, hash, err := t.locate(ctx, signature)
+	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return err
 	}
@@ -74,11 +77,18 @@ func (t *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 		if err := s.of(requestID); err != nil {
 			return err
 		}
-		s.Present, s.Retire = hash, true
-		s.used = hash[:usedLength]
-		s.Grace = t.grace.Milliseconds()
+		s.present(signature, token)
+		s.step.Retire, s.step.EndListed = true, true
+		s.step.Grace = t.grace.Milliseconds()
 		return nil
 	})
+}
+
+// addRefresh adds a new refresh token to the transition.
+func (t *Tokens) addRefresh(s *transition, signature string, req fosite.Requester) {
+	name := nameOf(signature)
+	s.refresh, s.step.Number, s.step.RefreshTTL = name.raw(), name.number, ttl(req, fosite.RefreshToken)
+	t.addPointers(s, signature, req, s.step.RefreshTTL)
 }
 
 // RefreshSession refreshes a session in one atomic step. A server should prefer it to the three calls of fosite's own
@@ -96,25 +106,22 @@ func (t *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 // Errors: fosite.ErrInactiveToken for a token that was used before and whose grace period is over: its whole session has
 // been ended. fosite.ErrNotFound for any other token that is not the current one; that ends nothing.
 func (t *Tokens) RefreshSession(ctx context.Context, presented, access, refresh string, answer []byte, req fosite.Requester) ([]byte, error) {
-	key, hash, err := t.locate(ctx, presented)
+	key, token, err := t.locate(ctx, presented)
 	if err != nil {
 		return nil, err
 	}
-	s := &transition{key: key, Name: key.name(), Present: hash, used: hash[:usedLength], EndOnReuse: true, Retire: refresh != ""}
+	s := &transition{key: key}
+	s.step.Own, s.step.EndOnReuse, s.step.Retire = key.own(), true, refresh != ""
+	s.present(presented, token)
 	if err := t.fill(ctx, s, req); err != nil {
 		return nil, err
 	}
 	if refresh != "" {
 		s.sealed = answer
-		s.Refresh, s.RefreshTTL = tokenHash(refresh), ttl(req, fosite.RefreshToken)
-		if err := t.addPointers(s, refresh, req, s.RefreshTTL); err != nil {
-			return nil, err
-		}
+		t.addRefresh(s, refresh, req)
 	}
-	s.Access, s.AccessTTL = tokenHash(access)[:accessLength], ttl(req, fosite.AccessToken)
-	if err := t.addPointers(s, access, req, s.AccessTTL); err != nil {
-		return nil, err
-	}
+	s.access, s.step.AccessTTL = nameOf(access).raw(), ttl(req, fosite.AccessToken)
+	t.addPointers(s, access, req, s.step.AccessTTL)
 	t.doubt(s)
 	earlier, err := t.commit(ctx, s)
 	if err == nil {
@@ -125,19 +132,20 @@ func (t *Tokens) RefreshSession(ctx context.Context, presented, access, refresh 
 
 // DeleteAccessTokenSession implements fosite's AccessTokenStorage. A token that is not there is not an error.
 func (t *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string) error {
-	return t.drop(ctx, signature, func(s *transition, hash string) { s.DropAccess = hash[:accessLength] })
+	return t.drop(ctx, signature, func(s *transition, token tokenName) { s.dropAccess = token.raw() })
 }
 
 // DeleteRefreshTokenSession implements fosite's RefreshTokenStorage. A token that is not there is not an error.
 func (t *Tokens) DeleteRefreshTokenSession(ctx context.Context, signature string) error {
-	return t.drop(ctx, signature, func(s *transition, hash string) { s.DropRefresh = hash })
+	return t.drop(ctx, signature, func(s *transition, token tokenName) { s.dropRefresh = &token })
 }
 
-func (t *Tokens) drop(ctx context.Context, signature string, change func(*transition, string)) error {
-	key, hash, err := t.locate(ctx, signature)
+func (t *Tokens) drop(ctx context.Context, signature string, change func(*transition, tokenName)) error {
+	key, token, err := t.locate(ctx, signature)
 	if err == nil {
 		err = t.change(ctx, key, func(s *transition) error {
-			change(s, hash)
+			s.noteForeign(signature)
+			change(s, token)
 			return nil
 		})
 	}
@@ -147,24 +155,26 @@ func (t *Tokens) drop(ctx context.Context, signature string, change func(*transi
 // RevokeRefreshToken implements fosite's TokenRevocationStorage: the session gets no further tokens. A session that is not
 // there is not an error.
 func (t *Tokens) RevokeRefreshToken(ctx context.Context, requestID string) error {
-	return t.revoke(ctx, requestID, func(s *transition) { s.EndRefresh = true })
+	return t.revoke(ctx, requestID, func(s *transition) { s.step.EndRefresh = true })
 }
 
 // RevokeAccessToken implements fosite's TokenRevocationStorage: all access tokens of the session end. A session that is not
 // there is not an error.
 func (t *Tokens) RevokeAccessToken(ctx context.Context, requestID string) error {
-	return t.revoke(ctx, requestID, func(s *transition) { s.EndAccess = true })
+	return t.revoke(ctx, requestID, func(s *transition) { s.step.EndAccess = true })
 }
 
 // RevokeSession ends a session with all its tokens, in one step. A session that is not there is not an error.
 func (t *Tokens) RevokeSession(ctx context.Context, requestID string) error {
-	return t.revoke(ctx, requestID, func(s *transition) { s.EndRefresh, s.EndAccess = true, true })
+	return t.revoke(ctx, requestID, func(s *transition) { s.step.EndRefresh, s.step.EndAccess = true, true })
 }
 
 func (t *Tokens) revoke(ctx context.Context, requestID string, change func(*transition)) error {
 	key, err := t.locateRequest(ctx, requestID)
 	if err == nil {
 		err = t.change(ctx, key, func(s *transition) error {
+			_, native := parseSessionID(requestID)
+			s.foreign = s.foreign || !native
 			change(s)
 			return nil
 		})

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
@@ -15,11 +14,11 @@ const opReadSession = "read session"
 
 // GetAccessTokenSession implements fosite's AccessTokenStorage, in one round trip.
 func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error) {
-	key, hash, err := t.locate(ctx, signature)
+	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.readSession(ctx, key, "")
+	r, err := t.readSession(ctx, key, nil)
 	if err == nil {
 		err = t.checkUser(r)
 	}
@@ -29,7 +28,7 @@ func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, in
 	if err != nil {
 		return nil, err
 	}
-	if !r.session.access(hash[:accessLength], r.now) {
+	if !r.session.accepts(token.raw(), r.now) {
 		return nil, fosite.ErrNotFound
 	}
 	return t.decodeRequest(ctx, r, into)
@@ -38,11 +37,11 @@ func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, in
 // GetRefreshTokenSession implements fosite's RefreshTokenStorage, in one round trip. A used token within its grace period is
 // answered like the current one: the step that follows decides.
 func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error) {
-	key, hash, err := t.locate(ctx, signature)
+	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.readSession(ctx, key, hash)
+	r, err := t.readSession(ctx, key, &token)
 	if err == nil {
 		err = t.checkUser(r)
 	}
@@ -52,17 +51,17 @@ func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, i
 	if err != nil {
 		return nil, err
 	}
-	return t.decodeRefresh(ctx, r, hash, into)
+	return t.decodeRefresh(ctx, r, token, into)
 }
 
-func (t *Tokens) decodeRefresh(ctx context.Context, r *sessionRead, hash string, into fosite.Session) (fosite.Requester, error) {
+func (t *Tokens) decodeRefresh(ctx context.Context, r *sessionRead, token tokenName, into fosite.Session) (fosite.Requester, error) {
 	s := r.session
 	switch {
 	case r.evicted[0]:
 		return nil, fosite.ErrNotFound
-	case s.Current == hash && s.CurrentExpires > r.now:
+	case s.current == token.raw() && s.currentExpires > r.now:
 		return t.decodeRequest(ctx, r, into)
-	case s.used(hash):
+	case s.wasUsed(token):
 		req, err := t.decodeRequest(ctx, r, into)
 		if err == nil && !r.inGrace {
 			err = fosite.ErrInactiveToken
@@ -76,11 +75,11 @@ func (t *Tokens) decodeRefresh(ctx context.Context, r *sessionRead, hash string,
 // a disabled user too, which would be valid again once the user is enabled. A refresh token that was used is found as well.
 // fosite.ErrNotFound: there is no such token, or it is no longer valid. It takes one round trip.
 func (t *Tokens) TokenOwner(ctx context.Context, signature string, refresh bool) (requestID, clientID string, err error) {
-	key, hash, err := t.locate(ctx, signature)
+	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return "", "", err
 	}
-	r, err := t.readSession(ctx, key, hash)
+	r, err := t.readSession(ctx, key, nil)
 	if err == nil {
 		err = t.checkLive(ctx, r)
 	}
@@ -88,34 +87,27 @@ func (t *Tokens) TokenOwner(ctx context.Context, signature string, refresh bool)
 		return "", "", err
 	}
 	s := r.session
-	if refresh && s.Current != hash && !s.used(hash) || !refresh && !s.access(hash[:accessLength], r.now) {
+	if refresh && s.current != token.raw() && !s.wasUsed(token) || !refresh && !s.accepts(token.raw(), r.now) {
 		return "", "", fosite.ErrNotFound
 	}
-	d, err := decodeDocument(opReadSession, s.Doc)
+	d, err := decodeDocument(opReadSession, s.body)
 	if err != nil {
 		return "", "", err
 	}
 	return s.requestID(key), d.Client, nil
 }
 
-// tokenHash is the name of a token within its session.
-func tokenHash(signature string) string {
-	if _, hash, ok := parseSignature(signature); ok {
-		return hash
-	}
-	return redisdb.Hash(signature)
-}
-
 // locate returns the session of a signature, from the signature itself or, for a foreign one, from its pointer in Redis.
-func (t *Tokens) locate(ctx context.Context, signature string) (key sessionKey, hash string, err error) {
-	if key, hash, ok := parseSignature(signature); ok {
-		return key, hash, nil
+func (t *Tokens) locate(ctx context.Context, signature string) (sessionKey, tokenName, error) {
+	if key, token, ok := parseSignature(signature); ok {
+		return key, token, nil
 	}
 	if signature == "" {
-		return "", "", fosite.ErrNotFound
+		return "", tokenName{}, fosite.ErrNotFound
 	}
-	key, err = t.readPointer(ctx, t.db.Keys.SignaturePointer(signature))
-	return key, redisdb.Hash(signature), err
+	token := nameOf(signature)
+	key, err := t.readPointer(ctx, t.db.Keys.SignaturePointer(token.raw()), t.db.Keys.OldSignaturePointer(signature))
+	return key, token, err
 }
 
 func (t *Tokens) locateRequest(ctx context.Context, requestID string) (sessionKey, error) {
@@ -125,23 +117,33 @@ func (t *Tokens) locateRequest(ctx context.Context, requestID string) (sessionKe
 	return t.readPointer(ctx, t.db.Keys.RequestPointer(requestID))
 }
 
-func (t *Tokens) readPointer(ctx context.Context, pointer string) (sessionKey, error) {
+// readPointer reads the first of some pointers that is there.
+func (t *Tokens) readPointer(ctx context.Context, pointers ...string) (sessionKey, error) {
 	const op = "read pointer"
-	var to string
+	found := make([]*redis.StringCmd, len(pointers))
 	err := t.db.Do(ctx, op, func(ctx context.Context) error {
-		var err error
-		to, err = t.db.Client.Get(ctx, pointer).Result()
-		return err
+		commands := make([]redis.Cmder, len(pointers))
+		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, pointer := range pointers {
+				found[i] = p.Get(ctx, pointer)
+				commands[i] = found[i]
+			}
+			return nil
+		})
+		return redisdb.FirstError(err, commands...)
 	})
-	if errors.Is(err, redis.Nil) {
-		return "", t.db.Missing(ctx, op)
-	}
 	if err != nil {
 		return "", err
 	}
-	key, ok := parseSessionID(to)
-	if !ok {
-		return "", unavailable.Error(op, unavailable.ErrRecord)
+	for _, to := range found {
+		if to.Val() == "" {
+			continue
+		}
+		key, ok := parseSessionID(to.Val())
+		if !ok {
+			return "", unavailable.Error(op, unavailable.ErrRecord)
+		}
+		return key, nil
 	}
-	return key, nil
+	return "", t.db.Missing(ctx, op)
 }

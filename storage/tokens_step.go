@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ory/fosite"
@@ -13,12 +12,12 @@ import (
 )
 
 // changeOfToken applies a change to the session of a new token.
-func (t *Tokens) changeOfToken(ctx context.Context, requestID, signature string, change func(s *transition, hash string) error) error {
+func (t *Tokens) changeOfToken(ctx context.Context, requestID, signature string, change func(s *transition) error) error {
 	key, _, native := parseSignature(signature)
 	if own, ok := parseSessionID(requestID); !native && ok {
 		key = own
 	}
-	return t.change(ctx, key, func(s *transition) error { return change(s, tokenHash(signature)) })
+	return t.change(ctx, key, change)
 }
 
 // change applies a change to a session: within a transaction to its one transition, otherwise as a transition of its own.
@@ -29,7 +28,7 @@ func (t *Tokens) change(ctx context.Context, key sessionKey, change func(s *tran
 		if err := change(s); err != nil {
 			return err
 		}
-		s.Name = s.key.name()
+		s.step.Own = s.key.own()
 		answer, err := t.commit(ctx, s)
 		return replayed(answer, err)
 	}
@@ -42,7 +41,7 @@ func (t *Tokens) change(ctx context.Context, key sessionKey, change func(s *tran
 	if err := change(s); err != nil {
 		return err
 	}
-	s.Name = s.key.name()
+	s.step.Own = s.key.own()
 	b.pending = s
 	return nil
 }
@@ -58,6 +57,17 @@ func (s *transition) of(requestID string) error {
 	}
 	s.request = requestID
 	return nil
+}
+
+// present notes the refresh token that was presented.
+func (s *transition) present(signature string, token tokenName) {
+	s.noteForeign(signature)
+	s.presented, s.step.Presented = &token, token.number
+}
+
+func (s *transition) noteForeign(signature string) {
+	_, _, native := parseSignature(signature)
+	s.foreign = s.foreign || !native
 }
 
 // replayed refuses an earlier answer, of RefreshSession, where the caller has prepared another one.
@@ -86,23 +96,25 @@ func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) 
 	if err != nil {
 		return err
 	}
-	s.Doc = doc
-	if req.GetID() != s.key.own() {
-		s.ID = req.GetID()
+	s.doc = doc
+	if req.GetID() != string(plainKey(subject, s.key.raw())) {
+		s.id = req.GetID()
 	}
 	client := t.policyOf(req.GetClient())
-	s.clientID = req.GetClient().GetID()
-	s.Max = client.MaxSessionTTL.Milliseconds()
-	if s.Retire {
-		s.Grace = client.Grace.Milliseconds()
+	s.step.Max = client.MaxSessionTTL.Milliseconds()
+	if s.step.Retire {
+		s.step.Grace = client.Grace.Milliseconds()
 	}
-	s.Address, s.UserAgent = origin(req.GetSession())
+	_, s.agent = origin(req.GetSession())
 	contained, ok := req.GetSession().(selfContainedSession)
-	s.SelfContained = ok && contained.SelfContainedAccess()
+	s.step.SelfContained = ok && contained.SelfContainedAccess()
 	if s.key.tag() == redisdb.SubjectTag(subject) {
-		s.Suffix = ":" + redisdb.Hash(s.clientID)[:11]
-		s.Member = s.key.name() + s.Suffix
-		s.Limit = client.SessionsPerUser
+		s.step.List = true
+		if s.step.Limit = client.SessionsPerUser; s.step.Limit > 0 {
+			clientHash := redisdb.Hash(req.GetClient().GetID())
+			s.mark = redisdb.RawName(redisdb.Hash("subject and client\x00" + subject + "\x00" + clientHash))[:markLength]
+			s.step.Suffix = ":" + clientHash[:11]
+		}
 	}
 	if a := batchFrom(ctx).known(subject); a != nil {
 		state, err := a.state()
@@ -110,7 +122,7 @@ func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) 
 			return err
 		}
 		if state != nil {
-			s.User = state.Revision
+			s.step.User = state.Revision
 		}
 	}
 	return nil
@@ -121,45 +133,29 @@ func (t *Tokens) fillNew(ctx context.Context, s *transition, req fosite.Requeste
 	if err := t.fill(ctx, s, req); err != nil {
 		return err
 	}
-	s.Create = true
+	s.step.Create = true
 	if derived, ok := req.GetSession().(derivedSession); ok {
 		if signature := derived.MadeFromAccessToken(); signature != "" {
-			s.Parent = tokenHash(signature)[:accessLength]
+			s.parent = nameOf(signature).raw()
 		}
 	}
-	s.ClientGeneration = t.policyOf(req.GetClient()).Generation
-	if registry, ok := t.clients.(*Clients); ok && s.ClientGeneration == "" {
+	generation := t.policyOf(req.GetClient()).Generation
+	if registry, ok := t.clients.(*Clients); ok && generation == "" {
 		// The client is the caller's own, or was stored by the first build. Usually it is in the cache.
-		client, err := registry.Client(ctx, s.clientID)
+		client, err := registry.Client(ctx, req.GetClient().GetID())
 		if err := ignoreMissing(err); err != nil {
 			return err
 		}
 		if err == nil {
-			s.ClientGeneration = client.Generation
+			generation = client.Generation
 		}
 	}
+	s.clientGeneration = rawGeneration(generation)
 	return nil
 }
 
-// addPointers adds to the transition the pointers that a foreign signature and a foreign request ID need.
-func (t *Tokens) addPointers(s *transition, signature string, req fosite.Requester, ttl int64) error {
-	if s.key == "" {
-		return fmt.Errorf("storage: request %q has no session", req.GetID())
-	}
-	add := func(pointer string) {
-		if s.pointers == nil {
-			s.pointers = make(map[string]time.Duration, 3)
-		}
-		s.pointers[pointer] = max(s.pointers[pointer], time.Duration(ttl)*time.Millisecond)
-	}
-	if _, _, native := parseSignature(signature); !native {
-		add(t.db.Keys.SignaturePointer(signature))
-	}
-	if _, native := parseSessionID(req.GetID()); !native {
-		add(t.db.Keys.RequestPointer(req.GetID()))
-	}
-	return nil
-}
+// markLength is that of the hash of subject and client in the index of sessions: no caller can find another pair with the same.
+const markLength = 10
 
 // policyClient is a client that says how its sessions behave, as Client does.
 type policyClient interface {

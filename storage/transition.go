@@ -14,103 +14,166 @@ import (
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
-//go:embed transition.lua
-var transitionSource string
+var (
+	//go:embed record.lua
+	recordSource string
+	//go:embed old_record.lua
+	oldRecordSource string
+	//go:embed session.lua
+	sessionSource string
+	//go:embed issue.lua
+	issueSource string
+	//go:embed refresh.lua
+	refreshSource string
+	//go:embed revoke.lua
+	revokeSource string
 
-var transitionScript = redisdb.NewScript(transitionSource)
+	issueScript   = sessionScript(issueSource)
+	refreshScript = sessionScript(refreshSource)
+	revokeScript  = sessionScript(revokeSource)
+)
 
-// transition is one change of one session: a login, a refresh or a revocation. Its exported fields are the argument of
-// transition.lua; those that are zero change nothing. TTLs are relative and in milliseconds, so that Redis's clock alone
-// decides what has expired.
+func sessionScript(source string) *redisdb.Script {
+	return redisdb.NewScript(recordSource + oldRecordSource + sessionSource + source)
+}
+
+// transition is one change of one session: tokens are issued or revoked, or a refresh. What is zero changes nothing.
 type transition struct {
 	key      sessionKey
-	request  string // the request ID, where a call has named it
-	clientID string
-	used     string                   // hash that names the answer: of the presented token
-	sealed   []byte                   // the answer to keep
+	request  string                   // the request ID, where a call has named it
+	foreign  bool                     // a signature or the request ID is
 	pointers map[string]time.Duration // :: Redis key → TTL, for foreign signatures and request IDs
+	agent    string                   // the user agent, for lists
 
-	Name   string `json:"name"`             // the session's name within its subject
+	step             step
+	mark             string // hash of subject and client, if sessions of the two are limited
+	doc              []byte
+	id               string
+	clientGeneration string // of a new session
+	parent           string // of a new session: hash of the access token it was made from
+
+	presented *tokenName // the refresh token that was presented: it must be the current one
+	refresh   string     // hash of a new refresh token
+	access    string     // hash of a new access token
+	sealed    []byte     // the answer to keep
+
+	dropAccess  string // hash of a token to revoke
+	dropRefresh *tokenName
+
+	code     string // Redis key of the authorization code to redeem
+	codeMark []byte // of this redemption
+}
+
+// step is the JSON argument of the scripts. TTLs are in milliseconds, so that Redis's clock alone decides what has expired.
+type step struct {
+	Own    string `json:"own"`              // session ID, without those that it was made from
+	List   bool   `json:"list,omitempty"`   // in the index of sessions
 	Create bool   `json:"create,omitempty"` // the session may be new
 	User   string `json:"user,omitempty"`   // revision that the user record must have
-	Member string `json:"member,omitempty"` // of the subject's index
-	Suffix string `json:"suffix,omitempty"` // of the members of this client
 	Limit  int    `json:"limit,omitempty"`  // sessions of the subject at this client
+	Suffix string `json:"suffix,omitempty"` // of their members in the index of the version before
+	Max    int64  `json:"max,omitempty"`    // TTL of the whole session
 
-	Doc       string `json:"doc,omitempty"`
-	ID        string `json:"id,omitempty"`
-	Address   string `json:"ip,omitempty"`
-	UserAgent string `json:"ua,omitempty"`
-	Max       int64  `json:"max,omitempty"` // TTL of the whole session
-
-	ClientGeneration string `json:"client_generation,omitempty"` // of a new session
-	Parent           string `json:"parent,omitempty"`            // of a new session: hash of the access token it was made from
-
-	Present    string `json:"present,omitempty"`      // hash of the refresh token that was presented: it must be the current one
+	Presented  uint32 `json:"presented,omitempty"`    // number of the refresh token that was presented
 	Retire     bool   `json:"retire,omitempty"`       // it becomes a used one
+	EndListed  bool   `json:"end_listed,omitempty"`   // and access tokens that are listed end
 	EndOnReuse bool   `json:"end_on_reuse,omitempty"` // the session ends when it is a used one already
 	Grace      int64  `json:"grace,omitempty"`
 	Doubt      int64  `json:"doubt,omitempty"`    // TTL of the answer, in place of the grace, until it is confirmed
 	Withheld   int64  `json:"withheld,omitempty"` // an answer with a longer TTL is not given out yet
-	Refresh    string `json:"refresh,omitempty"`  // hash of a new refresh token
-	RefreshTTL int64  `json:"refresh_ttl"`
 
-	Access        string `json:"access,omitempty"` // hash of a new access token
+	Number        uint32 `json:"number,omitempty"` // of the new refresh token
+	RefreshTTL    int64  `json:"refresh_ttl"`
 	AccessTTL     int64  `json:"access_ttl"`
 	SelfContained bool   `json:"self_contained,omitempty"` // the new access token needs no entry
 
-	DropAccess  string `json:"drop_access,omitempty"` // hash of a token to revoke
-	DropRefresh string `json:"drop_refresh,omitempty"`
-	EndRefresh  bool   `json:"end_refresh,omitempty"` // revoke all tokens of this kind
-	EndAccess   bool   `json:"end_access,omitempty"`
+	EndRefresh bool `json:"end_refresh,omitempty"` // revoke all tokens of this kind
+	EndAccess  bool `json:"end_access,omitempty"`
 }
 
-// The results of transition.lua.
+// The results of the scripts, which say what each means.
 const (
 	resultOK     = "ok"
-	resultReplay = "replay" // used within the grace period or in doubt: the earlier answer follows
-	resultBusy   = "busy"   // used within the grace period, and no answer was kept or it is not given out yet
-	resultUsed   = "used"   // used, and the grace period is over
-	resultNone   = "none"   // there is no such session or token
-	resultUser   = "user"   // the user has changed since it was read
-	resultBad    = "bad"    // a record cannot be read
+	resultReplay = "replay"
+	resultBusy   = "busy"
+	resultUsed   = "used"
+	resultCode   = "code"
+	resultNone   = "none"
+	resultUser   = "user"
+	resultBad    = "bad"
 )
+
+var errMixed = errors.New("storage: one transaction issues tokens or revokes some")
+
+// call returns the script of the transition with its keys and arguments.
+func (t *Tokens) call(s *transition) (redisdb.Call, error) {
+	payload, err := json.Marshal(s.step)
+	if err != nil {
+		return redisdb.Call{}, fmt.Errorf("storage: encode transition: %w", err)
+	}
+	k, tag, name := t.db.Keys, s.key.tag(), s.key.name()
+	c := redisdb.Call{
+		Keys: []string{
+			k.Session(tag, name), k.OldSession(tag, name), k.Sessions(tag), k.Evicted(tag), k.OldIndex(tag), k.OldEvicted(tag),
+			k.User(tag), k.EndedBefore(tag),
+		},
+		Args: []any{payload, s.key.raw(), s.mark},
+	}
+	var (
+		revokes = s.dropAccess != "" || s.dropRefresh != nil || s.step.EndRefresh || s.step.EndAccess
+		issues  = s.refresh != "" || s.access != "" || s.code != ""
+	)
+	switch {
+	case revokes && (issues || s.presented != nil), s.presented != nil && s.code != "":
+		return redisdb.Call{}, errMixed
+	case revokes:
+		c.Script = revokeScript
+		var hash, old string
+		if s.dropRefresh != nil {
+			hash, old = s.dropRefresh.raw(), s.dropRefresh.short()
+		}
+		c.Args = append(c.Args, s.dropAccess, hash, old)
+	case s.presented != nil:
+		c.Script = refreshScript
+		c.Keys = append(c.Keys, k.Answer(tag, name, s.presented.short()))
+		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.presented.raw(), s.presented.short(), s.sealed, s.id)
+	default:
+		c.Script = issueScript
+		if s.code != "" {
+			c.Keys = append(c.Keys, s.code)
+		}
+		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.clientGeneration, s.parent, s.id, s.codeMark)
+	}
+	return c, nil
+}
 
 // commit runs the transition. It returns the earlier answer if the presented token was used within its grace period.
 func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	const op = "transition"
-	payload, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("storage: encode transition: %w", err)
-	}
-	if err := t.writePointers(ctx, s); err != nil {
-		return nil, err
-	}
-	k, tag, name := t.db.Keys, s.key.tag(), s.key.name()
-	reply, err := t.db.Eval(ctx, op, redisdb.Call{
-		Script: transitionScript,
-		Keys:   []string{k.Session(tag, name), k.SubjectIndex(tag), k.Evicted(tag), k.Answer(tag, name, s.used), k.User(tag)},
-		Args:   []any{payload, s.sealed},
-	}, t.clientIndexCalls(s)...)
+	reply, err := t.send(ctx, op, s)
 	if err != nil {
 		return nil, err
 	}
-	result, answer, err := parseResult(reply)
+	result, detail, err := parseResult(reply)
 	if err != nil {
 		return nil, unavailable.Error(op, err)
 	}
 	switch result {
 	case resultOK:
+		t.forgetPointers(s, detail)
 		return nil, nil
 	case resultReplay:
-		return answer, nil
+		return []byte(detail), nil
 	case resultBusy:
-		if s.Withheld > 0 {
+		if s.step.Withheld > 0 {
 			return nil, unavailable.Error(op, errWithheld)
 		}
 		return nil, fosite.ErrSerializationFailure
 	case resultUsed:
+		t.forgetPointers(s, detail)
 		return nil, fosite.ErrInactiveToken
+	case resultCode:
+		return nil, fosite.ErrInvalidatedAuthorizeCode
 	case resultNone, resultUser:
 		return nil, t.db.Missing(ctx, op)
 	case resultBad:
@@ -119,65 +182,30 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	return nil, unavailable.Error(op, fmt.Errorf("unknown result %q of a script", result))
 }
 
-func parseResult(reply any) (result string, answer []byte, err error) {
+// send runs the script of a transition, in one round trip with its pointers.
+func (t *Tokens) send(ctx context.Context, op string, s *transition) (any, error) {
+	c, err := t.call(s)
+	if err != nil {
+		return nil, err
+	}
+	t.rememberAgent(s.agent)
+	if pointers := t.pointerCalls(s); len(pointers) > 0 {
+		return t.db.EvalAfter(ctx, op, pointers, c)
+	}
+	return t.db.Eval(ctx, op, c)
+}
+
+func parseResult(reply any) (result, detail string, err error) {
 	parts, ok := reply.([]any)
 	if !ok || len(parts) == 0 {
-		return "", nil, errors.New("unexpected reply of a script")
+		return "", "", errors.New("unexpected reply of a script")
 	}
 	result, ok = parts[0].(string)
 	if !ok {
-		return "", nil, errors.New("unexpected reply of a script")
+		return "", "", errors.New("unexpected reply of a script")
 	}
 	if len(parts) > 1 {
-		text, _ := parts[1].(string)
-		answer = []byte(text)
+		detail, _ = parts[1].(string)
 	}
-	return result, answer, nil
-}
-
-// pointerScript writes a pointer. It never shortens the TTL of one that is there.
-//
-//	KEYS  1 pointer
-//	ARGV  1 session key   2 TTL in ms
-//	reply {'ok'}
-var pointerScript = redisdb.NewScript(`
-redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
-local ttl = redis.call('PTTL', KEYS[1])
-if ttl < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return {'ok'}`)
-
-// writePointers writes the pointers from foreign signatures and request IDs to the session. They are written first: a
-// pointer without a session expires and does no harm, but a session without its pointers could not be found.
-func (t *Tokens) writePointers(ctx context.Context, s *transition) error {
-	for pointer, ttl := range s.pointers {
-		c := redisdb.Call{Script: pointerScript, Keys: []string{pointer}, Args: []any{string(s.key), max(ttl.Milliseconds(), 1)}}
-		if _, err := t.db.Eval(ctx, "write pointer", c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// indexScript adds a session to an index, removes what has expired, and keeps the index until its last session expires.
-//
-//	KEYS  1 index
-//	ARGV  1 session key   2 TTL in ms
-//	reply {'ok'}
-var indexScript = redisdb.NewScript(`
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-redis.call('ZADD', KEYS[1], 'GT', now + ARGV[2], ARGV[1])
-local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
-redis.call('PEXPIREAT', KEYS[1], last[2])
-return {'ok'}`)
-
-// clientIndexCalls add the session to its client's index. They share the round trip of the transition, but the index may be
-// on another node of a cluster, and a failure there must not fail the session: it serves lists alone.
-func (t *Tokens) clientIndexCalls(s *transition) []redisdb.Call {
-	if s.clientID == "" || s.Refresh == "" && (s.Access == "" || !s.Create) {
-		return nil
-	}
-	ttl := max(s.RefreshTTL, s.AccessTTL)
-	return []redisdb.Call{{Script: indexScript, Keys: []string{t.db.Keys.ClientIndex(s.clientID)}, Args: []any{string(s.key), ttl}}}
+	return result, detail, nil
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/storage/internal/password/passwordtest"
 	"github.com/opgrant/opgrant/storage/storagetest"
@@ -57,16 +57,24 @@ func record(t *testing.T, u *Users, name string) *userRecord {
 // openSession stands for a login that was completed.
 func openSession(t *testing.T, u *Users, subject string) (alive func() bool) {
 	t.Helper()
-	ctx, id := t.Context(), sessionKey(NewSessionID(subject))
-	key := u.db.Keys.Session(id.tag(), id.name())
-	if err := u.db.Client.Set(ctx, key, "{}", time.Hour).Err(); err != nil {
+	ctx, id := t.Context(), NewSessionID(subject)
+	tokens := &Tokens{db: u.db, clients: anyClient{}}
+	session := &storagetest.Session{Subject: subject}
+	session.SetExpiresAt(fosite.AccessToken, time.Now().Add(time.Hour))
+	client, _ := anyClient{}.GetClient(ctx, "client")
+	req := &fosite.Request{ID: id, Client: client, Session: session}
+	if err := tokens.CreateAccessTokenSession(ctx, Signature(id, "access"), req); err != nil {
 		t.Fatal(err)
 	}
-	member := redis.Z{Score: float64(time.Now().Add(time.Hour).UnixMilli()), Member: id.name() + ":client"}
-	if err := u.db.Client.ZAdd(ctx, u.db.Keys.SubjectIndex(id.tag()), member).Err(); err != nil {
-		t.Fatal(err)
+	return func() bool {
+		return u.db.Client.Exists(ctx, u.db.Keys.Session(sessionKey(id).tag(), sessionKey(id).name())).Val() == 1
 	}
-	return func() bool { return u.db.Client.Exists(ctx, key).Val() == 1 }
+}
+
+type anyClient struct{}
+
+func (anyClient) GetClient(_ context.Context, id string) (fosite.Client, error) {
+	return &fosite.DefaultClient{ID: id}, nil
 }
 
 // importUser imports one user, and tells whether that changed anything.

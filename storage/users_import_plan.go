@@ -69,7 +69,7 @@ func importRecord(c Import) (*userRecord, error) {
 	}
 	at := now()
 	return &userRecord{
-		Version: recordVersion, Name: c.User.Name, Hash: c.Hash, Scheme: scheme, Role: c.User.Role, Active: c.User.Active,
+		Version: jsonVersion, Name: c.User.Name, Hash: c.Hash, Scheme: scheme, Role: c.User.Role, Active: c.User.Active,
 		Revision: redisdb.RandomID(), Generation: newGeneration(), Refresh: c.RefreshHash,
 		// Once a login has replaced the old hash, only these 66 bits of it remain: too few to guess passwords with.
 		Imported: redisdb.Hash(fmt.Sprintf("%q %q", scheme, c.Hash))[:11], Follows: c.Follows,

@@ -60,7 +60,7 @@ func (r *userRecord) endSessions() {
 }
 
 func (r *userRecord) encode() (string, error) {
-	r.Version = recordVersion
+	r.Version = jsonVersion
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return "", fmt.Errorf("storage: encode user: %w", err)

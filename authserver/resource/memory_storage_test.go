@@ -2,11 +2,13 @@ package resource_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,6 +132,20 @@ func (m *memoryStorage) ImportedSessionID(_, token string) string { return m.Tok
 func (m *memoryStorage) TokenSignature(session, token string) string {
 	sum := sha256.Sum256([]byte(session + token))
 	return hex.EncodeToString(sum[:])
+}
+
+func (m *memoryStorage) RefreshSignature(session, token string, _ uint32) string {
+	return m.TokenSignature(session, token)
+}
+
+func (m *memoryStorage) NewRefreshToken(_ context.Context, session string, _ uint32) (token, signature string, err error) {
+	token = session + "." + rand.Text()
+	return token, m.TokenSignature(session, token), nil
+}
+
+func (m *memoryStorage) ParseRefreshToken(_ context.Context, token string) (session, signature string, _ uint32, err error) {
+	session, _, _ = strings.Cut(token, ".")
+	return session, m.TokenSignature(session, token), 0, nil
 }
 
 func (m *memoryStorage) BeginTX(ctx context.Context) (context.Context, error) { return ctx, nil }

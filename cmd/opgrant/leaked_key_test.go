@@ -263,12 +263,12 @@ func TestRevokingAKeyEndsTheSessionsThatDependOnIt(t *testing.T) {
 	}
 	kid := strings.TrimSpace(printed)
 	depend := []string{
-		newSession(t, store, "web", &authserver.Session{Subject: "alice", Key: kid}),
-		newSession(t, store, "web", &authserver.Session{Subject: "bob", Key: "another", MadeFrom: []string{"a third", kid}}),
+		newSession(t, store, "web", signedBy(t, kid, authserver.Session{Subject: "alice"})),
+		newSession(t, store, "web", signedBy(t, "another", authserver.Session{Subject: "bob", MadeFrom: []string{"a third", kid}})),
 		newSession(t, store, "other", &authserver.Session{MadeFrom: []string{kid}}),
 	}
 	others := []string{
-		newSession(t, store, "web", &authserver.Session{Subject: "alice", Key: "another"}),
+		newSession(t, store, "web", signedBy(t, "another", authserver.Session{Subject: "alice"})),
 		newSession(t, store, "other", &authserver.Session{Subject: "alice", MadeFrom: []string{"another"}}),
 		newSession(t, store, "other", &authserver.Session{Subject: "alice"}),
 	}
@@ -303,7 +303,7 @@ func TestRevokingAKeyEndsTheSessionsThatDependOnIt(t *testing.T) {
 	if r := report("--yes"); r.Sessions != 3 || r.DryRun || !slices.Equal(left(), others) {
 		t.Errorf("%+v, %d sessions are left", r, len(left()))
 	}
-	late := newSession(t, store, "web", &authserver.Session{Subject: "alice", Key: kid}) // by a server that had not heard of it
+	late := newSession(t, store, "web", signedBy(t, kid, authserver.Session{Subject: "alice"})) // by a server that had not heard of it
 	if r := report("--yes"); r.Sessions != 1 || r.Stage != "revoked" {
 		t.Errorf("again: %+v", r)
 	}
@@ -315,6 +315,15 @@ func TestRevokingAKeyEndsTheSessionsThatDependOnIt(t *testing.T) {
 			t.Errorf("%s: %v", dryRun, err)
 		}
 	}
+}
+
+// signedBy is the session with a refresh token that the key of that ID has signed.
+func signedBy(t *testing.T, kid string, session authserver.Session) *authserver.Session {
+	t.Helper()
+	if err := json.Unmarshal([]byte(`{"k":"`+kid+`"}`), &session); err != nil {
+		t.Fatal(err)
+	}
+	return &session
 }
 
 func newSession(t *testing.T, store *storage.Store, client string, session *authserver.Session) string {

@@ -101,8 +101,8 @@ func (d *DB) writeEpoch(ctx context.Context, op, epoch string) (found string, er
 	return found, err
 }
 
-// ownEpoch returns the epoch of this process. It asks Redis the first time only.
-func (d *DB) ownEpoch(ctx context.Context, op string) (string, error) {
+// Epoch returns the epoch of this process. It asks Redis the first time only.
+func (d *DB) Epoch(ctx context.Context, op string) (string, error) {
 	if d.epoch.Load() == nil {
 		if err := d.CheckEpoch(ctx, op); err != nil {
 			return "", err

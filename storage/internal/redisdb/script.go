@@ -83,7 +83,7 @@ func (d *DB) refusal(err error) error {
 // Under another epoch than that of the process it is unavailable. Then nothing was written, except on Redis Cluster, where the
 // epoch may be on another node and is asked for in the same round trip: a script may have run, but its reply is not used.
 func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, error) {
-	epoch, err := d.ownEpoch(context.WithoutCancel(ctx), op)
+	epoch, err := d.Epoch(context.WithoutCancel(ctx), op)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +97,25 @@ func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, 
 		return d.refusal(err)
 	})
 	return reply, err
+}
+
+// EvalAfter is Eval for a script that needs others to have run, which may be in other slots: all go out in one round trip, in order
+// where one node has them all. If one of them fails, EvalAfter fails, and the script may have run. With Config.Replicas each has
+// a round trip of its own.
+func (d *DB) EvalAfter(ctx context.Context, op string, before []Call, c Call) (any, error) {
+	if d.replicas > 0 {
+		for _, other := range before {
+			if _, err := d.Eval(ctx, op, other); err != nil {
+				return nil, err
+			}
+		}
+		return d.Eval(ctx, op, c)
+	}
+	replies, err := d.EvalAll(ctx, op, append(before[:len(before):len(before)], c), nil)
+	if err != nil {
+		return nil, err
+	}
+	return replies[len(before)], nil
 }
 
 func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
@@ -184,7 +203,7 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, reads func(re
 	var epoch string
 	if len(calls) > 0 {
 		var err error
-		if epoch, err = d.ownEpoch(context.WithoutCancel(ctx), op); err != nil {
+		if epoch, err = d.Epoch(context.WithoutCancel(ctx), op); err != nil {
 			return nil, err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/opgrant/opgrant"
 	"github.com/opgrant/opgrant/authserver"
 	"github.com/opgrant/opgrant/authserver/keys"
+	"github.com/opgrant/opgrant/storage"
 )
 
 // keyRevocation is what revoking a key did, or would do.
@@ -150,27 +151,15 @@ func endSessionsOn(ctx context.Context, s *opgrant.Server, kid string) (ended in
 
 // sessionsOn returns the IDs of the sessions that depend on a key.
 func sessionsOn(ctx context.Context, s *opgrant.Server, kid string) ([]string, error) {
-	clients, err := s.Store.ListClients(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var ids []string
-	for _, client := range clients {
-		list, err := s.Store.SessionsAt(ctx, client.ID)
-		if err != nil {
-			return nil, err
+	err := s.Store.EachSession(ctx, func(info storage.SessionInfo) error {
+		depends, err := authserver.DependsOnKey(info.Data, kid)
+		if depends {
+			ids = append(ids, info.ID)
 		}
-		for _, info := range list {
-			depends, err := authserver.KeysOf(info.Data)
-			if err != nil {
-				return nil, err
-			}
-			if slices.Contains(depends, kid) {
-				ids = append(ids, info.ID)
-			}
-		}
-	}
-	return ids, nil
+		return err
+	})
+	return ids, err
 }
 
 func (p *program) printRevocation(r keyRevocation) error {

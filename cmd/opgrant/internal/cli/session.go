@@ -12,7 +12,7 @@ import (
 )
 
 func (p *program) sessionCommand() *cobra.Command {
-	return group("session", "List and end sessions", p.sessionListCommand(), p.sessionRevokeCommand())
+	return group("session", "List and end sessions", p.sessionListCommand(), p.sessionShowCommand(), p.sessionRevokeCommand())
 }
 
 func (p *program) sessionListCommand() *cobra.Command {

@@ -1,0 +1,72 @@
+-- Issues tokens: opens a session, or adds tokens to one. It redeems the authorization code that the tokens are for.
+--
+-- KEYS  1 to 8: record.lua   9 the code, if there is one
+-- ARGV  1 to 3: record.lua   4 the request   5 hash of a refresh token, or empty   6 of an access token, or empty
+--       7 generation of the client   8 hash of the access token that the session is made from   9 request ID, or empty
+--       10 mark of this redemption
+-- step  list: the session is in the index   create: it may be new   user: revision that the user must have   max: TTL of the session
+--       limit: sessions of the subject at the client   suffix: of their members in the old index
+--       refresh_ttl, access_ttl   number: of the refresh token   self_contained
+-- reply {'ok', hashes of forgotten tokens}, also when it ran before; {'code'}: the code was redeemed by another;
+--       {'none'}, {'user'}, {'bad'}: session.lua, or there is no such code
+local result = load()
+if result then return {result} end
+local refresh, access = ARGV[5], ARGV[6]
+
+local code = KEYS[9] and redis.call('GET', KEYS[9])
+if KEYS[9] then
+  if not code then return {'none'} end
+  if byte(code, 1) ~= 1 then return {'bad'} end
+  if sub(code, 2, 2) == 'u' and sub(code, 3, 18) ~= ARGV[10] then return {'code'} end
+end
+
+-- A repetition that the network held back until the session was refreshed changes nothing.
+if refresh ~= '' and step.number and step.number < s.number then return {'ok', ''} end
+
+if s.new then
+  if ARGV[7] ~= '' then s.client_generation = ARGV[7] end
+  if ARGV[8] ~= '' then s.parent = ARGV[8] end
+  if step.max then s.ends = now + step.max end
+end
+s.body, s.id = ARGV[4], ARGV[9] ~= '' and ARGV[9] or nil
+if refresh ~= '' then
+  if s.current and s.current ~= refresh then retire() end
+  set_current(refresh)
+end
+if access ~= '' then add_access(access) end
+
+-- evict ends the refresh tokens of the subject's sessions at the client that expire first, beyond the limit.
+local function evict()
+  local mine = {}
+  local function collect(index, evicted, is_mine, name_of)
+    local list = redis.call('ZRANGE', index, 0, -1, 'WITHSCORES')
+    for i = 1, #list, 2 do
+      local id = name_of(list[i])
+      if is_mine(list[i]) and not redis.call('ZSCORE', evicted, id) then
+        mine[#mine + 1] = {index = index, evicted = evicted, expires = tonumber(list[i + 1]), id = id}
+      end
+    end
+  end
+  collect(KEYS[5], KEYS[6],
+    function(m) return sub(m, -#step.suffix) == step.suffix and sub(m, 1, #old_name) ~= old_name end,
+    function(m) return sub(m, 1, #old_name) end)
+  for _, old in ipairs(mine) do old.expires = old.expires / 1000 end
+  collect(KEYS[3], KEYS[4],
+    function(m) return sub(m, 1, #mark) == mark and sub(m, -#name) ~= name end,
+    function(m) return sub(m, -#name) end)
+  table.sort(mine, function(a, b) return a.expires < b.expires end)
+  for i = 1, #mine - step.limit + 1 do
+    local m = mine[i]
+    if m.evicted == KEYS[4] then
+      add_to_index(m.evicted, m.expires * 1000, m.id)
+    else
+      redis.call('ZADD', m.evicted, m.expires * 1000, m.id)
+      redis.call('PEXPIREAT', m.evicted, redis.call('ZRANGE', m.index, -1, -1, 'WITHSCORES')[2])
+    end
+  end
+end
+
+if step.limit and step.create and refresh ~= '' then evict() end
+local reply = save()
+if code then redis.call('SET', KEYS[9], char(1) .. 'u' .. ARGV[10] .. sub(code, 19), 'KEEPTTL') end
+return reply

@@ -1,0 +1,151 @@
+-- Loading, ending and saving a session. Everything is checked before anything is written, because a script is not rolled back.
+-- The session itself is written last: a script that was interrupted can run again, and completes what is missing.
+
+-- load reads the session and the user. It returns a result that ends the script, or nil:
+--   'bad'    a record cannot be read
+--   'user'   the user is not as it was when the credentials or the session were read
+--   'none'   the session has ended
+local function load()
+  local raw = redis.call('GET', KEYS[1])
+  if raw then
+    s = decode(raw)
+  else
+    raw = redis.call('GET', KEYS[2])
+    if raw then
+      s = convert(raw)
+      if s then
+        s.moved = true
+        s.evicted = redis.call('ZSCORE', KEYS[6], old_name)
+      end
+    end
+  end
+  if raw and not s then return 'bad' end
+
+  -- Nothing is issued if the password was changed or the user was disabled or dropped since they were read.
+  local record = redis.call('GET', KEYS[7])
+  local user = record and cjson.decode(record) or nil
+  if record and (type(user) ~= 'table' or user.v ~= 1) then return 'bad' end
+  if step.user and (not user or user.rev ~= step.user) then return 'user' end
+
+  -- A session has the generation that its user had when it was opened. It has ended once the user's is another one.
+  local generation = user and generation_bytes(user.gen)
+  local ended = tonumber(redis.call('GET', KEYS[8]) or 0)
+  if s then
+    if s.generation ~= generation or s.created <= ended then return 'none' end
+  elseif step.create then
+    local created = math.floor(math.max(now, ended + unit) / unit) * unit
+    s = {created = created, generation = generation, number = 0, used = '', new = true}
+  end
+  if not s then return 'none' end
+end
+
+local dropped = {} -- hashes of tokens that the session forgets, for their pointers
+
+local function forget(list)
+  for h in pairs(list or {}) do dropped[#dropped + 1] = h end
+end
+
+-- retire makes the current refresh token a used one. Those with a number need no entry: a genuine one that is older than the
+-- current one is used.
+local function retire()
+  if s.current and s.number == 0 then
+    s.used = s.used .. s.current
+    local over = #s.used - max_used * hash_length
+    if over > 0 then
+      dropped[#dropped + 1] = sub(s.used, 1, over)
+      s.used = sub(s.used, over + 1)
+    end
+  end
+  s.current, s.current_expires = nil, nil
+end
+
+-- used tells whether a refresh token was rotated: by its number, hash, and name in records of the version before.
+local function used(number, hash, old_name)
+  if number > 0 and number < s.number then return true end
+  for i = 1, #s.used, hash_length do
+    if sub(s.used, i, i + hash_length - 1) == hash then return true end
+  end
+  for i = 1, #(s.old_used or ''), used_length do
+    if sub(s.old_used, i, i + used_length - 1) == old_name then return true end
+  end
+  return false
+end
+
+local function prune(list)
+  for h, expires in pairs(list or {}) do
+    if expires <= now then list[h] = nil end
+  end
+end
+
+-- add_access adds an access token. One that is self-contained is signed, and verified before the store is asked. It needs no
+-- entry: it is valid while the session is, and only those that were revoked one by one are listed.
+local function add_access(hash)
+  prune(s.access)
+  local expires = now + step.access_ttl
+  if step.self_contained and not s.listed then
+    s.self_contained = true
+    s.access_expires = math.max(s.access_expires or 0, expires)
+  else
+    s.access = s.access or {}
+    s.access[hash] = expires
+  end
+end
+
+local function set_current(hash)
+  s.current, s.number = hash, math.max(s.number, step.number or 0)
+  if not step.number then s.number = 0 end
+  s.current_expires = now + step.refresh_ttl
+  if s.ends and s.current_expires > s.ends then s.current_expires = s.ends end
+end
+
+-- remove_from_index removes the session's member, which is its name, or ends in it where sessions are limited: not every step
+-- knows the client.
+local function remove_from_index()
+  if redis.call('ZREM', KEYS[3], name) == 0 then
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+      if sub(member, -#name) == name then redis.call('ZREM', KEYS[3], member) end
+    end
+  end
+  redis.call('ZREM', KEYS[4], name)
+end
+
+local function end_session()
+  forget(s.access)
+  dropped[#dropped + 1] = s.used .. (s.current or '')
+  remove_from_index()
+  if s.moved then remove_old() end
+  redis.call('DEL', KEYS[1])
+end
+
+-- keep_until makes an index expire with its last member.
+local function keep_until(index)
+  local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
+  if last[2] then redis.call('PEXPIREAT', index, last[2] * 1000) end
+end
+
+local function add_to_index(index, ends, member)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', math.floor(now / 1000))
+  redis.call('ZADD', index, math.ceil(ends / 1000), member)
+  keep_until(index)
+end
+
+-- save writes the session until its last token expires, but not before 'until_then', or ends it. It returns the reply.
+local function save(until_then)
+  prune(s.access)
+  prune(s.revoked)
+  if s.old_used and s.old_used_until <= now then s.old_used = nil end
+  local ends = math.max(s.current_expires or 0, s.access_expires or 0, until_then or 0)
+  for _, expires in pairs(s.access or {}) do ends = math.max(ends, expires) end
+  if ends <= now then
+    end_session()
+  else
+    if step.list or s.moved and in_old_index() then -- a revocation does not know
+      add_to_index(KEYS[3], ends, mark .. name)
+      if mark ~= '' then redis.call('ZREM', KEYS[3], name) end -- from before there was a limit
+    end
+    if s.evicted then add_to_index(KEYS[4], ends, name) end
+    redis.call('SET', KEYS[1], encode(s), 'PX', ends - now)
+    if s.moved then remove_old() end
+  end
+  return {'ok', table.concat(dropped)}
+end

@@ -1,0 +1,194 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
+)
+
+// storedSession is where a session is stored: at one of two keys.
+type storedSession struct {
+	key, oldKey         string
+	evicted, oldEvicted string
+	name                string // 22 characters
+	tag                 string // empty when only the key is known
+}
+
+func (t *Tokens) stored(tag, name string) storedSession {
+	k := t.db.Keys
+	return storedSession{
+		key: k.Session(tag, name), oldKey: k.OldSession(tag, name), evicted: k.Evicted(tag), oldEvicted: k.OldEvicted(tag),
+		name: name, tag: tag,
+	}
+}
+
+const readChunk = 200
+
+// readSessions reads sessions, a chunk per round trip. Those that have ended meanwhile are left out, and those that are there
+// twice.
+func (t *Tokens) readSessions(ctx context.Context, sessions []storedSession) ([]SessionInfo, error) {
+	var list []SessionInfo
+	seen := make(map[string]bool, len(sessions))
+	for chunk := range slices.Chunk(sessions, readChunk) {
+		infos, unreadable, err := t.readChunk(ctx, chunk)
+		if err = cmp.Or(err, unreadable); err != nil {
+			return nil, err
+		}
+		for _, info := range infos {
+			if !seen[info.ID] {
+				seen[info.ID] = true
+				list = append(list, info)
+			}
+		}
+	}
+	t.resolveAgents(ctx, list)
+	return list, nil
+}
+
+// readChunk reads some sessions. unreadable is the error of a record that cannot be read; the others are returned.
+func (t *Tokens) readChunk(ctx context.Context, chunk []storedSession) (list []SessionInfo, unreadable, err error) {
+	type read struct {
+		raw     [2]*redis.StringCmd
+		left    [2]*redis.DurationCmd
+		evicted [2]*redis.FloatCmd
+	}
+	reads := make([]read, len(chunk))
+	err = t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
+		var commands []redis.Cmder
+		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, s := range chunk {
+				r := &reads[i]
+				for n, at := range []struct{ key, evicted, name string }{
+					{s.key, s.evicted, redisdb.RawName(s.name)}, {s.oldKey, s.oldEvicted, s.name},
+				} {
+					if at.key != "" {
+						r.raw[n], r.left[n], r.evicted[n] = p.Get(ctx, at.key), p.PTTL(ctx, at.key), p.ZScore(ctx, at.evicted, at.name)
+						commands = append(commands, r.raw[n], r.left[n], r.evicted[n])
+					}
+				}
+			}
+			return nil
+		})
+		return redisdb.FirstError(err, commands...)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, r := range reads {
+		for n := range r.raw {
+			if r.raw[n] == nil || errors.Is(r.raw[n].Err(), redis.Nil) {
+				continue
+			}
+			info, err := sessionInfo(r.raw[n].Val(), chunk[i], r.left[n].Val(), r.evicted[n].Err() == nil)
+			if err != nil {
+				unreadable = err
+				break
+			}
+			list = append(list, info)
+			break
+		}
+	}
+	return list, unreadable, nil
+}
+
+func sessionInfo(raw string, stored storedSession, left time.Duration, evicted bool) (SessionInfo, error) {
+	s, err := decodeSession(opListSessions, raw)
+	if err != nil {
+		return SessionInfo{}, err
+	}
+	d, err := decodeDocument(opListSessions, s.body)
+	if err != nil {
+		return SessionInfo{}, err
+	}
+	key := plainKey(d.Subject, redisdb.RawName(stored.name))
+	if stored.tag != "" {
+		key = sessionKey(stored.tag + stored.name)
+	}
+	return SessionInfo{
+		ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Audience: d.Audience, Address: d.address, UserAgent: d.userAgent, agentHash: d.agentHash,
+		Created:       time.UnixMilli(s.created).UTC(),
+		LastUsed:      time.UnixMilli(d.lastUsed).UTC(),
+		Expires:       time.Now().Add(left).UTC().Truncate(time.Millisecond),
+		Refreshable:   s.current != "" && !evicted,
+		RefreshNumber: s.number, ListedTokens: len(s.access), RevokedTokens: len(s.revoked),
+		RecordVersion: s.version, RecordSize: s.size,
+		Data: d.Session, name: stored.name,
+		createdMilli: s.created, generation: s.generation, clientGeneration: s.clientGeneration,
+	}, nil
+}
+
+func sortByExpiry(list []SessionInfo) {
+	slices.SortStableFunc(list, func(a, b SessionInfo) int { return b.Expires.Compare(a.Expires) })
+}
+
+// living leaves out sessions that have ended though their records are there: because the sessions of their user or their client
+// were ended since they were opened. Where an index was lost, such a record stays until it expires.
+func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	var users map[string]*redis.SliceCmd
+	err := t.db.Do(ctx, opListSessions, func(ctx context.Context) error {
+		users = make(map[string]*redis.SliceCmd)
+		var commands []redis.Cmder
+		_, err := t.db.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, info := range list {
+				if _, ok := users[info.Subject]; ok || info.Subject == "" {
+					continue
+				}
+				tag := redisdb.SubjectTag(info.Subject)
+				users[info.Subject] = p.MGet(ctx, t.db.Keys.User(tag), t.db.Keys.EndedBefore(tag))
+				commands = append(commands, users[info.Subject])
+			}
+			return nil
+		})
+		return redisdb.FirstError(err, commands...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	alive := list[:0]
+	for _, info := range list {
+		r := &sessionRead{user: &account{}}
+		if user, ok := users[info.Subject]; ok {
+			if err := r.decodeUser(user.Val()); err != nil {
+				return nil, err
+			}
+		}
+		ok, err := t.lives(ctx, r, info)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			alive = append(alive, info)
+		}
+	}
+	return alive, nil
+}
+
+func (t *Tokens) lives(ctx context.Context, r *sessionRead, info SessionInfo) (bool, error) {
+	state, err := r.user.state()
+	if err != nil {
+		return false, err
+	}
+	generation := ""
+	if state != nil {
+		generation = rawGeneration(state.Generation)
+	}
+	if info.generation != generation || info.createdMilli <= r.endedBefore {
+		return false, nil
+	}
+	_, err = t.clientAt(ctx, info.Client, info.clientGeneration)
+	if errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err) {
+		return false, nil
+	}
+	return err == nil, err
+}

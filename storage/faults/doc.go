@@ -5,7 +5,8 @@
 //	linearizability_*       concurrent clients whose replies are cut off; porcupine checks every session's history
 //	sentinel_test.go        failover by Redis Sentinel
 //	cluster_*               the conformance suite, users, failover and moving slots on Redis Cluster
-//	memory_test.go          what a session costs in Redis, and what expired sessions leave behind
+//	memory_*                what a session costs in Redis and in the layouts of other stores, and what expired sessions leave behind
+//	rotation_time_test.go   what a rotation costs Redis, after none and after 10,000
 //
 // They need redis-server, minutes of time and a machine that is not too busy, because some measure time. So they run only with
 // OPGRANT_TEST_FAULTS set, and `go test ./...` prints "[no tests to run]" for this package:

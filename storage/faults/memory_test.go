@@ -2,207 +2,139 @@ package faults_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
-// manySessions is 100 000 with OPGRANT_TEST_FAULTS=full. The figures in ARCHITECTURE.md were measured with it.
-func manySessions() int { return scale(5_000, 100_000) }
-
-// eachOf calls f for 0 to n-1 from several goroutines and stops at the first error.
-func eachOf(t *testing.T, n int, f func(i int) error) {
-	t.Helper()
-	var next atomic.Int64
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if err := f(i); err != nil {
-					t.Errorf("session %d: %v", i, err)
-					next.Store(int64(n))
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
+// population is what fills a Redis with sessions.
+type population struct {
+	open   func(ctx context.Context, i int) error         // session number i
+	rotate func(ctx context.Context, i, number int) error // it, for the number-th time; nil: its refresh token is static
+	part   func(key string) string                        // what a key is for
 }
 
-func usedMemory(t *testing.T, c *redis.Client) int64 {
-	t.Helper()
-	info, err := c.Info(context.Background(), "memory").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, "used_memory:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
+// memoryCase is a kind of session. most bounds the bytes of one by used_memory, after any number of rotations; 0: no bound, it is
+// for comparison.
+type memoryCase struct {
+	name      string
+	prepare   func(t *testing.T, rdb redis.UniversalClient, n int) population
+	million   bool  // it is measured at a million sessions too
+	compared  bool  // it is the layout of another store
+	few, most int64 // at a few thousand sessions, which share no indexes, and at 100,000 and more
+}
+
+var memoryCases = []memoryCase{
+	{"operations API", operationsSessions, true, false, 600, 300},
+	{"standard", standardSessions, true, false, 600, 300},
+	{"opaque, stock fosite", stockSessions, false, false, 0, 0},
+	{"go-oauth2, access token a JWT", goOAuth2Sessions(jwtAccess), false, true, 0, 0},
+	{"go-oauth2, opaque", goOAuth2Sessions(opaqueAccess), false, true, 0, 0},
+	{"fosite, a record per token", fositeSessions, false, true, 0, 0},
+}
+
+// What a session costs in Redis, by used_memory and by MEMORY USAGE of each kind of key, just logged in and after rotations, and
+// what the layouts of other stores cost with the same content. ARCHITECTURE.md has the table that it prints.
+//
+// The rotations are made by some of the sessions. The row of those is the row after the login and the growth of these.
+func TestMemoryPerSession(t *testing.T) {
+	var table strings.Builder
+	fmt.Fprintf(&table, "\n| session | rotations | sessions | bytes (used_memory) | bytes (MEMORY USAGE) | keys | of them, by the first letter of the key: keys × bytes |\n")
+	fmt.Fprintf(&table, "|---|---|---|---|---|---|---|\n")
+	for _, c := range memoryCases {
+		sizes := scale([]int{4_000}, []int{100_000})
+		if c.million && full() {
+			sizes = append(sizes, 1_000_000)
+		}
+		for _, n := range sizes {
+			t.Run(fmt.Sprintf("%s/%d", c.name, n), func(t *testing.T) { c.measure(t, n, &table) })
 		}
 	}
-	t.Fatal("INFO memory has no used_memory")
-	return 0
+	t.Log(table.String())
 }
 
-// What a session costs in Redis. The bounds are 1.5 times what was measured, to notice a layout that grows.
-func TestMemoryPerSession(t *testing.T) {
-	for _, profile := range []struct {
-		name          string
-		refreshes     int
-		rotate        bool
-		selfContained bool // access tokens are JWTs
-		most          int64
-	}{
-		{"legacy, just logged in", 0, false, true, 1400},
-		{"legacy, three static refreshes", 3, false, true, 1500},
-		{"standard, just logged in", 0, true, true, 1400},
-		{"standard, three rotations", 3, true, true, 1800},
-		{"opaque access tokens, just logged in", 0, true, false, 1400},
-		{"opaque access tokens, three rotations", 3, true, false, 1800},
-	} {
-		t.Run(profile.name, func(t *testing.T) {
-			srv := storagetest.StartRedis(t, storagetest.Options{})
-			s := newStore(t, standalone(t, srv.Addr)(), storage.Options{})
-			ctx := context.Background()
-			none := storage.Duration(0)
-			c := &storage.Client{ID: "measured", Public: true, Grants: []string{"password"}, Grace: &none}
-			if err := s.PutClient(ctx, c); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Ready(ctx); err != nil {
-				t.Fatal(err)
-			}
-			admin := srv.Client(t)
-			before := usedMemory(t, admin)
-			n := manySessions()
-			eachOf(t, n, func(i int) error {
-				subject := fmt.Sprintf("user-%06d@example.com", i)
-				id := storage.NewSessionID(subject)
-				sig := func(kind string, n int) string { return storage.Signature(id, fmt.Sprint(kind, n)) }
-				req := sessionRequest(id, subject, c, 24*time.Hour, 30*24*time.Hour)
-				now := time.Now().Unix()
-				req.Session = &compact{
-					Subject: subject, Access: now + 86_400, Refresh: now + 30*86_400, LoggedIn: now, selfContained: profile.selfContained,
-				}
-				if err := login(ctx, s, sig("a", 0), sig("r", 0), req); err != nil {
-					return err
-				}
-				for k := range profile.refreshes {
-					presented, next := sig("r", 0), ""
-					if profile.rotate {
-						presented, next = sig("r", k), sig("r", k+1)
-					}
-					if _, err := s.RefreshSession(ctx, presented, sig("a", k+1), next, nil, req); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			each := (usedMemory(t, admin) - before) / int64(n)
-			t.Logf("%d bytes a session at %d sessions (used_memory)", each, n)
-			if each > profile.most {
-				t.Errorf("%d bytes a session, want at most %d", each, profile.most)
-			}
-		})
-	}
-}
-
-// Sessions leave nothing behind when they have expired, whatever happened to them before: no key, no member of an index.
-func TestNothingIsLeftOfExpiredSessions(t *testing.T) {
+func (c memoryCase) measure(t *testing.T, n int, table *strings.Builder) {
 	srv := storagetest.StartRedis(t, storagetest.Options{})
-	s := newStore(t, standalone(t, srv.Addr)(), storage.Options{})
-	ctx := context.Background()
-	grace := storage.Duration(500 * time.Millisecond)
-	clients := []*storage.Client{
-		{ID: "many", Public: true, Grants: []string{"password"}, Grace: &grace},
-		{ID: "one", Public: true, Grants: []string{"password"}, Grace: &grace, SessionsPerUser: 1},
+	admin, ctx := srv.Client(t), t.Context()
+	p := c.prepare(t, standalone(t, srv.Addr)(), n+1)
+	// One session for what is stored once: scripts, connections, the index of a client.
+	if err := p.open(ctx, n); err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range clients {
-		if err := s.PutClient(ctx, c); err != nil {
+	if p.rotate != nil {
+		if err := p.rotate(ctx, n, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const ttl = 2 * time.Second
-	eachOf(t, manySessions(), func(i int) error {
-		subject := fmt.Sprint("user", i%500)
-		id := storage.NewSessionID(subject)
-		sig := func(name string) string { return storage.Signature(id, name) }
-		req := sessionRequest(id, subject, clients[i%2], ttl/2, ttl)
-		if i%7 == 0 { // foreign ID and signatures, as fosite makes them
-			req.ID = fmt.Sprintf("foreign-%d", i)
-			sig = func(name string) string { return fmt.Sprintf("%s-of-%d", name, i) }
+	before := measure(t, admin, p.part)
+	eachOf(t, n, func(i int) error { return p.open(ctx, i) })
+	loggedIn := measure(t, admin, p.part)
+	login := loggedIn.minus(before).each(n)
+	row := func(rotations string, per cost) {
+		fmt.Fprintf(table, "| %s | %s | %d | %.0f | %.0f | %.2f | %s |\n", c.name, rotations, n, per.used, per.bytes(), per.keys(), per.parts)
+		most := c.most
+		if n < 100_000 {
+			most = c.few
 		}
-		if err := login(ctx, s, sig("a"), sig("r"), req); err != nil {
-			return err
+		if most > 0 && per.used > float64(most) {
+			t.Errorf("%s rotations: %.0f bytes a session, want at most %d", rotations, per.used, most)
 		}
-		var err error
-		switch i % 6 {
-		case 1:
-			_, err = s.RefreshSession(ctx, sig("r"), sig("a2"), "", nil, req)
-		case 2:
-			_, err = s.RefreshSession(ctx, sig("r"), sig("a2"), sig("r2"), []byte("answer"), req)
-		case 3:
-			err = s.RevokeSession(ctx, req.ID)
-		case 4:
-			err = s.DeleteAccessTokenSession(ctx, sig("a"))
-		case 5:
-			err = s.RevokeRefreshToken(ctx, req.ID)
-		}
-		if i%2 == 1 && isRefusal(err) {
-			return nil // a later login of this user has ended the session
-		}
-		return err
+	}
+	if p.rotate == nil {
+		row("any", login)
+		return
+	}
+	row("0", login)
+	per, last, done := login, loggedIn, 0
+	for _, step := range []struct{ rotations, sessions int }{{1, scale(100, 1000)}, {10, scale(100, 1000)}, {256, scale(10, 100)}} {
+		eachOf(t, step.sessions, func(i int) error {
+			for k := done + 1; k <= step.rotations; k++ {
+				if err := p.rotate(ctx, i, k); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		done = step.rotations
+		awaitNoAnswers(t, admin)
+		now := measure(t, admin, p.part)
+		grown := now.minus(last)
+		grown.used -= grown.tables // which belong to all sessions
+		per, last = per.plus(grown.each(step.sessions)), now
+		row(fmt.Sprint(done), per)
+	}
+}
+
+// awaitNoAnswers waits for the end of the grace, after which no answer is kept.
+func awaitNoAnswers(t *testing.T, admin *redis.Client) {
+	t.Helper()
+	until(t, "no answer to a refresh is left", func() bool {
+		keys := admin.Scan(t.Context(), 0, "opgrant:a:*", 1000).Iterator()
+		return !keys.Next(t.Context())
 	})
-	r := &storagetest.Instance{Addr: srv.Addr, Server: srv}
-	var left []string
-	for end := time.Now().Add(ttl + 20*time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if left = sessionKeys(r.Keys(t)); len(left) == 0 {
-			break
-		}
-	}
-	if len(left) > 0 {
-		t.Errorf("%d keys are left of %d expired sessions, such as %q", len(left), manySessions(), left[:min(5, len(left))])
-	}
-	lasting := 0
-	for _, key := range r.Keys(t) {
-		if ttl := srv.Client(t).PTTL(ctx, key).Val(); ttl < 0 {
-			lasting++
-		}
-	}
-	t.Logf("%d sessions expired, %d keys of sessions left, %d keys without expiry (registries)", manySessions(), len(left), lasting)
 }
 
-// sessionKeys returns the keys that belong to sessions, with their indexes and pointers.
-func sessionKeys(keys []string) []string {
-	var left []string
-	for _, k := range keys {
-		switch strings.SplitN(strings.TrimPrefix(k, "opgrant:"), ":", 2)[0] {
-		case "epoch", "c", "clients":
-		default:
-			left = append(left, k)
-		}
-	}
-	return left
+// operationsSessions are sessions as package authserver makes them for the operations API: JWTs, and a static refresh token.
+func operationsSessions(t *testing.T, rdb redis.UniversalClient, n int) population {
+	s := nativeSessions(t, rdb, n, &storage.Client{ID: "operations", Public: true, Grants: []string{"password"}, Profile: "legacy", Refresh: "static"})
+	return population{open: s.open, part: ownPart}
 }
 
-func isRefusal(err error) bool {
-	return errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrInactiveToken)
+// standardSessions are sessions as package authserver makes them: the access tokens are JWTs, the refresh token rotates.
+func standardSessions(t *testing.T, rdb redis.UniversalClient, n int) population {
+	grace := storage.Duration(time.Second)
+	s := nativeSessions(t, rdb, n, &storage.Client{ID: "reporting", Public: true, Grants: []string{"password"}, Grace: &grace})
+	return population{open: s.open, rotate: s.rotate, part: ownPart}
+}
+
+// ownPart names a key of this store by its first letter.
+func ownPart(key string) string {
+	key = strings.TrimPrefix(key, "opgrant:")
+	return key[:strings.IndexAny(key+":", ":{")]
 }

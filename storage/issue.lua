@@ -9,6 +9,7 @@
 --       refresh_ttl, access_ttl   number: of the refresh token   self_contained
 -- reply {'ok', hashes of forgotten tokens}, also when it ran before; {'code'}: the code was redeemed by another;
 --       {'none'}, {'user'}, {'bad'}: session.lua, or there is no such code
+-- twice finds its refresh token or a later one, its access token, and its mark in the code
 local result = load()
 if result then return {result} end
 local refresh, access = ARGV[5], ARGV[6]

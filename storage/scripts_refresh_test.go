@@ -65,7 +65,7 @@ func (t sessionTables) refreshCases() []luacover.Case {
 		},
 		{
 			Name: "a rotation without a successor: the session stays until the token would have expired", Before: t.before(first), Keys: keys,
-			Reply: reply("ok", ""), Again: reply("none"), TTL: ttls("s", 24, "index", 24), Once: "there is no number by which the token is known as used",
+			Reply: reply("ok", ""), TTL: ttls("s", 24, "index", 24), Once: "the token is not known as a used one then",
 			Args:  args(`"presented":1,"retire":true,`, refresh1, "", access2),
 			After: t.after(second.with(func(r *fullRecord) { r.current, r.currentExpires, r.number = "", 0, 0 }), 24, nil),
 		},
@@ -177,19 +177,19 @@ func (t sessionTables) oldRecordCases() []luacover.Case {
 		"a": map[string]int64{text64(access1): t.in(1), text64(access2): t.in(2)}, "r": map[string]int64{text64(access0): t.in(1)},
 	})
 	user := setKey("user", userRecord1)
-	const other = "name-of-another-one--1client"
-	oldIndex := []any{"ZADD", "oldindex", t.in(24), other, t.in(24), oldName + "client"}
+	const other = "name-of-another-one--1:client"
+	oldIndex := []any{"ZADD", "oldindex", t.in(24), other, t.in(24), oldName + ":client"}
 	few := old(map[string]any{"a": map[string]int64{text64(access1): t.in(1), text64(access2): t.in(2)}})
 	moved := fullRecord{session: session{
 		version: recordVersion, created: t.in(-5), id: ownTag + oldName, access: map[string]int64{access2: t.in(2)}, body: []byte(few),
 	}}
 	return []luacover.Case{
 		{
-			Name: "a whole old record, evicted and in the index", Keys: sessionKeys, Args: args(access1), Reply: reply("ok", access1), Again: reply("ok", ""),
+			Name: "a whole old record, evicted and in the index", Keys: sessionKeys, Args: args(access1), Reply: reply("ok", access1),
 			Before: [][]any{
 				{"SET", "old", all, "EX", 24 * 3600}, user, oldIndex, {"ZADD", "oldevicted", t.in(24), oldName, t.in(24), "name-of-another-one--1"},
 			},
-			TTL: ttls("s", 24, "index", 24, "evicted", 24),
+			TTL: ttls("s", 24, "index", 24, "evicted", 24), Once: "the token is not listed any more, and is noted like a self-contained one",
 			After: luacover.State{
 				"s": showRecord(fullRecord{listed: true, oldUsedUntil: t.in(24), session: session{
 					version: recordVersion, created: t.in(-5), ends: t.in(90), id: "id", generation: alice, clientGeneration: rawGeneration("-_aZ09zA"),
@@ -221,7 +221,7 @@ func (t sessionTables) oldRecordCases() []luacover.Case {
 	}
 }
 
-// smallCases are the tables of the scripts about sessions that are one screen of their Go file.
+// small are the tables of the scripts about sessions that are one screen of their Go file.
 func (t sessionTables) small() []luacover.Script {
 	pointer := func(ttl int, before ...[]any) luacover.Case {
 		return luacover.Case{
@@ -287,12 +287,12 @@ func (t sessionTables) endCases() []luacover.Case {
 				setKey("s1", "1"), setKey("old1", "1"), setKey("s2", "1"), setKey("s3", "1"),
 				{"ZADD", "index", 1, rawName, 2, limited + "session-00000002", 3, limited + other},
 				{"ZADD", "evicted", 1, rawName, 3, other},
-				{"ZADD", "oldindex", 1, oldName + "client", 3, otherOld + "client"},
+				{"ZADD", "oldindex", 1, oldName + ":client", 3, otherOld + ":client"},
 				{"ZADD", "oldevicted", 1, oldName, 3, otherOld},
 			},
 			After: luacover.State{
 				"s3": "1", "index": luacover.Scores{limited + other: 3}, "evicted": luacover.Scores{other: 3},
-				"oldindex": luacover.Scores{otherOld + "client": 3}, "oldevicted": luacover.Scores{otherOld: 3},
+				"oldindex": luacover.Scores{otherOld + ":client": 3}, "oldevicted": luacover.Scores{otherOld: 3},
 			},
 		},
 		{Name: "no session", Keys: keys[:4], Reply: reply("ok")},

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -75,6 +76,7 @@ func (t sessionTables) numbered() fullRecord {
 }
 
 func (r fullRecord) with(change func(r *fullRecord)) fullRecord {
+	r.access, r.revoked = maps.Clone(r.access), maps.Clone(r.revoked)
 	change(&r)
 	return r
 }
@@ -279,10 +281,10 @@ func (t sessionTables) evictCase(login fullRecord) luacover.Case {
 			},
 			{"ZADD", "evicted", t.score(-1), "session-expired-", t.score(1), evicted},
 			{
-				"ZADD", "oldindex", t.in(3), oldSoon + "client", t.in(4), oldOther + "other-client", t.in(1), oldName + "client",
+				"ZADD", "oldindex", t.in(3), oldSoon + ":client", t.in(4), oldOther + ":other", t.in(1), oldName + ":client",
 			},
 		},
-		Args: t.issue(`"create":true,"list":true,"number":1,"limit":2,"suffix":"client",`, limited, refresh1, access1),
+		Args: t.issue(`"create":true,"list":true,"number":1,"limit":2,"suffix":":client",`, limited, refresh1, access1),
 		TTL:  ttls("s", 24, "index", 24, "evicted", 2, "oldevicted", 4),
 		After: luacover.State{
 			"s": showRecord(login.encode()),
@@ -291,7 +293,7 @@ func (t sessionTables) evictCase(login fullRecord) luacover.Case {
 				member(rawName): t.score(24),
 			},
 			"evicted":  luacover.Scores{evicted: t.score(1), soon: t.score(2)},
-			"oldindex": luacover.Scores{oldSoon + "client": float64(t.in(3)), oldOther + "other-client": float64(t.in(4)), oldName + "client": float64(t.in(1))},
+			"oldindex": luacover.Scores{oldSoon + ":client": float64(t.in(3)), oldOther + ":other": float64(t.in(4)), oldName + ":client": float64(t.in(1))},
 			"oldevicted": luacover.Scores{
 				oldSoon: float64(t.in(3)),
 			},

@@ -44,7 +44,7 @@ local function evict()
     for i = 1, #list, 2 do
       local id = name_of(list[i])
       if is_mine(list[i]) and not redis.call('ZSCORE', evicted, id) then
-        mine[#mine + 1] = {index = index, evicted = evicted, expires = tonumber(list[i + 1]), id = id}
+        mine[#mine + 1] = {evicted = evicted, expires = tonumber(list[i + 1]), id = id}
       end
     end
   end
@@ -62,9 +62,11 @@ local function evict()
       add_to_index(m.evicted, m.expires * 1000, m.id)
     else
       redis.call('ZADD', m.evicted, m.expires * 1000, m.id)
-      redis.call('PEXPIREAT', m.evicted, redis.call('ZRANGE', m.index, -1, -1, 'WITHSCORES')[2])
     end
   end
+  -- Each time, since a run may have ended after it had added to them.
+  keep_until(KEYS[4], KEYS[4], 1000)
+  keep_until(KEYS[6], KEYS[5], 1)
 end
 
 if step.limit and step.create and refresh ~= '' then evict() end

@@ -260,6 +260,15 @@ func (t sessionTables) issueCases() []luacover.Case {
 			Name: "nothing is left that is valid", Keys: sessionKeys, Reply: reply("ok", refresh1), Again: reply("none"), After: luacover.State{},
 			Before: t.before(t.numbered().with(func(r *fullRecord) { r.currentExpires, r.access = t.now, nil })), Args: t.issue("", "", "", ""),
 		},
+		{
+			Name: "a login within the limit of sessions", Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 24, "index", 24),
+			Before: [][]any{{"ZADD", "index", t.score(2), limited + "session-00000002"}},
+			Args:   t.issue(`"create":true,"list":true,"number":1,"limit":2,"suffix":":client",`, limited, refresh1, access1),
+			After: luacover.State{
+				"s":     showRecord(login.encode()),
+				"index": luacover.Scores{limited + "session-00000002": t.score(2), limited + rawName: t.score(24)},
+			},
+		},
 		t.evictCase(login),
 	}
 }

@@ -73,6 +73,11 @@ func (t sessionTables) refreshCases() []luacover.Case {
 		refused("an expired token", reply("none"), rotate, t.before(first.with(func(r *fullRecord) { r.currentExpires = t.now }))...),
 		refused("the session is evicted", reply("none"), rotate, t.before(first, []any{"ZADD", "evicted", t.score(24), rawName})...),
 		refused("not a token of the session", reply("none"), args(`"presented":3,`, refresh0, refresh2, ""), t.before(first)...),
+		refused("not a token of the session, with the number of the current one", reply("none"), args(`"presented":1,`, refresh0, refresh2, ""),
+			t.before(first)...),
+		refused("not a token of a session with numbered ones", reply("none"), args("", refresh0, refresh2, ""), t.before(first)...),
+		refused("not one of the used tokens in an old record", reply("none"), args("", refresh0, refresh2, ""),
+			t.before(first.with(func(r *fullRecord) { r.oldUsed, r.oldUsedUntil = short1, t.in(1) }))...),
 		refused("not a token of the session, without a number", reply("none"), args("", "refresh-0000none", refresh2, ""), t.before(unnumbered)...),
 		refused("it ran before, and its reply was lost", reply("ok", ""), rotate, t.before(second)...),
 		refused("within the grace", reply("replay", "answer"), args(`"presented":1,"number":2,`, refresh1, "refresh-0000late", ""),
@@ -135,6 +140,13 @@ func (t sessionTables) revokeCases() []luacover.Case {
 		lasting(changed("one that is self-contained", self, args("", access1, ""), reply("ok", ""), func(r *fullRecord) {
 			r.revoked = map[string]int64{access1: t.in(30)}
 		}), 30),
+		changed("one that is self-contained, which expires with the refresh token", self.with(func(r *fullRecord) { r.accessExpires = 0 }),
+			args("", access1, ""), reply("ok", ""), func(r *fullRecord) { r.revoked = map[string]int64{access1: t.in(24)} }),
+		changed("expired access tokens are forgotten", full.with(func(r *fullRecord) { r.access[access0] = t.now }), args("", "", refresh1),
+			reply("ok", refresh1), func(r *fullRecord) {
+				r.used, r.oldUsed = refresh0, "short-name-0short-name-2"
+				delete(r.access, access0)
+			}),
 		lasting(changed("another that is self-contained", self.with(func(r *fullRecord) { r.revoked = map[string]int64{access1: t.in(30)} }),
 			args("", access2, ""), reply("ok", ""), func(r *fullRecord) {
 				r.revoked = map[string]int64{access1: t.in(30), access2: t.in(30)}
@@ -157,8 +169,9 @@ func (t sessionTables) revokeCases() []luacover.Case {
 		changed("used tokens of the version before that have expired are forgotten", full.with(func(r *fullRecord) { r.oldUsedUntil = t.now }),
 			args("", access0, ""), reply("ok", ""), func(r *fullRecord) { r.oldUsed, r.oldUsedUntil = "", 0 }),
 		{
-			Name: "the last token ends the session", Before: t.before(t.numbered().with(func(r *fullRecord) { r.access = nil })), Keys: sessionKeys,
-			Args: args("", "", refresh1), Reply: reply("ok", refresh1), Again: reply("none"), After: luacover.State{},
+			Name: "the last token ends the session", Keys: sessionKeys,
+			Before: t.before(t.numbered().with(func(r *fullRecord) { r.access = nil }), []any{"ZADD", "evicted", t.score(24), rawName}),
+			Args:   args("", "", refresh1), Reply: reply("ok", refresh1), Again: reply("none"), After: luacover.State{},
 		},
 	}
 }

@@ -262,11 +262,13 @@ func (t sessionTables) issueCases() []luacover.Case {
 		},
 		{
 			Name: "a login within the limit of sessions", Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 24, "index", 24),
-			Before: [][]any{{"ZADD", "index", t.score(2), limited + "session-00000002"}},
+			Before: [][]any{{"ZADD", "index", t.score(2), limited + "session-00000002", t.score(0), "session-expiring"}},
 			Args:   t.issue(`"create":true,"list":true,"number":1,"limit":2,"suffix":":client",`, limited, refresh1, access1),
 			After: luacover.State{
-				"s":     showRecord(login.encode()),
-				"index": luacover.Scores{limited + "session-00000002": t.score(2), limited + rawName: t.score(24)},
+				"s": showRecord(login.encode()),
+				"index": luacover.Scores{
+					limited + "session-00000002": t.score(2), limited + rawName: t.score(24), "session-expiring": t.score(0),
+				},
 			},
 		},
 		t.evictCase(login),
@@ -327,6 +329,16 @@ func (t sessionTables) codeCases() []luacover.Case {
 	}
 	return []luacover.Case{
 		{Name: "a code", Before: [][]any{code("o", open)}, Keys: keys, Args: args, Reply: reply("ok", ""), After: after, TTL: ttls("s", 1, "code", 24)},
+		{
+			Name: "a code for a refresh token", Before: [][]any{code("o", open)}, Keys: keys, Reply: reply("ok", ""), TTL: ttls("s", 24, "code", 24),
+			Args: append(t.issue(`"create":true,"number":1,`, "", refresh1, "")[:9:9], mark),
+			After: luacover.State{
+				"code": "\x01u" + mark + "body",
+				"s": showRecord(fullRecord{session: session{
+					version: recordVersion, created: t.now, current: refresh1, currentExpires: t.in(24), number: 1, body: []byte("request"),
+				}}.encode()),
+			},
+		},
 		{
 			Name: "a code that this redemption has used", Before: [][]any{code("u", mark)}, Keys: keys, Args: args, Reply: reply("ok", ""),
 			After: after, TTL: ttls("s", 1, "code", 24),

@@ -55,7 +55,7 @@ func (t *Tokens) forgetPointers(s *transition, hashes string) {
 	if !s.foreign {
 		return
 	}
-	for ; len(hashes) >= redisdb.RawLength; hashes = hashes[redisdb.RawLength:] {
-		t.later.add(t.db, redisdb.Command("DEL", t.db.Keys.SignaturePointer(hashes[:redisdb.RawLength])))
+	for ; len(hashes) >= hashLength; hashes = hashes[hashLength:] {
+		t.later.add(t.db, redisdb.Command("DEL", t.db.Keys.SignaturePointer(hashes[:hashLength])))
 	}
 }

@@ -12,16 +12,17 @@
 --   5 created
 --   flag   1    6 generation of the user
 --          2    6 generation of the client
---          4   16 hash of the current refresh token   5 expiry   4 its number, 0: none
+--          4   12 hash of the current refresh token   5 expiry   4 its number, 0: none
 --          8      access tokens are self-contained
 --         16      from now on access tokens are listed all the same
---         32    5 expiry of the last self-contained access token; without it, the current refresh token expires later
+--         32    5 expiry of the last self-contained access token; without it, that of the current
+--                  refresh token: it is not later by more than a minute
 --         64    5 end of the session, however often it is refreshed
 --        128    1 more flags
---               1   16 hash of the access token that the session was made from
+--               1   12 hash of the access token that the session was made from
 --               2    2 length of the request ID, and the ID
---               4    1 number of used refresh tokens that have no number, and 16 of each
---               8    2 number of access tokens, and 16 + 5 of each: hash, expiry
+--               4    1 number of used refresh tokens that have no number, and 12 of each
+--               8    2 number of access tokens, and 12 + 5 of each: hash, expiry
 --              16    2 number of revoked ones, likewise
 --              32    2 length, used ones of the version before, 12 characters each, and 5: when they may be forgotten
 --   the request, which no script looks into
@@ -29,7 +30,7 @@ local step, name, mark = cjson.decode(ARGV[1]), ARGV[2], ARGV[3]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local byte, char, sub = string.byte, string.char, string.sub
-local unit, hash_length, used_length = 10, 16, 12
+local unit, hash_length, used_length = 10, 12, 12
 local s -- the session; nil: there is none
 local old_name = sub(step.own, 23) -- in keys of the version before
 
@@ -127,8 +128,8 @@ local function encode(r)
   end)
   flag(8, r.self_contained)
   flag(16, r.listed)
-  -- Who asks about a self-contained token has checked its own expiry.
-  flag(32, not (r.current and r.self_contained and r.access_expires <= r.current_expires) and r.access_expires, time)
+  -- Who asks about a self-contained token has checked its own expiry: here it only keeps the session until then.
+  flag(32, not (r.current and r.self_contained and r.access_expires <= r.current_expires + 60000) and r.access_expires, time)
   flag(64, r.ends, time)
   out[#out + 1] = ''
   local at, first = #out, flags

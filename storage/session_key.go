@@ -107,8 +107,17 @@ const (
 	numberDigits = 10 // of a 32-bit number
 )
 
-// raw is the hash as the session record has it: 128 bits.
-func (n tokenName) raw() string { return redisdb.RawName(n.hash) }
+// raw is the hash as the session record has it.
+func (n tokenName) raw() string { return rawHash(n.hash) }
+
+// hashLength is the length of a hash in a session record: 96 bits. A token with the same cannot be found by whoever reads Redis.
+const hashLength = 12
+
+// rawHash returns the bytes of a hash, or of none.
+func rawHash(hash string) string {
+	raw := redisdb.RawName(hash)
+	return raw[:min(len(raw), hashLength)]
+}
 
 // short is the name of the token's answer, and that of a used token in records of the version before.
 func (n tokenName) short() string { return n.hash[:usedLength] }

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // session is the stored form of one login, which the scripts write: see record.lua for the layout. Times are milliseconds of
-// Redis's clock, and hashes the 16 bytes of tokenName.raw.
+// Redis's clock, and hashes the 12 bytes of tokenName.raw.
 type session struct {
 	version int
 	size    int
@@ -106,7 +105,7 @@ func parseSession(raw string) (*session, error) {
 		s.clientGeneration = r.take(generationLength)
 	}
 	if flags&flagCurrent != 0 {
-		s.current, s.currentExpires, s.number = r.take(redisdb.RawLength), r.time(), uint32(r.number(4)) //nolint:gosec // four bytes
+		s.current, s.currentExpires, s.number = r.take(hashLength), r.time(), uint32(r.number(4)) //nolint:gosec // four bytes
 	}
 	if s.selfContained = flags&flagSelfContained != 0; s.selfContained {
 		s.accessExpires = s.currentExpires
@@ -127,13 +126,13 @@ func parseSession(raw string) (*session, error) {
 func (s *session) more(r *fields) {
 	flags := r.number(1)
 	if flags&flagParent != 0 {
-		s.parent = r.take(redisdb.RawLength)
+		s.parent = r.take(hashLength)
 	}
 	if flags&flagID != 0 {
 		s.id = r.take(int(r.number(2)))
 	}
 	if flags&flagUsed != 0 {
-		s.used = r.take(int(r.number(1)) * redisdb.RawLength)
+		s.used = r.take(int(r.number(1)) * hashLength)
 	}
 	if flags&flagAccess != 0 {
 		s.access = r.expiries()
@@ -178,7 +177,7 @@ func (r *fields) expiries() map[string]int64 {
 	n := int(r.number(2))
 	list := make(map[string]int64)
 	for i := 0; i < n && r.err == nil; i++ {
-		hash := r.take(redisdb.RawLength)
+		hash := r.take(hashLength)
 		list[hash] = r.time()
 	}
 	return list
@@ -228,8 +227,8 @@ func parseOldSession(raw string) (*session, error) {
 	}
 	s := &session{
 		version: o.Version, created: o.Created, ends: o.Ends, id: o.ID,
-		generation: rawGeneration(o.Generation), clientGeneration: rawGeneration(o.ClientGeneration), parent: redisdb.RawName(o.Parent),
-		current: redisdb.RawName(o.Current), currentExpires: o.CurrentExpires, used: redisdb.RawName(o.Previous), oldUsed: o.Used,
+		generation: rawGeneration(o.Generation), clientGeneration: rawGeneration(o.ClientGeneration), parent: rawHash(o.Parent),
+		current: rawHash(o.Current), currentExpires: o.CurrentExpires, used: rawHash(o.Previous), oldUsed: o.Used,
 		access: rawNames(o.Access), selfContained: o.SelfContained, accessExpires: o.AccessExpires, revoked: rawNames(o.Revoked),
 		body: []byte(raw),
 	}
@@ -239,7 +238,7 @@ func parseOldSession(raw string) (*session, error) {
 func rawNames(list map[string]int64) map[string]int64 {
 	raw := make(map[string]int64, len(list))
 	for name, expires := range list {
-		raw[redisdb.RawName(name)] = expires
+		raw[rawHash(name)] = expires
 	}
 	return raw
 }

@@ -99,7 +99,8 @@ func (k Keys) User(tag string) string { return k.Prefix + "u:{" + tag + "}" }
 // Dropped is the key of the mark of a dropped user.
 func (k Keys) Dropped(tag string) string { return k.Prefix + "d:{" + tag + "}" }
 
-// SignaturePointer is the key that leads from a foreign signature to its session. raw is RawName of the signature's Hash.
+// SignaturePointer is the key that leads from a foreign signature to its session. raw is the beginning of
+// RawName of the signature's Hash.
 func (k Keys) SignaturePointer(raw string) string { return k.Prefix + "p:" + TextName(raw) }
 
 // OldSignaturePointer is that of the version before.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
 // fullRecord is a session record with what only scripts look at.
@@ -56,7 +54,7 @@ func (r fullRecord) encode() string {
 		tail = append(tail, r.id...)
 	})
 	field(&more, flagUsed, r.used != "", func() {
-		number(&tail, int64(len(r.used)/redisdb.RawLength), 1)
+		number(&tail, int64(len(r.used)/hashLength), 1)
 		tail = append(tail, r.used...)
 	})
 	field(&more, flagAccess, len(r.access) > 0, func() { expiries(r.access) })

@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opgrant/opgrant/authserver/policy"
@@ -25,13 +26,20 @@ type Client struct {
 	// JWKS are the public keys of a client that authenticates by private_key_jwt (RFC 7523), and that may sign assertions.
 	JWKS json.RawMessage `json:"jwks,omitempty" yaml:"-"`
 
-	// Grants are the grant types that the client may use. It may use no others.
+	// Grants are the grant types that the client may use. It may use no others. One with RedirectURIs may also have
+	// authorization_code and implicit, which package authserver does not offer.
 	Grants []string `json:"grants" yaml:"grants"`
 	// Scopes are the scopes that the client may request. A request without a scope gets Default, or Scopes when that is nil.
 	Scopes  []string `json:"scopes,omitempty" yaml:"scopes,omitempty"`
 	Default []string `json:"default_scopes,omitempty" yaml:"default_scopes,omitempty"`
 	// Audience is the resource servers that the client may request tokens for.
 	Audience []string `json:"audience,omitempty" yaml:"audience,omitempty"`
+
+	// RedirectURIs are where an authorization endpoint may send the browser back to (RFC 6749 section 3.1.2), and ResponseTypes are
+	// what the client may ask it for: code, token, id_token or several of them with spaces between. Nil is code, if the client has
+	// the grant authorization_code. They are for third-party fosite servers: package authserver has no such endpoint.
+	RedirectURIs  []string `json:"redirect_uris,omitempty" yaml:"redirect_uris,omitempty"`
+	ResponseTypes []string `json:"response_types,omitempty" yaml:"response_types,omitempty"`
 
 	// Profile is the form of its tokens: "standard" (RFC 9068 access token, opaque refresh token; the default) or "legacy".
 	Profile string `json:"profile,omitempty" yaml:"profile,omitempty"`
@@ -85,6 +93,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 var (
 	_ fosite.ClientWithSecretRotation = (*Client)(nil)
+	_ fosite.ResponseModeClient       = (*Client)(nil)
 	_ policyClient                    = (*Client)(nil)
 )
 
@@ -108,14 +117,24 @@ func (c *Client) GetRotatedHashes() [][]byte {
 	return older
 }
 
-// GetRedirectURIs implements fosite.Client. No grant of this module redirects.
-func (c *Client) GetRedirectURIs() []string { return nil }
+// GetRedirectURIs implements fosite.Client.
+func (c *Client) GetRedirectURIs() []string { return c.RedirectURIs }
 
 // GetGrantTypes implements fosite.Client.
 func (c *Client) GetGrantTypes() fosite.Arguments { return c.Grants }
 
-// GetResponseTypes implements fosite.Client.
-func (c *Client) GetResponseTypes() fosite.Arguments { return nil }
+// GetResponseTypes implements fosite.Client. Without any it returns code, if the client has the grant for it (RFC 7591 section 2).
+func (c *Client) GetResponseTypes() fosite.Arguments {
+	if len(c.ResponseTypes) == 0 && slices.Contains(c.Grants, policy.GrantAuthorizationCode) {
+		return fosite.Arguments{"code"}
+	}
+	return c.ResponseTypes
+}
+
+// GetResponseModes implements fosite.ResponseModeClient: all that fosite knows. It refuses those that would put tokens into a query.
+func (c *Client) GetResponseModes() []fosite.ResponseModeType {
+	return []fosite.ResponseModeType{fosite.ResponseModeDefault, fosite.ResponseModeQuery, fosite.ResponseModeFragment, fosite.ResponseModeFormPost}
+}
 
 // GetScopes implements fosite.Client.
 func (c *Client) GetScopes() fosite.Arguments { return c.Scopes }
@@ -131,6 +150,7 @@ func (c *Client) Policy() policy.Client {
 	p := policy.Client{
 		ID: c.ID, Public: c.Public, Secrets: len(c.Secrets), KeySet: c.JWKS,
 		Grants: c.Grants, Scopes: c.Scopes, DefaultScopes: c.Default, Audience: c.Audience,
+		RedirectURIs: c.RedirectURIs, ResponseTypes: c.ResponseTypes,
 		Profile: c.Profile, Algorithm: c.Algorithm,
 		AccessTTL: time.Duration(c.AccessTTL), RefreshTTL: time.Duration(c.RefreshTTL), MaxSessionTTL: time.Duration(c.MaxSessionTTL),
 		Refresh: c.Refresh, Grace: policy.DefaultGraceOf(c.Refresh), SessionsPerUser: c.SessionsPerUser, Introspect: c.Introspect,

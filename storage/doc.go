@@ -1,16 +1,62 @@
-// Package storage keeps the clients, users, sessions and signing keys of an OAuth 2.0 server in Redis. It implements the
-// parts of fosite's storage that the grants password, client_credentials and refresh_token and token revocation need; not
-// those for authorization codes, PKCE, OpenID Connect and PAR.
+// Package storage keeps the clients, users, sessions and signing keys of an OAuth 2.0 server in Redis. It implements all of
+// fosite's storage, so that compose.ComposeAllEnabled runs on it, and so does any part of it on a part.
 //
 // While Redis is out of reach every method returns, within Options.Timeout, an error for which
-// errors.Is(err, fosite.ErrTemporarilyUnavailable) holds. Check for it before any other error, and answer 503: fosite's own
-// writers answer 500 to a refresh, {"active":false} to an introspection and 200 to a revocation that did not happen.
+// errors.Is(err, fosite.ErrTemporarilyUnavailable) holds, and the client must be told to come back: 503. fosite's own writers
+// tell it that a revocation was done (200), that a good token is inactive (200), that the client is unknown (401), or that the
+// server has failed (500). Write errors by package storage/fositehttp instead, which has a function for each endpoint:
+//
+//	ctx := fositehttp.Watch(r.Context())
+//	fositehttp.WriteRevocationResponse(ctx, provider, rw, provider.NewRevocationRequest(ctx, r))
 //
 // There are three ways to use it, with a client from Connect:
 //
 //	storage.New(rdb, storage.Options{})                      // everything, as package authserver needs it
 //	struct{ *storage.Clients; *storage.Tokens; yourUsers }   // its parts, in a fosite server with your own users
 //	storage.NewTokens(rdb, yourClients, storage.Options{})   // tokens alone, with your own clients and users
+//
+// # What fosite asks for
+//
+//	interface                      used by the handlers of             one step that succeeds or changes nothing
+//	ClientManager                  every endpoint                      an assertion of a client is accepted once
+//	ResourceOwnerPassword          password                            a failed login is counted
+//	  CredentialsGrantStorage
+//	AccessTokenStorage             every grant, introspection
+//	RefreshTokenStorage            password, refresh_token, code       a rotation
+//	TokenRevocationStorage         revocation, refresh_token, code     each revocation
+//	Transactional                  refresh_token, code                 all writes between BeginTX and Commit
+//	AuthorizeCodeStorage           authorization code, hybrid          a code is used once, together with its tokens
+//	PKCERequestStorage             code, if PKCE is used
+//	OpenIDConnectRequestStorage    code, hybrid, if OpenID is used
+//	PARStorage                     pushed authorization requests
+//	RFC7523KeyStorage              JWT bearer                          an assertion is accepted once
+//	NonceManager                   verifiable credentials
+//
+// Each of its calls is safe to repeat. What fosite does in several calls without a transaction, such as the tokens of a login or
+// the two calls of a revocation, may happen in part: a handler that calls BeginTX before NewAccessResponse, and Commit after it,
+// makes a login one step too. It must write the response last.
+//
+// # Round trips
+//
+// Those of one request, once scripts are loaded and while the client is in memory (Options.ClientCache). The first column is for
+// request IDs of NewSessionID and token signatures of Signature, the second for those of fosite's own strategies.
+//
+//	password, two of them for the login itself           4   5
+//	refresh_token                                        2   4
+//	client_credentials                                   1   1
+//	introspection of an access token                     1   2
+//	introspection of a refresh token, without a hint     2   4
+//	revocation of a refresh token                        3   6
+//	revocation of an access token, with a hint           3   6
+//	authorization                                        1   2
+//	  and one more each for PKCE and OpenID
+//	code for tokens                                      4   7
+//	  and two more each for PKCE and OpenID
+//	pushed authorization request                         1   1
+//	  and two more for the authorization that uses it
+//	JWT bearer                                           5   5
+//	client authentication by private_key_jwt, besides    2   2
+//	nonce of a verifiable credential                     1   1
 //
 // # Errors
 //

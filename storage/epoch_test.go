@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
@@ -71,6 +73,8 @@ func (w *writer) fill(t *testing.T) {
 		"access":   w.store.CreateAccessTokenSession(ctx, w.signature("a"), w.login),
 		"refresh":  w.store.CreateRefreshTokenSession(ctx, w.signature("r"), "", w.login),
 		"keys":     w.store.Keys.SaveKeys(ctx, []byte("{}"), ""),
+		"code":     w.store.CreateAuthorizeCodeSession(ctx, w.signature("c"), w.login),
+		"issuer":   w.store.PutIssuerKey(ctx, issuerKey("kept")),
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -153,6 +157,48 @@ func (w *writer) writes(ctx context.Context) map[string]func() error {
 			return counter.Flush(ctx)
 		},
 		"Ready": func() error { return s.Ready(ctx) },
+
+		"CreateAuthorizeCodeSession":     func() error { return s.CreateAuthorizeCodeSession(ctx, w.signature("d"), w.login) },
+		"a foreign code":                 func() error { return s.CreateAuthorizeCodeSession(ctx, "key.code", &foreign) },
+		"InvalidateAuthorizeCodeSession": func() error { return s.InvalidateAuthorizeCodeSession(ctx, w.signature("c")) },
+		"redeem a code":                  func() error { return w.redeem(ctx, "c") },
+		"CreatePKCERequestSession":       func() error { return s.CreatePKCERequestSession(ctx, w.signature("c"), w.login) },
+		"DeletePKCERequestSession":       func() error { return s.DeletePKCERequestSession(ctx, w.signature("c")) },
+		"CreateOpenIDConnectSession":     func() error { return s.CreateOpenIDConnectSession(ctx, "code", w.login) },
+		"DeleteOpenIDConnectSession":     func() error { return s.DeleteOpenIDConnectSession(ctx, "code") },
+		"CreatePARSession":               func() error { return s.CreatePARSession(ctx, "urn:1", &fosite.AuthorizeRequest{Request: *w.login}) },
+		"DeletePARSession":               func() error { return s.DeletePARSession(ctx, "urn:1") },
+		"NewNonce":                       func() error { _, err := s.NewNonce(ctx, "token", time.Now().Add(time.Hour)); return err },
+		"MarkJWTUsedForTime":             func() error { return s.MarkJWTUsedForTime(ctx, "jti", time.Now().Add(time.Hour)) },
+		"PutIssuerKey":                   func() error { return s.PutIssuerKey(ctx, issuerKey("new")) },
+		"RemoveIssuerKey":                func() error { return s.RemoveIssuerKey(ctx, "issuer", "alice", "kept") },
+	}
+}
+
+// redeem uses a code and stores the tokens for it, as fosite does.
+func (w *writer) redeem(ctx context.Context, code string) error {
+	ctx, err := w.store.BeginTX(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.store.InvalidateAuthorizeCodeSession(ctx, w.signature(code)); err != nil {
+		return err
+	}
+	if err := w.store.CreateAccessTokenSession(ctx, w.signature("e"), w.login); err != nil {
+		return err
+	}
+	return w.store.Commit(ctx)
+}
+
+// issuerKey is a key of an issuer of assertions.
+func issuerKey(id string) IssuerKey {
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		panic(err)
+	}
+	return IssuerKey{
+		Issuer: "issuer", Subject: "alice", Scopes: []string{"read"},
+		Key: jose.JSONWebKey{Key: public, KeyID: id, Algorithm: "EdDSA", Use: "sig"},
 	}
 }
 
@@ -231,7 +277,17 @@ func (w *writer) reads(ctx context.Context) map[string]func() error {
 			_, err := u.ImportRoles(ctx, []Role{{ID: "new", Permission: []byte(`{}`)}}, true)
 			return err
 		},
-		"a dry import": func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, true); return err },
+		"GetAuthorizeCodeSession": func() error { _, err := s.GetAuthorizeCodeSession(ctx, w.signature("c"), session); return err },
+		"a foreign code":          func() error { _, err := s.GetAuthorizeCodeSession(ctx, "key.code", session); return err },
+		"GetPKCERequestSession":   func() error { _, err := s.GetPKCERequestSession(ctx, w.signature("c"), session); return err },
+		"GetOpenIDConnectSession": func() error { _, err := s.GetOpenIDConnectSession(ctx, "code", w.login); return err },
+		"GetPARSession":           func() error { _, err := s.GetPARSession(ctx, "urn:1"); return err },
+		"IsNonceValid":            func() error { return s.IsNonceValid(ctx, "token", "nonce") },
+		"GetPublicKey":            func() error { _, err := s.GetPublicKey(ctx, "issuer", "alice", "kept"); return err },
+		"GetPublicKeys":           func() error { _, err := s.GetPublicKeys(ctx, "issuer", "alice"); return err },
+		"GetPublicKeyScopes":      func() error { _, err := s.GetPublicKeyScopes(ctx, "issuer", "alice", "kept"); return err },
+		"ListIssuerKeys":          func() error { _, err := s.ListIssuerKeys(ctx); return err },
+		"a dry import":            func() error { _, err := u.ImportUsers(ctx, []Import{{User: User{Name: "carol"}}}, true); return err },
 	}
 }
 

@@ -17,8 +17,11 @@ local refresh, access = ARGV[5], ARGV[6]
 local code = KEYS[9] and redis.call('GET', KEYS[9])
 if KEYS[9] then
   if not code then return {'none'} end
-  if byte(code, 1) ~= 1 then return {'bad'} end
-  if sub(code, 2, 2) == 'u' and sub(code, 3, 18) ~= ARGV[10] then return {'code'} end
+  local state = sub(code, 2, 2)
+  if byte(code, 1) ~= 1 or state ~= 'u' and state ~= 'o' then return {'bad'} end
+  if state == 'u' and sub(code, 3, 18) ~= ARGV[10] then return {'code'} end
+  local from = 20 + byte(code, 19) -- behind the user's generation, which step.user stands for
+  if tonumber(sub(code, from, from + 12)) <= tonumber(redis.call('GET', KEYS[8]) or 0) then return {'none'} end
 end
 
 -- A repetition that the network held back until the session was refreshed changes nothing.

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ory/fosite"
+
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
@@ -160,4 +162,17 @@ func base64urlOnly(s string) bool {
 		}
 	}
 	return true
+}
+
+// keyOfRequest returns the session of a request: from an ID of this package, otherwise one beside the subject's others.
+func keyOfRequest(req fosite.Requester) sessionKey {
+	id, subject := req.GetID(), req.GetSession().GetSubject()
+	if key, ok := parseSessionID(id); ok {
+		return key
+	}
+	tag := redisdb.SubjectTag(subject)
+	if subject == "" {
+		tag = redisdb.Hash(id)[:redisdb.TagLength]
+	}
+	return sessionKey(tag + redisdb.Hash("request\x00" + id)[:nameLength])
 }

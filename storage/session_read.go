@@ -197,23 +197,39 @@ func (t *Tokens) clientOf(ctx context.Context, s *session) (*document, fosite.Cl
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := t.clientAt(ctx, d.Client, s.clientGeneration)
+	client, err := t.clientOfGeneration(ctx, d.Client, s.clientGeneration)
 	if err != nil {
 		return nil, nil, err
 	}
 	return d, client, nil
 }
 
-// clientAt returns a client, if it has that generation. fosite.ErrNotFound: see clientOf.
-func (t *Tokens) clientAt(ctx context.Context, id, generation string) (fosite.Client, error) {
+// clientOfGeneration returns a client. fosite.ErrNotFound: it was removed, or its sessions were ended since that generation.
+func (t *Tokens) clientOfGeneration(ctx context.Context, id, generation string) (fosite.Client, error) {
+	client, err := t.clientOfStored(ctx, id)
+	if err != nil || rawGeneration(t.policyOf(client).Generation) == generation {
+		return client, err
+	}
+	client, err = t.refetch(ctx, id, generation)
+	return client, clientError(err)
+}
+
+// clientOfStored returns the client of a stored request, of whichever generation. A request without a client, which the grant of
+// RFC 7523 allows, has the ID "", and gets fosite's empty client as it had before.
+func (t *Tokens) clientOfStored(ctx context.Context, id string) (fosite.Client, error) {
+	if id == "" {
+		return &fosite.DefaultClient{}, nil
+	}
 	client, err := t.clients.GetClient(ctx, id)
-	if err == nil && rawGeneration(t.policyOf(client).Generation) != generation {
-		client, err = t.refetch(ctx, id, generation)
+	return client, clientError(err)
+}
+
+// clientError marks every error of a registry as unavailable, unless there is no such client.
+func clientError(err error) error {
+	if err == nil || errors.Is(err, fosite.ErrNotFound) {
+		return err
 	}
-	if err != nil && !errors.Is(err, fosite.ErrNotFound) {
-		return nil, unavailable.Error("read client of a session", err)
-	}
-	return client, err
+	return unavailable.Error("read client of a session", err)
 }
 
 // refetch reads a client past the cache: the client or the session may be newer than what is in it.
@@ -234,7 +250,11 @@ func (t *Tokens) decodeRequest(ctx context.Context, r *sessionRead, into fosite.
 	if err != nil {
 		return nil, err
 	}
-	req, err := d.request(r.session.requestID(r.key), client, into)
+	requestID := r.session.requestID(r.key)
+	if _, native := parseSessionID(requestID); !native {
+		t.pointers.add(t.db.Keys.RequestPointer(requestID), r.key) // what is done with the token next names the request
+	}
+	req, err := d.request(requestID, client, into)
 	if err != nil {
 		return nil, unavailable.Error(opReadSession, err)
 	}

@@ -186,7 +186,7 @@ func (t *Tokens) lives(ctx context.Context, r *sessionRead, info SessionInfo) (b
 	if info.generation != generation || info.createdMilli <= r.endedBefore {
 		return false, nil
 	}
-	_, err = t.clientAt(ctx, info.Client, info.clientGeneration)
+	_, err = t.clientOfGeneration(ctx, info.Client, info.clientGeneration)
 	if errors.Is(err, fosite.ErrNotFound) && !unavailable.Is(err) {
 		return false, nil
 	}

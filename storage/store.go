@@ -104,11 +104,12 @@ func (o Options) open(rdb redis.UniversalClient) (*redisdb.DB, error) {
 	})
 }
 
-// Store is everything that a whole authorization server keeps. As one value it is what fosite asks of a store: clients and
-// tokens. Users and signing keys are fields. It is safe for concurrent use, and so are its parts.
+// Store is everything that a whole authorization server keeps. As one value it is all that fosite asks of a store, so that
+// compose.ComposeAllEnabled works on it. Users and signing keys are fields. It is safe for concurrent use, and so are its parts.
 type Store struct {
 	*Clients
 	*Tokens
+	*Issuers
 	Users *Users
 	Keys  *Keys
 	db    *redisdb.DB
@@ -133,7 +134,7 @@ func New(rdb redis.UniversalClient, options Options) (*Store, error) {
 		return nil, err
 	}
 	clients := newClients(db, options)
-	return &Store{Clients: clients, Tokens: newTokens(db, clients, options), Users: users, Keys: keys, db: db}, nil
+	return &Store{Clients: clients, Tokens: newTokens(db, clients, options), Issuers: &Issuers{db: db}, Users: users, Keys: keys, db: db}, nil
 }
 
 // NewClients returns the client registry alone.
@@ -144,6 +145,16 @@ func NewClients(rdb redis.UniversalClient, options Options) (*Clients, error) {
 		return nil, err
 	}
 	return newClients(db, options), nil
+}
+
+// NewIssuers returns the keys of issuers of assertions alone.
+func NewIssuers(rdb redis.UniversalClient, options Options) (*Issuers, error) {
+	options = options.withDefaults()
+	db, err := options.open(rdb)
+	if err != nil {
+		return nil, err
+	}
+	return &Issuers{db: db}, nil
 }
 
 // NewUsers returns the accounts alone.

@@ -26,9 +26,10 @@ type Tokens struct {
 	grace           time.Duration
 	sessionsPerUser int
 
-	timeout time.Duration // of one operation
-	later   laterCalls
-	agents  agents
+	timeout  time.Duration // of one operation
+	later    laterCalls
+	agents   agents
+	pointers knownPointers
 }
 
 type clientGetter interface {
@@ -169,7 +170,8 @@ func (t *Tokens) RevokeSession(ctx context.Context, requestID string) error {
 	return t.revoke(ctx, requestID, func(s *transition) { s.step.EndRefresh, s.step.EndAccess = true, true })
 }
 
-func (t *Tokens) revoke(ctx context.Context, requestID string, change func(*transition)) error {
+func (t *Tokens) revoke(ctx context.Context, requestID string, change func(*transition)) (err error) {
+	defer unavailable.Note(ctx, &err)
 	key, err := t.locateRequest(ctx, requestID)
 	if err == nil {
 		err = t.change(ctx, key, func(s *transition) error {

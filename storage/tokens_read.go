@@ -13,7 +13,8 @@ import (
 const opReadSession = "read session"
 
 // GetAccessTokenSession implements fosite's AccessTokenStorage, in one round trip.
-func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error) {
+func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, into fosite.Session) (_ fosite.Requester, err error) {
+	defer unavailable.Note(ctx, &err)
 	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,8 @@ func (t *Tokens) GetAccessTokenSession(ctx context.Context, signature string, in
 
 // GetRefreshTokenSession implements fosite's RefreshTokenStorage, in one round trip. A used token within its grace period is
 // answered like the current one: the step that follows decides.
-func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error) {
+func (t *Tokens) GetRefreshTokenSession(ctx context.Context, signature string, into fosite.Session) (_ fosite.Requester, err error) {
+	defer unavailable.Note(ctx, &err)
 	key, token, err := t.locate(ctx, signature)
 	if err != nil {
 		return nil, err
@@ -120,6 +122,11 @@ func (t *Tokens) locateRequest(ctx context.Context, requestID string) (sessionKe
 // readPointer reads the first of some pointers that is there.
 func (t *Tokens) readPointer(ctx context.Context, pointers ...string) (sessionKey, error) {
 	const op = "read pointer"
+	for _, pointer := range pointers {
+		if key, ok := t.pointers.find(pointer); ok {
+			return key, nil
+		}
+	}
 	found := make([]*redis.StringCmd, len(pointers))
 	err := t.db.Do(ctx, op, func(ctx context.Context) error {
 		commands := make([]redis.Cmder, len(pointers))
@@ -135,7 +142,7 @@ func (t *Tokens) readPointer(ctx context.Context, pointers ...string) (sessionKe
 	if err != nil {
 		return "", err
 	}
-	for _, to := range found {
+	for i, to := range found {
 		if to.Val() == "" {
 			continue
 		}
@@ -143,6 +150,7 @@ func (t *Tokens) readPointer(ctx context.Context, pointers ...string) (sessionKe
 		if !ok {
 			return "", unavailable.Error(op, unavailable.ErrRecord)
 		}
+		t.pointers.add(pointers[i], key)
 		return key, nil
 	}
 	return "", t.db.Missing(ctx, op)

@@ -85,12 +85,7 @@ func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) 
 	}
 	subject := req.GetSession().GetSubject()
 	if s.key == "" {
-		// A foreign request ID. Its session is stored beside the subject's others all the same.
-		tag := redisdb.SubjectTag(subject)
-		if subject == "" {
-			tag = redisdb.Hash(req.GetID())[:redisdb.TagLength]
-		}
-		s.key = sessionKey(tag + redisdb.Hash("request\x00" + req.GetID())[:nameLength])
+		s.key = keyOfRequest(req)
 	}
 	doc, err := encodeRequest(req)
 	if err != nil {
@@ -112,7 +107,7 @@ func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) 
 		s.step.List = true
 		if s.step.Limit = client.SessionsPerUser; s.step.Limit > 0 {
 			clientHash := redisdb.Hash(req.GetClient().GetID())
-			s.mark = redisdb.RawName(redisdb.Hash("subject and client\x00" + subject + "\x00" + clientHash))[:markLength]
+			s.mark = redisdb.RawName(redisdb.Hash("subject and client\x00" + subject + "\x00" + clientHash))[:indexMark]
 			s.step.Suffix = ":" + clientHash[:11]
 		}
 	}
@@ -139,23 +134,16 @@ func (t *Tokens) fillNew(ctx context.Context, s *transition, req fosite.Requeste
 			s.parent = nameOf(signature).raw()
 		}
 	}
-	generation := t.policyOf(req.GetClient()).Generation
-	if registry, ok := t.clients.(*Clients); ok && generation == "" {
-		// The client is the caller's own, or was stored by the first build. Usually it is in the cache.
-		client, err := registry.Client(ctx, req.GetClient().GetID())
-		if err := ignoreMissing(err); err != nil {
-			return err
-		}
-		if err == nil {
-			generation = client.Generation
-		}
+	generation, err := t.generationOf(ctx, req.GetClient())
+	if err != nil {
+		return err
 	}
 	s.clientGeneration = rawGeneration(generation)
 	return nil
 }
 
-// markLength is that of the hash of subject and client in the index of sessions: no caller can find another pair with the same.
-const markLength = 10
+// indexMark is the length of the hash of subject and client in the index of sessions: no caller can find another pair with the same.
+const indexMark = 10
 
 // policyClient is a client that says how its sessions behave, as Client does.
 type policyClient interface {

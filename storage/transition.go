@@ -150,6 +150,9 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 // commit runs the transition. It returns the earlier answer if the presented token was used within its grace period.
 func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	const op = "transition"
+	if s.code != "" && !s.step.Create { // no tokens are stored for it
+		return nil, t.redeem(ctx, op, []string{s.code, t.db.Keys.User(s.key.tag()), t.db.Keys.EndedBefore(s.key.tag())}, s.codeMark)
+	}
 	reply, err := t.send(ctx, op, s)
 	if err != nil {
 		return nil, err
@@ -169,11 +172,11 @@ func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 			return nil, unavailable.Error(op, errWithheld)
 		}
 		return nil, fosite.ErrSerializationFailure
+	case resultCode:
+		return nil, fosite.ErrInvalidatedAuthorizeCode
 	case resultUsed:
 		t.forgetPointers(s, detail)
 		return nil, fosite.ErrInactiveToken
-	case resultCode:
-		return nil, fosite.ErrInvalidatedAuthorizeCode
 	case resultNone, resultUser:
 		return nil, t.db.Missing(ctx, op)
 	case resultBad:

@@ -23,6 +23,10 @@ type Client struct {
 	// Audience lists the resource servers that the client may ask tokens for.
 	Audience []string
 
+	// RedirectURIs and ResponseTypes are for servers with an authorization endpoint, which this module does not have. A client with
+	// a redirect URI may have the grants of such servers too.
+	RedirectURIs, ResponseTypes []string
+
 	// Profile is the form of its tokens: ProfileStandard (also when empty) or ProfileLegacy.
 	Profile string
 	// Algorithm signs its access tokens: RS256 (also when empty), ES256 or EdDSA. The legacy profile is always RS256.

@@ -17,6 +17,12 @@ const (
 	extensionPrefix = "urn:ietf:params:oauth:grant-type:"
 )
 
+// Grants of servers with an authorization endpoint. This module stores clients that have them, and offers neither.
+const (
+	GrantAuthorizationCode = "authorization_code" // RFC 6749 section 4.1
+	GrantImplicit          = "implicit"           // RFC 6749 section 4.2
+)
+
 // Grant is one grant type and its requirements.
 type Grant struct {
 	// Type is the value of the parameter grant_type.

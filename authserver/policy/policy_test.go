@@ -63,6 +63,32 @@ func TestProblemsOfAClient(t *testing.T) {
 		"too many origins": {func(c *policy.Client) {
 			c.Origins = slices.Repeat([]string{"https://app.example.org"}, policy.MaxOrigins+1)
 		}, "origins"},
+		"code": {func(c *policy.Client) {
+			c.Grants, c.RedirectURIs = []string{policy.GrantAuthorizationCode, policy.GrantImplicit}, []string{"https://app.example/done?x=1", "http://127.0.0.1/done", "app.example:/done"}
+			c.ResponseTypes = []string{"code", "code id_token token", "id_token"}
+		}, ""},
+		"code without a redirect URI":     {func(c *policy.Client) { c.Grants = []string{policy.GrantAuthorizationCode} }, "grants"},
+		"implicit without a redirect URI": {func(c *policy.Client) { c.Grants = []string{policy.GrantImplicit} }, "grants"},
+		"a relative redirect URI":         {func(c *policy.Client) { c.RedirectURIs = []string{"/done"} }, "redirect_uris"},
+		"a redirect URI with a fragment":  {func(c *policy.Client) { c.RedirectURIs = []string{"https://app.example/#"} }, "redirect_uris"},
+		"a redirect URI that is run":      {func(c *policy.Client) { c.RedirectURIs = []string{"JavaScript:alert(1)"} }, "redirect_uris"},
+		"a redirect URI of a scheme":      {func(c *policy.Client) { c.RedirectURIs = []string{"https:"} }, "redirect_uris"},
+		"too many redirect URIs": {func(c *policy.Client) {
+			c.RedirectURIs = slices.Repeat([]string{"https://app.example"}, policy.MaxRedirectURIs+1)
+		}, "redirect_uris"},
+		"an unknown response type": {func(c *policy.Client) {
+			c.RedirectURIs, c.ResponseTypes = []string{"https://app.example"}, []string{"token2"}
+		}, "response_types"},
+		"an empty response type": {func(c *policy.Client) {
+			c.RedirectURIs, c.ResponseTypes = []string{"https://app.example"}, []string{" "}
+		}, "response_types"},
+		"a response type without redirect URI": {func(c *policy.Client) { c.ResponseTypes = []string{"id_token"} }, "response_types"},
+		"a response type without its grant": {func(c *policy.Client) {
+			c.RedirectURIs, c.ResponseTypes = []string{"https://app.example"}, []string{"code"}
+		}, "response_types"},
+		"a token without its grant": {func(c *policy.Client) {
+			c.RedirectURIs, c.ResponseTypes = []string{"https://app.example"}, []string{"id_token token"}
+		}, "response_types"},
 		"public introspection": {func(c *policy.Client) { c.Public, c.Secrets, c.Introspect = true, 0, true }, "introspect"},
 	} {
 		c := policy.Client{ID: "app", Secrets: 1, Grants: []string{policy.GrantPassword}, Scopes: []string{"read"}}

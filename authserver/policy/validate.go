@@ -47,7 +47,7 @@ func (c Client) Problems() Problems {
 	c.checkCredentials(&p)
 	p.check("grants", len(c.Grants) > 0 || c.Introspect, "lists no grant, so the client could do nothing")
 	for _, grant := range c.Grants {
-		p.oneOf("grants", grant, GrantTypes()...)
+		p.oneOf("grants", grant, c.grantTypes()...)
 		known, _ := FindGrant(grant)
 		p.check("grants", grant != GrantTokenExchange || !c.Public || c.Legacy(), "%s is not for public clients: anyone can be it", grant)
 		p.check("grants", !known.Confidential || !c.Public, "%s is not for public clients: it needs a secret or keys (RFC 6749, section 4.4)", grant)
@@ -86,6 +86,7 @@ func (c Client) Problems() Problems {
 	for _, id := range c.ExchangeFrom {
 		p.check("exchange_from", id != "" && len(id) <= 200 && !strings.ContainsFunc(id, notPrintable), "%q is not the ID of a client", id)
 	}
+	p.redirects(c)
 	p.origins(c.Origins)
 	p.check("introspect", !c.Introspect || !c.Public, "a public client may not introspect: anyone can be it")
 	return p

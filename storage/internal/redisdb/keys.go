@@ -22,6 +22,10 @@ import (
 //	r:hash          pointer from a foreign request ID to its session         as the token
 //	c:hash          a client                                                 none
 //	j:hash          an assertion or an imported token that was used once     until it expires
+//	pkce:hash       the challenge of an authorization code (RFC 7636)        as the code
+//	oidc:hash       the OpenID Connect request of an authorization code      until the code expires
+//	par:hash        a pushed authorization request (RFC 9126)                until it expires
+//	nonce:hash      a nonce for verifiable credentials                       until it expires
 //	f:{tag}         failures of a user, a network or a client, by network    until the last counter is empty
 //	k:{tag}         networks that a user has logged in from (sorted set)     90 days after the last login
 //	agents          user agents of sessions, by hash                         100 days after the last new one
@@ -30,6 +34,7 @@ import (
 //	kinds           kinds of password hashes that users have (set)           none
 //	{roles}         roles (hash)                                             none
 //	{roles}:supers  IDs of the roles that make a super user (set)            none
+//	issuers         keys of issuers of assertions (hash)                     none
 //	keys            the signing keys                                         none
 //	meter           who uses which API, and since when it counts (hash)      180 days after the last use
 //	epoch           random value by which an emptied Redis is recognised     none
@@ -87,6 +92,23 @@ func (k Keys) OldIndex(tag string) string { return k.Prefix + "i:{" + tag + "}" 
 
 // OldEvicted is described at OldSession.
 func (k Keys) OldEvicted(tag string) string { return k.Prefix + "e:{" + tag + "}" }
+
+// Challenge is the key of the PKCE request of an authorization code.
+func (k Keys) Challenge(signature string) string { return k.Prefix + "pkce:" + Hash(signature) }
+
+// OpenID is the key of the OpenID Connect request of an authorization code.
+func (k Keys) OpenID(code string) string { return k.Prefix + "oidc:" + Hash(code) }
+
+// Pushed is the key of a pushed authorization request.
+func (k Keys) Pushed(requestURI string) string { return k.Prefix + "par:" + Hash(requestURI) }
+
+// Nonce is the key of a nonce that belongs to an access token.
+func (k Keys) Nonce(accessToken, nonce string) string {
+	return k.Prefix + "nonce:" + Hash(Hash(accessToken)+nonce)
+}
+
+// Issuers is the key of the hash of the keys of issuers.
+func (k Keys) Issuers() string { return k.Prefix + "issuers" }
 
 // Answer is the key of the sealed answer to a refresh by the token whose hash is used.
 func (k Keys) Answer(tag, name, used string) string {

@@ -1,0 +1,183 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
+)
+
+// codeRecord is the stored form of an authorization code:
+//
+//	1 byte    version, 1
+//	1 byte    'o' open, 'u' used
+//	16 bytes  mark of the caller that used it, zero while it is open
+//	          the generation of the user when it was issued, after its length in one byte
+//	13 bytes  when it was issued, in milliseconds as text
+//	          the generation of the client, and fosite's request ID, after their lengths (one byte, two bytes), and the request
+//
+// The scripts read what comes before the generation of the client.
+type codeRecord struct {
+	used             bool
+	generation       string
+	clientGeneration string
+	requestID        string
+	document         string // of encodeRequest
+	created          int64  // in milliseconds of Redis's clock
+}
+
+const (
+	codeVersion = 1
+	markLength  = 16
+	codeHeader  = 2 + markLength
+	codeTime    = 13
+)
+
+// rest encodes what follows the time, which the script that stores the code adds with what is before it.
+func (c *codeRecord) rest() []byte {
+	out := appendShort(nil, c.clientGeneration)
+	out = appendLong(out, c.requestID)
+	return append(out, c.document...)
+}
+
+func decodeCode(op, raw string) (*codeRecord, error) {
+	bad := unavailable.Error(op, unavailable.ErrRecord)
+	if len(raw) < codeHeader || raw[0] != codeVersion || raw[1] != 'o' && raw[1] != 'u' {
+		return nil, bad
+	}
+	c := &codeRecord{used: raw[1] == 'u'}
+	rest, ok := cutShort(raw[codeHeader:], &c.generation)
+	if ok = ok && len(rest) > codeTime; ok {
+		var err error
+		c.created, err = strconv.ParseInt(rest[:codeTime], 10, 64)
+		rest, ok = rest[codeTime:], err == nil
+	}
+	if ok {
+		rest, ok = cutShort(rest, &c.clientGeneration)
+	}
+	if ok {
+		c.document, ok = cutLong(rest, &c.requestID)
+	}
+	if !ok {
+		return nil, bad
+	}
+	return c, nil
+}
+
+func appendShort(to []byte, s string) []byte { return append(append(to, byte(len(s))), s...) }
+
+func appendLong(to []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkRequestID bounds it
+}
+
+func cutShort(from string, into *string) (rest string, ok bool) {
+	if from == "" || len(from) < 1+int(from[0]) {
+		return "", false
+	}
+	end := 1 + int(from[0])
+	*into = from[1:end]
+	return from[end:], true
+}
+
+func cutLong(from string, into *string) (rest string, ok bool) {
+	if len(from) < 2 {
+		return "", false
+	}
+	end := 2 + int(binary.BigEndian.Uint16([]byte(from)))
+	if len(from) < end {
+		return "", false
+	}
+	*into = from[2:end]
+	return from[end:], true
+}
+
+// errLongID is returned for a request ID that no fosite server makes.
+var errLongID = errors.New("storage: the request ID is longer than 1,000 bytes")
+
+func checkRequestID(id string) error {
+	if len(id) > 1000 {
+		return errLongID
+	}
+	return nil
+}
+
+// secretParameters are those of a request that are credentials, and that no handler of fosite reads from a stored request.
+var secretParameters = []string{
+	"client_secret", "client_assertion", "password", "code", "code_verifier", "refresh_token", "access_token", "token", "assertion",
+	"subject_token", "actor_token",
+}
+
+// withoutSecrets is a request whose form holds no credentials. fosite passes some requests to the store as they came.
+type withoutSecrets struct{ fosite.Requester }
+
+// GetRequestForm returns the form without credentials.
+func (r withoutSecrets) GetRequestForm() url.Values {
+	form := make(url.Values, len(r.Requester.GetRequestForm()))
+	for key, values := range r.Requester.GetRequestForm() {
+		form[key] = values
+	}
+	for _, key := range secretParameters {
+		form.Del(key)
+	}
+	return form
+}
+
+// decodeInto makes a request of a document. fosite reads the requests of a code into one session one after the other, and sets the
+// expiry of the tokens in between: what is stored has none, and must not remove it.
+func decodeInto(d *document, id string, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
+	var kept map[fosite.TokenType]time.Time
+	if into != nil {
+		kept = make(map[fosite.TokenType]time.Time)
+		for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.IDToken} {
+			kept[kind] = into.GetExpiresAt(kind)
+		}
+	}
+	req, err := d.request(id, client, into)
+	if err != nil {
+		return nil, err
+	}
+	for kind, at := range kept {
+		if !at.IsZero() && into.GetExpiresAt(kind).IsZero() {
+			into.SetExpiresAt(kind, at)
+		}
+	}
+	return req, nil
+}
+
+const (
+	// codeMemory is how long a code is remembered when it is not valid any more.
+	codeMemory = 15 * time.Minute
+	// defaultCodeTTL is fosite's own default.
+	defaultCodeTTL = 15 * time.Minute
+)
+
+// codeTTL is how long the code of a request is valid.
+func codeTTL(req fosite.Requester) time.Duration {
+	return untilExpiry(req.GetSession(), fosite.AuthorizeCode, defaultCodeTTL)
+}
+
+// untilExpiry is how long something is valid that expires with the session's entry of that kind. Without one it is otherwise, since
+// every key must expire. It is not negative.
+func untilExpiry(session fosite.Session, kind fosite.TokenType, otherwise time.Duration) time.Duration {
+	if session == nil {
+		return otherwise
+	}
+	expires := session.GetExpiresAt(kind)
+	if expires.IsZero() {
+		return otherwise
+	}
+	return min(max(time.Until(expires), 0), maxTTL)
+}
+
+// keyOfNew returns the session of a new code.
+func keyOfNew(signature string, req fosite.Requester) sessionKey {
+	if key, _, ok := parseSignature(signature); ok {
+		return key
+	}
+	return keyOfRequest(req)
+}

@@ -1,0 +1,251 @@
+package storage
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/storage/storagetest"
+)
+
+// A code gives back its request, is used once, and is told apart afterwards (RFC 6749 section 4.1.2), within a transaction and
+// without one.
+func TestCodeIsUsedOnce(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		s, ctx := newCodeStore(t, r), t.Context()
+		for name, native := range codeForms {
+			for how, use := range map[string]func(i *issued) error{
+				"with tokens": func(i *issued) error { return s.exchange(i, nil, nil) },
+				"by itself":   func(i *issued) error { return s.InvalidateAuthorizeCodeSession(ctx, i.signature) },
+				"alone in a transaction": func(i *issued) error {
+					ctx, err := s.BeginTX(ctx)
+					return errors.Join(err, s.InvalidateAuthorizeCodeSession(ctx, i.signature), s.Commit(ctx))
+				},
+			} {
+				i := s.issue(native, "alice", time.Minute)
+				req, err := s.get(i)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				sameRequest(t, req, i.request)
+				if err := use(i); err != nil {
+					t.Fatalf("%s, %s: %v", name, how, err)
+				}
+				if req, err = s.get(i); !errors.Is(err, fosite.ErrInvalidatedAuthorizeCode) || req == nil || req.GetID() != i.request.ID {
+					t.Errorf("%s, %s: a used code: %v, %v", name, how, req, err)
+				}
+				wantErr(t, name+", "+how+": again by itself", s.InvalidateAuthorizeCodeSession(ctx, i.signature), fosite.ErrInvalidatedAuthorizeCode)
+				wantErr(t, name+", "+how+": again with tokens", s.exchange(i, nil, nil), fosite.ErrInvalidatedAuthorizeCode)
+				wantErr(t, name+", "+how+": issued again", s.CreateAuthorizeCodeSession(ctx, i.signature, i.request), fosite.ErrInvalidatedAuthorizeCode)
+				if s.open(i) != (how == "with tokens") {
+					t.Errorf("%s, %s: tokens are %v", name, how, s.open(i))
+				}
+			}
+		}
+	})
+}
+
+func sameRequest(t *testing.T, got fosite.Requester, want *fosite.Request) {
+	t.Helper()
+	type view struct {
+		ID, Client, Redirect, Subject, Username                          string
+		RequestedScope, GrantedScope, RequestedAudience, GrantedAudience []string
+	}
+	of := func(r fosite.Requester) view {
+		return view{
+			r.GetID(), r.GetClient().GetID(), r.GetRequestForm().Get("redirect_uri"), r.GetSession().GetSubject(), r.GetSession().GetUsername(),
+			r.GetRequestedScopes(), r.GetGrantedScopes(), r.GetRequestedAudience(), r.GetGrantedAudience(),
+		}
+	}
+	if d := cmp.Diff(of(want), of(got)); d != "" {
+		t.Error(d)
+	}
+}
+
+// A transaction that fails or is rolled back leaves the code for another attempt.
+func TestRollbackLeavesTheCode(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		s := newCodeStore(t, r)
+		for name, native := range codeForms {
+			i := s.issue(native, "alice", time.Minute)
+			ctx, err := s.BeginTX(t.Context())
+			if err := errors.Join(err, s.InvalidateAuthorizeCodeSession(ctx, i.signature), s.Rollback(ctx)); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if err := s.exchange(i, nil, nil); err != nil || !s.open(i) {
+				t.Errorf("%s: after a rollback: %v", name, err)
+			}
+		}
+	})
+}
+
+// Of two transactions that have both found the code open, the second to commit stores no tokens, and the first keeps its own.
+func TestSecondCommitOfACodeStoresNothing(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		s := newCodeStore(t, r)
+		for name, native := range codeForms {
+			i := s.issue(native, "alice", time.Minute)
+			other := *i
+			var first error
+			second := s.exchange(i, nil, func() { first = s.exchange(&other, nil, nil) })
+			if first != nil || !errors.Is(second, fosite.ErrInvalidatedAuthorizeCode) || !s.open(i) {
+				t.Errorf("%s: %v and %v", name, first, second)
+			}
+		}
+	})
+}
+
+// What ends the sessions of a user or a client ends open codes too, at whatever moment of the redemption it comes: no session of
+// the time after it is opened by a code of the time before.
+func TestCodeEndsWithItsUserAndClient(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		for form, native := range codeForms {
+			for name := range codeEndings {
+				for _, moment := range []string{"before", "before by itself", "between", "before the commit"} {
+					if r.Kind == "redis-server" && testing.Short() {
+						t.Skip("left out with -short")
+					}
+					what := form + ", " + name + ", " + moment
+					clear := r.Client(t)
+					if err := clear.FlushAll(t.Context()).Err(); err != nil {
+						t.Fatal(err)
+					}
+					s := newCodeStore(t, r)
+					i := s.issue(native, "alice", time.Minute)
+					end := func() {
+						if err := codeEndings[name](t.Context(), s.Store); err != nil {
+							t.Fatalf("%s: %v", what, err)
+						}
+					}
+					var err error
+					switch moment {
+					case "before":
+						end()
+						_, err = s.get(i)
+						s.notCode(what+", look-up", err)
+						err = s.exchange(i, nil, nil)
+					case "before by itself":
+						end()
+						if strings.Contains(name, "client") {
+							continue // the script knows no client, and no tokens follow without a look-up
+						}
+						err = s.InvalidateAuthorizeCodeSession(t.Context(), i.signature)
+					case "between":
+						err = s.exchange(i, end, nil)
+					case "before the commit":
+						err = s.exchange(i, nil, end)
+					}
+					if !strings.Contains(name, "client") || moment != "before the commit" {
+						s.notCode(what, err)
+					}
+					if s.open(i) {
+						t.Errorf("%s: the code has opened a session", what)
+					}
+				}
+			}
+		}
+	})
+}
+
+// A disabled user's code is good again once she is enabled, as her tokens are. A subject that is not a user of the store has codes
+// all the same.
+func TestCodeOfADisabledUserAndOfAnotherDirectory(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		s, off, on := newCodeStore(t, r), false, true
+		for name, native := range codeForms {
+			i := s.issue(native, "alice", time.Minute)
+			for _, active := range []*bool{&off, &on} {
+				if err := s.Users.ChangeUser(t.Context(), "alice", UserChange{Active: active}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.get(i); (err == nil) != *active {
+					t.Errorf("%s: active %v: %v", name, *active, err)
+				}
+			}
+			if err := s.exchange(i, nil, nil); err != nil || !s.open(i) {
+				t.Errorf("%s: enabled again: %v", name, err)
+			}
+			for _, subject := range []string{"bob of another directory", ""} {
+				i := s.issue(native, subject, time.Minute)
+				if err := s.exchange(i, nil, nil); err != nil || !s.open(i) {
+					t.Errorf("%s: subject %q: %v", name, subject, err)
+				}
+			}
+		}
+	})
+}
+
+// A code expires, and is remembered for 15 minutes more, used or not. Nothing of it is left then.
+func TestCodeExpires(t *testing.T) {
+	r := storagetest.StartMiniredis(t)
+	s := newCodeStore(t, r)
+	for name, native := range codeForms {
+		before := len(r.Keys(t))
+		unused, used := s.issue(native, "alice", time.Minute), s.issue(native, "alice", time.Minute)
+		if err := s.InvalidateAuthorizeCodeSession(t.Context(), used.signature); err != nil {
+			t.Fatal(err)
+		}
+		r.Advance(time.Minute + time.Second)
+		_, err := s.get(unused)
+		s.notCode(name+": expired", err)
+		s.notCode(name+": expired, by itself", s.InvalidateAuthorizeCodeSession(t.Context(), unused.signature))
+		s.notCode(name+": expired, with tokens", s.exchange(unused, nil, nil))
+		r.Advance(codeMemory - 3*time.Second)
+		_, err = s.get(used)
+		wantErr(t, name+": used, 15 minutes later", err, fosite.ErrInvalidatedAuthorizeCode)
+		r.Advance(3 * time.Second)
+		_, err = s.get(used)
+		s.notCode(name+": forgotten", err)
+		if after := r.Keys(t); len(after) != before {
+			t.Errorf("%s: left: %q", name, after)
+		}
+	}
+	long := s.issue(true, "alice", 200*365*24*time.Hour)
+	if _, err := s.get(long); err != nil {
+		t.Errorf("a code for two hundred years: %v", err)
+	}
+	never := s.issue(true, "alice", 0)
+	delete(never.request.Session.(*storagetest.Session).Expires, fosite.AuthorizeCode)
+	if err := s.CreateAuthorizeCodeSession(t.Context(), never.sign("other"), never.request); err != nil {
+		t.Fatal(err)
+	}
+	if ttl := s.Tokens.db.Client.PTTL(t.Context(), s.codeKeys(sessionKey(never.request.ID), never.sign("other"))[0]).Val(); ttl <= codeMemory || ttl > codeMemory+defaultCodeTTL {
+		t.Errorf("a code without an expiry is there for %v", ttl)
+	}
+}
+
+// A record of a newer version, or one that cannot be read, is unavailable and no refusal.
+func TestCodeRecordsThatCannotBeRead(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		s, ctx := newCodeStore(t, r), t.Context()
+		i := s.issue(true, "alice", time.Minute)
+		key := sessionKey(i.request.ID)
+		name, rdb := s.codeKeys(key, i.signature)[0], s.Tokens.db.Client
+		good := rdb.Get(ctx, name).Val()
+		for what, raw := range map[string]string{
+			"a newer version": "\x02" + good[1:], "another state": good[:1] + "x" + good[2:], "a short one": good[:10], "": "",
+			"no request": good[:18], "a long generation": good[:18] + "\xff" + good[19:], "no request ID": good[:45],
+		} {
+			if err := rdb.Set(ctx, name, raw, time.Hour).Err(); err != nil {
+				t.Fatal(err)
+			}
+			_, get := s.get(i)
+			for call, err := range map[string]error{"look-up": get, "with tokens": s.exchange(i, nil, nil)} {
+				if !errors.Is(err, fosite.ErrTemporarilyUnavailable) || errors.Is(err, fosite.ErrNotFound) {
+					t.Errorf("%s: %s: %v, want unavailable", what, call, err)
+				}
+			}
+		}
+		for what, raw := range map[string]string{"a newer version": "\x02" + good[1:], "another state": good[:1] + "x" + good[2:]} {
+			if err := rdb.Set(ctx, name, raw, time.Hour).Err(); err != nil {
+				t.Fatal(err)
+			}
+			wantErr(t, what+": by itself", s.InvalidateAuthorizeCodeSession(ctx, i.signature), fosite.ErrTemporarilyUnavailable)
+			wantErr(t, what+": written over", s.CreateAuthorizeCodeSession(ctx, i.signature, i.request), fosite.ErrTemporarilyUnavailable)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/opgrant/opgrant/storage/internal/luacover"
@@ -181,37 +182,43 @@ func (t sessionTables) evictCase(login fullRecord) luacover.Case {
 
 func (t sessionTables) codeCases() []luacover.Case {
 	keys := append(sessionKeys[:len(sessionKeys):len(sessionKeys)], "code")
-	const mark = "redeemed-0000001"
-	args := t.issue(`"create":true,`, "", "", access1)
-	args[9] = mark
+	args := func(members, refresh, access string) []any {
+		return append(t.issue(members, "", refresh, access)[:9:9], codeMark)
+	}
+	create := args(`"create":true,`, "", access1)
 	code := func(state, mark string) []any {
-		return []any{"SET", "code", "\x01" + state + mark + "body", "EX", 24 * 3600}
+		return []any{"SET", "code", t.code(state, mark, "gen-01", -1), "EX", 24 * 3600}
 	}
-	open := strings.Repeat("\x00", 16)
-	after := luacover.State{
-		"code": "\x01u" + mark + "body",
-		"s": showRecord(fullRecord{session: session{
-			version: recordVersion, created: t.now, access: map[string]int64{access1: t.in(1)}, body: []byte("request"),
-		}}.encode()),
+	session := func(change func(r *fullRecord)) luacover.State {
+		r := fullRecord{session: session{version: recordVersion, created: t.now, body: []byte("request")}}
+		return luacover.State{"code": t.code("u", codeMark, "gen-01", -1), "s": showRecord(r.with(change).encode())}
 	}
+	listed := session(func(r *fullRecord) { r.access = map[string]int64{access1: t.in(1)} })
+	ended := func(ms int64) []any { return setKey("ended", fmt.Sprint(t.in(-1)+ms)) }
+	endedBefore := maps.Clone(listed)
+	endedBefore["ended"] = fmt.Sprint(t.in(-1) - 1)
 	return []luacover.Case{
-		{Name: "a code", Before: [][]any{code("o", open)}, Keys: keys, Args: args, Reply: reply("ok", ""), After: after, TTL: ttls("s", 1, "code", 24)},
+		{Name: "a code", Before: [][]any{code("o", openMark)}, Keys: keys, Args: create, Reply: reply("ok", ""), After: listed, TTL: ttls("s", 1, "code", 24)},
 		{
-			Name: "a code for a refresh token", Before: [][]any{code("o", open)}, Keys: keys, Reply: reply("ok", ""), TTL: ttls("s", 24, "code", 24),
-			Args: append(t.issue(`"create":true,"number":1,`, "", refresh1, "")[:9:9], mark),
-			After: luacover.State{
-				"code": "\x01u" + mark + "body",
-				"s": showRecord(fullRecord{session: session{
-					version: recordVersion, created: t.now, current: refresh1, currentExpires: t.in(24), number: 1, body: []byte("request"),
-				}}.encode()),
-			},
+			Name: "a code for a refresh token", Before: [][]any{code("o", openMark)}, Keys: keys, Reply: reply("ok", ""), TTL: ttls("s", 24, "code", 24),
+			Args:  args(`"create":true,"number":1,`, refresh1, ""),
+			After: session(func(r *fullRecord) { r.current, r.currentExpires, r.number = refresh1, t.in(24), 1 }),
 		},
 		{
-			Name: "a code that this redemption has used", Before: [][]any{code("u", mark)}, Keys: keys, Args: args, Reply: reply("ok", ""),
-			After: after, TTL: ttls("s", 1, "code", 24),
+			Name: "a code that this redemption has used", Before: [][]any{code("u", codeMark)}, Keys: keys, Args: create, Reply: reply("ok", ""),
+			After: listed, TTL: ttls("s", 1, "code", 24),
 		},
-		{Name: "a code that another has used", Before: [][]any{code("u", "redeemed-0000002")}, Keys: keys, Args: args, Reply: reply("code")},
-		{Name: "not a code", Keys: keys, Args: args, Reply: reply("none")},
-		{Name: "a code of a later version", Before: [][]any{setKey("code", "\x02 later")}, Keys: keys, Args: args, Reply: reply("bad")},
+		{
+			Name: "the subject's sessions ended before the code was issued", Before: [][]any{code("o", openMark), ended(-1)}, Keys: keys, Args: create,
+			Reply: reply("ok", ""), After: endedBefore, TTL: ttls("s", 1, "code", 24),
+		},
+		{
+			Name: "the subject's sessions have ended since the code was issued", Before: [][]any{code("o", openMark), ended(0)}, Keys: keys,
+			Args: create, Reply: reply("none"),
+		},
+		{Name: "a code that another has used", Before: [][]any{code("u", "redeemed-0000002")}, Keys: keys, Args: create, Reply: reply("code")},
+		{Name: "not a code", Keys: keys, Args: create, Reply: reply("none")},
+		{Name: "a code of a later version", Before: [][]any{setKey("code", "\x02o later")}, Keys: keys, Args: create, Reply: reply("bad")},
+		{Name: "a code in another state", Before: [][]any{code("x", openMark)}, Keys: keys, Args: create, Reply: reply("bad")},
 	}
 }

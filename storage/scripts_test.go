@@ -11,7 +11,7 @@ import (
 func TestScripts(t *testing.T) {
 	luacover.Run(t, func(now int64) []luacover.Script {
 		sessions := sessionTables{now}
-		return slices.Concat(sessions.scripts(), sessions.small(), []luacover.Script{
+		return slices.Concat(sessions.scripts(), sessions.small(), sessions.codes(), []luacover.Script{
 			{Name: "swapScript", Source: swapScript.Source(), Completes: true, Cases: swapCases()},
 			{Name: "addScript", Source: addScript.Source(), Cases: addCases()},
 			{Name: "dropScript", Source: dropScript.Source(), Completes: true, Cases: dropCases()},

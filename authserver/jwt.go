@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -20,8 +19,6 @@ const (
 	typLegacy  = "JWT"
 	subAccess  = "operation"
 	subRefresh = "refresh"
-
-	claimNumber = "n"
 )
 
 // clockSkew is how far the clocks of two servers may be apart.
@@ -205,21 +202,6 @@ func (s *Server) readTimes(t *parsedToken) error {
 		t.issued = issued.Time
 	}
 	return nil
-}
-
-// readNumber reads the claim n of a refresh token, which says how many its session has had with it. Those of clients whose refresh
-// tokens do not rotate have none.
-func (t *parsedToken) readNumber() bool {
-	claim, present := t.claims[claimNumber]
-	if !present {
-		return true
-	}
-	n, ok := claim.(float64)
-	if !ok || n < 1 || n > math.MaxUint32 || n != math.Trunc(n) {
-		return false
-	}
-	t.number = uint32(n)
-	return true
 }
 
 // legacySubject reads the user name of a token of the legacy profile. The oldest tokens have the whole user record instead.

@@ -95,8 +95,8 @@ func (s *Server) accessClaims(req fosite.Requester, session *Session) jwt.MapCla
 // next number of its session, by which the store knows used tokens; a JWT that does not rotate has none.
 func (s *Server) mintRefreshToken(ctx context.Context, req fosite.Requester, session *Session) (token, signature string, err error) {
 	number := uint32(1)
-	if presented := session.refreshToken; presented != nil {
-		number = presented.number + 1 // one a second would take 136 years to come to 0 again
+	if used := session.refreshToken; used != nil {
+		number = used.number + 1 // one a second would take 136 years to come to 0 again
 	}
 	client := policyOf(req.GetClient())
 	if !client.Legacy() {

@@ -49,8 +49,8 @@ var (
 	_ encoding.BinaryUnmarshaler = (*Session)(nil)
 )
 
-// MarshalBinary encodes what a Storage keeps of the session besides its subject, in 6 to 13 bytes for most sessions. Its first byte
-// is never that of a JSON object. It returns no error.
+// MarshalBinary encodes what a Storage keeps of the session besides its subject, in 9 to 13 bytes at OAuth clients. Its first
+// byte is never that of a JSON object. It returns no error.
 func (s *Session) MarshalBinary() ([]byte, error) {
 	b := make([]byte, 1, 16)
 	b[0] = sessionVersion

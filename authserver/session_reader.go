@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"math"
 )
 
 // sessionReader reads the stored form of a session. Once damaged, it returns zero values.
@@ -40,7 +41,7 @@ func (r *sessionReader) varint() int64 {
 func (r *sessionReader) length() int {
 	v, n := binary.Uvarint(r.rest)
 	r.skip(n)
-	if r.damaged || v > uint64(len(r.rest)) {
+	if v > math.MaxInt32 || int(v) > len(r.rest) {
 		r.damaged = true
 		return 0
 	}

@@ -1,6 +1,9 @@
 package authserver
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // maxToken bounds the length of a token, in bytes. A JWT with an RS256 signature of 4096 bits has 1.2 kB.
 const maxToken = 8 << 10
@@ -30,4 +33,22 @@ func (s *Server) signature(t *parsedToken) string {
 		return s.config.Storage.RefreshSignature(session, t.raw, t.number)
 	}
 	return s.config.Storage.TokenSignature(session, t.raw)
+}
+
+// claimNumber is the claim with the number of a JWT refresh token.
+const claimNumber = "n"
+
+// readNumber reads the claim n of a refresh token, which says how many its session has had with it. Those of clients whose refresh
+// tokens do not rotate have none.
+func (t *parsedToken) readNumber() bool {
+	claim, present := t.claims[claimNumber]
+	if !present {
+		return true
+	}
+	n, ok := claim.(float64)
+	if !ok || n < 1 || n > math.MaxUint32 || n != math.Trunc(n) {
+		return false
+	}
+	t.number = uint32(n)
+	return true
 }

@@ -96,8 +96,8 @@ type RedisTLS struct {
 // Durability tells when a write counts as done.
 type Durability struct {
 	Mode     string        `koanf:"mode"`     // default: on the primary; replicated: on replicas too
-	Replicas int           `koanf:"replicas"` // how many must have the write, in replicated mode
-	Timeout  time.Duration `koanf:"timeout"`  // how long that may take
+	Replicas int           `koanf:"replicas"` // how many must have the write, in replicated mode: one less than there are, or all
+	Timeout  time.Duration `koanf:"timeout"`  // how long that may take, and how long the others are waited for: less than redis.timeout
 }
 
 // Tokens has the defaults of clients that set nothing else, and the grants of the server.

@@ -47,7 +47,7 @@ func (c *Config) validate(src Source) error {
 	v.oneOf("log.format", c.Log.Format, "json", "text")
 	v.http(c.HTTP)
 	v.redis(c.Redis)
-	v.durability(c.Durability)
+	v.durability(c.Durability, c.Redis.Timeout)
 	v.check("tokens.access_ttl", c.Tokens.AccessTTL >= 0, "is negative")
 	v.check("tokens.refresh_ttl", c.Tokens.RefreshTTL >= 0, "is negative")
 	v.include("tokens.", policy.OfferedProblems(c.Tokens.Grants, !c.Compat.Disabled))
@@ -129,11 +129,12 @@ func (v *validation) http(h HTTP) {
 	v.check("http.body_budget_bytes", h.BodyBudgetBytes >= h.MaxBodyBytes, "%d is less than http.max_body_bytes: a body of that size would never be read", h.BodyBudgetBytes)
 }
 
-func (v *validation) durability(d Durability) {
+func (v *validation) durability(d Durability, read time.Duration) {
 	v.oneOf("durability.mode", d.Mode, "default", "replicated")
 	if d.Mode == "replicated" {
-		v.check("durability.replicas", d.Replicas > 0, "must be at least 1 in replicated mode")
+		v.check("durability.replicas", d.Replicas > 0, "must be at least 1 in replicated mode: one less than Redis has, or all (docs/redis-failover.md)")
 		v.positive("durability.timeout", d.Timeout)
+		v.check("durability.timeout", d.Timeout < read, "must be less than redis.timeout: the answer comes after the wait")
 	} else {
 		v.check("durability.replicas", d.Replicas == 0, "is for replicated mode only")
 	}

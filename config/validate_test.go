@@ -45,6 +45,7 @@ func TestValidate(t *testing.T) {
 		"proxy without a mask":                {func(c *config.Config) { c.TrustedProxies = []string{"10.0.0.1"} }, "trusted_proxies: "},
 		"weak RSA":                            {func(c *config.Config) { c.Keys.Bits = 1024 }, "keys.bits: "},
 		"replicated without replicas":         {func(c *config.Config) { c.Durability.Mode = "replicated" }, "durability.replicas: "},
+		"replicas waited for like a read":     {func(c *config.Config) { c.Durability.Mode, c.Durability.Timeout = "replicated", time.Second }, "durability.timeout: must be less"},
 		"replicas without replicated":         {func(c *config.Config) { c.Durability.Replicas = 1 }, "durability.replicas: "},
 		"throttle of nothing":                 {func(c *config.Config) { c.Throttle.PerUserNetwork = 0 }, "throttle.per_user_network: must be positive"},
 		"throttle with its old meaning":       {func(c *config.Config) { c.Throttle.PerUser = 10 }, "throttle.per_user: 10 is less than 100"},

@@ -30,8 +30,8 @@ func (s *Store) BreakerOpen() bool { return s.db.Open() }
 //	twice writes the same
 var probeScript = redisdb.NewScript(`redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1`)
 
-// CheckServer looks at how Redis is configured, and returns a sentence for each setting that endangers sessions. The error
-// says that Redis did not answer. Settings that Redis does not show are not checked; managed services hide some.
+// CheckServer looks at how Redis is configured and how many replicas it has, and returns a sentence for each setting that endangers
+// sessions. The error says that Redis did not answer. Settings that Redis does not show are not checked; managed services hide some.
 func (s *Store) CheckServer(ctx context.Context) (warnings []string, err error) {
 	found, err := s.serverInfo(ctx, "check server")
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Store) CheckServer(ctx context.Context) (warnings []string, err error) 
 	if found["aof_enabled"] == "0" {
 		warnings = append(warnings, s.withoutAOF(ctx))
 	}
-	return warnings, nil
+	return append(warnings, s.checkReplicas(ctx)...), nil
 }
 
 // serverInfo returns what Redis says about itself, which is nothing where a managed service hides it.

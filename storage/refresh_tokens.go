@@ -89,9 +89,9 @@ func (t *Tokens) ParseRefreshToken(ctx context.Context, token string) (sessionID
 	default:
 		return "", "", 0, nil
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(secret)
-	if err != nil {
-		return "", "", 0, nil //nolint:nilerr // it is not a token, which is no failure
+	var b [refreshBytes]byte
+	if n, _ := base64.RawURLEncoding.Strict().Decode(b[:], []byte(secret)); n != len(b) {
+		return "", "", 0, nil
 	}
 	epoch, err := t.db.Epoch(ctx, opRefreshToken)
 	if err != nil {

@@ -114,6 +114,7 @@ func TestRefreshTokensHaveOneSpelling(t *testing.T) {
 		"line end": token + "\n", "line end inside": id + "." + secret[:8] + "\r\n" + secret[8:], "space": " " + token,
 		"line end in place of two": id + "." + secret[:54] + "\r\n", "dot behind": token + ".", "two dots": id + ".." + secret,
 		"no dot": id + secret, "no session": "." + secret, "no secret": id + ".", "nothing": "", "standard base64": id + "." + strings.Repeat("+", 56),
+		"older, a line end": id + "." + secret[:42] + "\n", "older, a dot": id + "." + secret[:21] + "." + secret[:21],
 		"session cut": id[1:] + "." + secret, "signature": Signature(id, token), "numbered signature": RefreshSignature(id, token, 7),
 	} {
 		if name == "signature" {

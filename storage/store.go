@@ -32,10 +32,14 @@ type Options struct {
 	SessionsPerUser int
 
 	// Replicas is how many Redis replicas must confirm a write of a session (WAIT) within ReplicaTimeout; otherwise the store
-	// is unavailable, and the write may be repeated. Default 0: the primary alone confirms.
+	// is unavailable, and the write may be repeated. With at least one less than the primary has, a failover loses no confirmed
+	// write, but for the exceptions in ARCHITECTURE.md: after a replica was found missing, which may mean that it was promoted, the
+	// store is unavailable too, for up to five seconds. With fewer, a failover can lose some. CheckServer compares it with the
+	// replicas that there are. Default 0: the primary alone confirms.
 	Replicas int
 
-	// ReplicaTimeout bounds the wait for Replicas. Default 100 ms.
+	// ReplicaTimeout bounds the wait for Replicas, and for the other replicas that the primary has. It must be less than the read
+	// timeout of the client (500 ms by Connect). Default 100 ms.
 	ReplicaTimeout time.Duration
 
 	// ClientCache is how long a client may be served from memory. Default 3 s; negative turns the cache off.

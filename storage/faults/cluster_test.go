@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -42,6 +43,34 @@ func TestFaultClusterKilledPrimary(t *testing.T) {
 			g.WaitHealthy(t, time.Minute)
 		}
 	})
+}
+
+// A server that only writes hears of a new primary too: in replicated mode go-redis does not see the redirections.
+func TestFaultClusterWritesFollowAFailover(t *testing.T) {
+	t.Parallel()
+	g := storagetest.StartCluster(t, storagetest.Options{})
+	stores := clusterStores(t, g, confirmed(1))[:1]
+	e := newEngine(false, stores...)
+	register(t, e, stores[0])
+	// Each write reads the epoch of the store first, and a redirection of that one would be seen.
+	old := slices.DeleteFunc(g.Primaries(t), func(s *storagetest.Server) bool { return s == g.PrimaryOf(t, "opgrant:epoch") })[0]
+	write := loginsOn(t, g, old, e, stores)
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	g.FailOver(t, old)
+	g.WaitHealthy(t, time.Minute)
+	refused := 0
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := write()
+		if err == nil {
+			t.Logf("%d writes were refused in %v", refused, time.Since(begun).Round(time.Millisecond))
+			return
+		}
+		if refused++; time.Since(begun) > 5*time.Second {
+			t.Fatalf("still refused after 5 s: %v", err)
+		}
+	}
 }
 
 // Slots move from node to node while their sessions are used. Nothing is lost, so the strict model holds.

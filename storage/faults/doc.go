@@ -4,6 +4,8 @@
 //	slow_replies_test.go    replies that come too late, more callers than connections
 //	linearizability_*       concurrent clients whose replies are cut off; porcupine checks every session's history
 //	sentinel_test.go        failover by Redis Sentinel
+//	planned_*               failovers that an operator asks for, of primaries that serve
+//	replica_loss_test.go    replicas that hang and die
 //	cluster_*               the conformance suite, users, failover and moving slots on Redis Cluster
 //	memory_*                what a session costs in Redis and in the layouts of other stores, and what expired sessions leave behind
 //	rotation_time_test.go   what a rotation costs Redis, after none and after 10,000

@@ -29,6 +29,11 @@ func (e *engine) do(f *session, c call) result {
 			break
 		}
 	}
+	if c.kind != opReadAccess && c.kind != opReadRefresh {
+		e.mu.Lock()
+		e.writes = append(e.writes, write{which, f.req.Session.GetSubject(), time.Duration(returned), r.outcome != unknown})
+		e.mu.Unlock()
+	}
 	op := porcupine.Operation{Input: c, Output: r, Call: called, Return: returned}
 	if r.outcome == unknown {
 		if !errors.Is(err, fosite.ErrTemporarilyUnavailable) {

@@ -44,12 +44,21 @@ type engine struct {
 	mu       sync.Mutex
 	sessions []*session
 	odd      []string // unexpected errors
+	writes   []write  // in the order of their answers
 
 	ops, unknowns, replays atomic.Int64
 	slowest                atomic.Int64 // ns
 
 	healed    atomic.Int64   // when the fault ended, or 0
 	recovered []atomic.Int64 // :: store → when its first write after that returned
+}
+
+// write is a call that is not a look-up.
+type write struct {
+	store    int
+	subject  string
+	returned time.Duration
+	answered bool // not with unavailable
 }
 
 func newEngine(strict bool, stores ...tokenStore) *engine {
@@ -79,9 +88,11 @@ func (e *engine) run(enough func() bool) {
 
 func (e *engine) untilOps(n int) func() bool { return func() bool { return e.ops.Load() >= int64(n) } }
 
+const subjects = 50 // user0, user1, …
+
 // live runs one session from login to its last operation.
 func (e *engine) live(enough func() bool) {
-	subject := "user" + strconv.Itoa(rand.IntN(50))
+	subject := "user" + strconv.Itoa(rand.IntN(subjects))
 	f := &session{id: storage.NewSessionID(subject), stock: rand.IntN(4) == 0}
 	f.req = sessionRequest(f.id, subject, e.client, time.Hour, 24*time.Hour)
 	f.req.Session.(*compact).selfContained = rand.IntN(2) == 0

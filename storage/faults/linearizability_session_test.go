@@ -65,6 +65,9 @@ func (f *session) inDoubt() int {
 	return f.unknowns
 }
 
+// settleReads is how many reads settle adds to a history.
+const settleReads = 4
+
 // settle reads every session again after the recovery: acknowledged writes must be there.
 func (e *engine) settle(t *testing.T) {
 	t.Helper()

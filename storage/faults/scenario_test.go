@@ -14,10 +14,11 @@ import (
 type fault struct {
 	inject, heal  func()
 	lasts         time.Duration
-	recoverWithin time.Duration // 0: it does not recover
-	probe         func() error  // a write that fails during the fault; nil: any write of the load
-	failover      bool          // a replica takes over, which may not have unacknowledged writes
-	lossWindow    time.Duration // acknowledged writes this long before the fault may be lost; 0: none
+	recoverWithin time.Duration                // 0: it does not recover
+	probe         func() error                 // a write that fails during the fault; nil: any write of the load
+	failover      bool                         // a replica takes over, which may not have unacknowledged writes
+	lossWindow    time.Duration                // acknowledged writes this long before the fault may be lost; 0: none
+	judge         func(injected time.Duration) // judges the histories instead of verify and countLoss; nil: they do
 }
 
 // under runs the load during the fault and checks what must hold in every fault: no token is accepted twice and no valid token
@@ -57,9 +58,12 @@ func (e *engine) under(t *testing.T, f fault) {
 	if f.failover {
 		e.forgetDirtyReads(settled)
 	}
-	if f.lossWindow > 0 {
+	switch {
+	case f.judge != nil:
+		f.judge(injected)
+	case f.lossWindow > 0:
 		e.countLoss(t, injected, f.lossWindow)
-	} else {
+	default:
 		e.verify(t)
 	}
 	wantInTime(t, time.Duration(e.slowest.Load()), lag())

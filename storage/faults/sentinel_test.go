@@ -15,7 +15,7 @@ import (
 func bothDurabilities(t *testing.T, test func(t *testing.T, o storage.Options, loss time.Duration)) {
 	t.Run("replicated", func(t *testing.T) {
 		t.Parallel()
-		test(t, storage.Options{Replicas: 1, ReplicaTimeout: 500 * time.Millisecond}, 0)
+		test(t, confirmed(1), 0)
 	})
 	t.Run("default", func(t *testing.T) {
 		t.Parallel()
@@ -47,7 +47,7 @@ func TestFaultSentinelDeposedPrimary(t *testing.T) {
 	if !full() {
 		t.Skip("set OPGRANT_TEST_FAULTS=full")
 	}
-	o := storage.Options{Replicas: 1, ReplicaTimeout: 500 * time.Millisecond}
+	o := confirmed(1)
 	g := storagetest.StartSentinel(t, storagetest.Options{Config: []string{"min-replicas-to-write 1", "min-replicas-max-lag 2"}})
 	stores := directly(t, 2, o, connect(t, redis.UniversalOptions{Addrs: g.Addrs(), MasterName: storagetest.MasterName}))
 	e := newEngine(false, stores...)

@@ -100,6 +100,34 @@ func (c *Cluster) Primaries(t testing.TB) []*Server {
 	return out
 }
 
+// FailOver makes the replica of a primary take over its slots (CLUSTER FAILOVER), as an operator does who wants to maintain the
+// primary. It returns when all nodes agree on it.
+func (c *Cluster) FailOver(t testing.TB, primary *Server) {
+	t.Helper()
+	var sent time.Time
+	eventually(t, time.Minute, "the replica has taken over", func() bool {
+		nodes := c.view()
+		now := primaryFor(nodes, primary)
+		if now == nil || now.port != primary.port {
+			return now != nil
+		}
+		if time.Since(sent) < 10*time.Second { // it would begin again, and the primary pauses meanwhile
+			return false
+		}
+		for _, n := range nodes {
+			if n.of != now.id {
+				continue
+			}
+			replica := c.server(n).plainClient()
+			if replica.ClusterFailover(context.Background()).Err() == nil {
+				sent = time.Now()
+			}
+			_ = replica.Close()
+		}
+		return false
+	})
+}
+
 // Reshard moves n slots with their keys from one shard to another while the cluster serves. from and to may be any nodes
 // of the two shards: the slots move between the nodes that are primaries at that time. It returns when the nodes agree on the
 // move.

@@ -29,10 +29,11 @@ func StartSentinel(t testing.TB, o Options) *Sentinel {
 	if o.Password != "" || o.UnixSocket {
 		t.Fatal("StartSentinel: Password and UnixSocket are not supported")
 	}
+	o.Config = append([]string{"repl-diskless-sync-delay 0"}, o.Config...)
 	g := &Sentinel{Servers: []*Server{StartRedis(t, o)}}
 	primary := g.Servers[0]
 	replica := o
-	replica.Config = append([]string{"replicaof 127.0.0.1 " + strconv.Itoa(primary.port), "repl-diskless-sync-delay 0"}, o.Config...)
+	replica.Config = append([]string{"replicaof 127.0.0.1 " + strconv.Itoa(primary.port)}, o.Config...)
 	for range 2 {
 		g.Servers = append(g.Servers, StartRedis(t, replica))
 	}
@@ -96,10 +97,61 @@ func (g *Sentinel) Primary(t testing.TB) *Server {
 	return primary
 }
 
+// FailOver makes the sentinels replace the primary, as an operator does who wants to maintain it. It returns when all of them name
+// the new one; the old one may become a replica only seconds later.
+func (g *Sentinel) FailOver(t testing.TB) {
+	t.Helper()
+	old := g.Primary(t)
+	var err error
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		// It is refused while no replica has been heard of lately, and while another failover is going on.
+		c := redis.NewSentinelClient(&redis.Options{Addr: g.Sentinels[0].Addr, MaxRetries: -1, Protocol: 2})
+		err = c.Failover(context.Background(), MasterName).Err()
+		_ = c.Close()
+		if err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("SENTINEL FAILOVER: %v", err)
+	}
+	eventually(t, 30*time.Second, "the sentinels name another primary", func() bool { return g.Primary(t) != old })
+}
+
+// Follow makes a deposed primary a replica of the new one, and lifts a pause of its writes. Sentinels need ten seconds for that.
+func (g *Sentinel) Follow(t testing.TB, old *Server) {
+	t.Helper()
+	c := old.plainClient()
+	defer func() { _ = c.Close() }()
+	if err := c.ReplicaOf(context.Background(), "127.0.0.1", strconv.Itoa(g.Primary(t).port)).Err(); err != nil {
+		t.Fatalf("REPLICAOF: %v", err)
+	}
+	if err := c.Do(context.Background(), "CLIENT", "UNPAUSE").Err(); err != nil {
+		t.Fatalf("CLIENT UNPAUSE: %v", err)
+	}
+}
+
 // Client returns a client that follows failovers. A nil change is allowed.
 func (g *Sentinel) Client(t testing.TB, change func(*redis.UniversalOptions)) redis.UniversalClient {
 	t.Helper()
 	return universal(t, redis.UniversalOptions{Addrs: g.Addrs(), MasterName: MasterName}, change)
+}
+
+// ReplicasCaughtUp tells whether each of the primary's replicas has confirmed all of its writes.
+func ReplicasCaughtUp(primary *Server) bool {
+	c := primary.plainClient()
+	defer func() { _ = c.Close() }()
+	role, err := c.Do(context.Background(), "ROLE").Slice() // "master", offset, replicas
+	if err != nil || len(role) != 3 {
+		return false
+	}
+	replicas, _ := role[2].([]any)
+	for _, r := range replicas { // host, port, offset
+		if at, ok := r.([]any); !ok || len(at) != 3 || at[2] != fmt.Sprint(role[1]) {
+			return false
+		}
+	}
+	return len(replicas) > 0
 }
 
 func linkUp(replica *Server) bool {

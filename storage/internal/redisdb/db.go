@@ -36,6 +36,7 @@ type DB struct {
 	timeout        time.Duration
 	replicas       int
 	replicaTimeout time.Duration
+	attached       attached // to the primaries, if replicas > 0
 	mustExist      bool
 	onLost         func()
 	singleNode     bool                   // a script may name keys of different slots
@@ -63,6 +64,9 @@ func New(c Config) (*DB, error) {
 // Open tells whether operations fail at once, because Redis did not answer.
 func (d *DB) Open() bool { return d.breaker.isOpen() }
 
+// Replicas is how many replicas must confirm a write.
+func (d *DB) Replicas() int { return d.replicas }
+
 // Do runs one operation under the deadline and the circuit breaker. redis.Nil is returned as it is; every other error is
 // marked as unavailable.
 func (d *DB) Do(ctx context.Context, op string, f func(ctx context.Context) error) error {
@@ -72,11 +76,17 @@ func (d *DB) Do(ctx context.Context, op string, f func(ctx context.Context) erro
 	if err == nil || errors.Is(err, redis.Nil) {
 		return err
 	}
-	if cluster, ok := d.Client.(*redis.ClusterClient); ok && unreachable(err) && !errors.Is(err, redis.ErrPoolTimeout) {
-		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told.
+	if cluster, ok := d.Client.(*redis.ClusterClient); ok && outdated(err) {
+		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told. It does not see the MOVED
+		// that sendReplicated gets from one node.
 		cluster.ReloadState(ctx)
 	}
 	return unavailable.Error(op, err)
+}
+
+// outdated tells whether an error means that the slots of a Cluster may have moved to other nodes.
+func outdated(err error) bool {
+	return unreachable(err) && !errors.Is(err, redis.ErrPoolTimeout) || redis.HasErrorPrefix(err, "MOVED")
 }
 
 // write is Do for changes. The caller's cancellation does not end it: a client that hangs up must not leave half a change.

@@ -2,7 +2,6 @@ package redisdb
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -153,31 +152,34 @@ func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside
 }
 
 // sendReplicated sends the script with a WAIT behind it on the same connection: WAIT counts the replicas that have the
-// writes of its own connection.
+// writes of its own connection. INFO tells whether a replica has left meanwhile.
 func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
 	if !d.singleNode { // first, since the one connection cannot ask
 		if err := d.compareEpoch(d.Client.Get(ctx, d.Keys.Epoch()), epoch); err != nil {
 			return nil, err
 		}
 	}
-	node, err := d.primary(ctx, c.Keys[0])
+	node, address, err := d.primary(ctx, c.Keys[0])
 	if err != nil {
 		return nil, err
 	}
 	var result, wait *redis.Cmd
+	var info *redis.StringCmd
 	if _, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
 		result = d.queue(ctx, p, c, epoch, source)
-		wait = p.Do(ctx, "WAIT", d.replicas, d.replicaTimeout.Milliseconds())
+		wait = p.Do(ctx, "WAIT", d.attached.wanted(address, d.replicas), d.replicaTimeout.Milliseconds())
+		info = p.Info(ctx, "replication")
 		return nil
 	}); err != nil {
+		d.attached.forget(address)
 		return nil, err
 	}
 	have, err := wait.Int64()
 	if err != nil {
 		return nil, err
 	}
-	if have < int64(d.replicas) {
-		return nil, fmt.Errorf("%d of %d replicas have the write", have, d.replicas)
+	if err := d.attached.judge(address, info.Val(), have, d.replicas); err != nil {
+		return nil, err
 	}
 	for _, other := range beside {
 		d.queue(ctx, d.Client, other, epoch, true)
@@ -185,12 +187,16 @@ func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Ca
 	return result.Result()
 }
 
-// primary returns the client of the one node that holds the key.
-func (d *DB) primary(ctx context.Context, key string) (redis.UniversalClient, error) {
+// primary returns the client of the one node that holds the key. The address is empty for that of Sentinel, which changes.
+func (d *DB) primary(ctx context.Context, key string) (node redis.UniversalClient, address string, err error) {
 	if cluster, ok := d.Client.(*redis.ClusterClient); ok {
-		return cluster.MasterForKey(ctx, key)
+		node, err := cluster.MasterForKey(ctx, key)
+		if err != nil {
+			return nil, "", err
+		}
+		return node, node.Options().Addr, nil
 	}
-	return d.Client, nil
+	return d.Client, "", nil
 }
 
 // EvalAll runs scripts in one round trip, which need not lie in one slot, and returns their replies in order. reads, unless

@@ -61,8 +61,7 @@ for _, b in ipairs(buckets) do
     end
     b.state.empty = b.state.empty + b.interval
     add(b.state, id, now + tonumber(ARGV[8]))
-    redis.call('HSETNX', KEYS[1], 'name', ARGV[2])
-    write(b.field, b.state)
+    write(b.field, b.state, ARGV[2])
   end
   wait = math.max(wait, over(b))
 end

@@ -9,6 +9,7 @@
 --       refresh_ttl, access_ttl   number: of the refresh token   self_contained
 -- reply {'ok', hashes of forgotten tokens}, also when it ran before; {'code'}: the code was redeemed by another;
 --       {'none'}, {'user'}, {'bad'}: session.lua, or there is no such code
+-- twice finds its refresh token or a later one, its access token, and its mark in the code
 local result = load()
 if result then return {result} end
 local refresh, access = ARGV[5], ARGV[6]
@@ -46,7 +47,7 @@ local function evict()
     for i = 1, #list, 2 do
       local id = name_of(list[i])
       if is_mine(list[i]) and not redis.call('ZSCORE', evicted, id) then
-        mine[#mine + 1] = {index = index, evicted = evicted, expires = tonumber(list[i + 1]), id = id}
+        mine[#mine + 1] = {evicted = evicted, expires = tonumber(list[i + 1]), id = id}
       end
     end
   end
@@ -64,9 +65,11 @@ local function evict()
       add_to_index(m.evicted, m.expires * 1000, m.id)
     else
       redis.call('ZADD', m.evicted, m.expires * 1000, m.id)
-      redis.call('PEXPIREAT', m.evicted, redis.call('ZRANGE', m.index, -1, -1, 'WITHSCORES')[2])
     end
   end
+  -- Each time, since a run may have ended after it had added to them.
+  keep_until(KEYS[4], KEYS[4], 1000)
+  keep_until(KEYS[6], KEYS[5], 1)
 end
 
 if step.limit and step.create and refresh ~= '' then evict() end

@@ -65,7 +65,9 @@ func (t *Tokens) DeletePKCERequestSession(ctx context.Context, signature string)
 // deleteRequestScript marks a request as deleted. It expires when it would have.
 //
 //	KEYS  1 request
+//	ARGV  none
 //	reply 1
+//	twice marks it again
 var deleteRequestScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if found then redis.call('SET', KEYS[1], string.sub(found, 1, 1) .. 'd' .. string.sub(found, 3), 'KEEPTTL') end

@@ -5,6 +5,7 @@
 --       6 its name in records of the version before
 -- step  end_refresh, end_access: all tokens of that kind
 -- reply {'ok', hashes of forgotten tokens}   {'none'}, {'bad'}: session.lua
+-- twice finds the tokens revoked, or the session ended: {'none'}
 local result = load()
 if result then return {result} end
 local access, refresh = ARGV[4], ARGV[5]

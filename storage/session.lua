@@ -9,6 +9,8 @@ local function load()
   local raw = redis.call('GET', KEYS[1])
   if raw then
     s = decode(raw)
+    -- A run that ended before it had removed the old record leaves that to the next. It would come back when this one is gone.
+    if s then s.moved = redis.call('EXISTS', KEYS[2]) == 1 end
   else
     raw = redis.call('GET', KEYS[2])
     if raw then
@@ -117,16 +119,16 @@ local function end_session()
   redis.call('DEL', KEYS[1])
 end
 
--- keep_until makes an index expire with its last member.
-local function keep_until(index)
+-- keep_until makes a key expire with the last member of an index, whose scores are in the unit, in ms.
+local function keep_until(key, index, score_unit)
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
-  if last[2] then redis.call('PEXPIREAT', index, last[2] * 1000) end
+  if last[2] then redis.call('PEXPIREAT', key, last[2] * score_unit) end
 end
 
 local function add_to_index(index, ends, member)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', math.floor(now / 1000))
   redis.call('ZADD', index, math.ceil(ends / 1000), member)
-  keep_until(index)
+  keep_until(index, index, 1000)
 end
 
 -- save writes the session until its last token expires, but not before 'until_then', or ends it. It returns the reply.

@@ -47,6 +47,7 @@ const (
 //	KEYS  1 the mark
 //	ARGV  1 its TTL in ms
 //	reply 1
+//	twice ends those too that were opened in between
 var endedBeforeScript = redisdb.NewScript(`
 local clock = redis.call('TIME')
 redis.call('SET', KEYS[1], clock[1] * 1000 + math.floor(clock[2] / 1000), 'PX', ARGV[1])
@@ -82,6 +83,7 @@ func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error)
 //	KEYS  1 index   2 evicted ones   3, 4 old index and evicted ones of the subject   then each session at both its places
 //	ARGV  for each session its name, and its name in the old index
 //	reply {'ok'}
+//	twice finds them removed
 var endScript = redisdb.NewScript(`
 local index, old_index = redis.call('ZRANGE', KEYS[1], 0, -1), redis.call('ZRANGE', KEYS[3], 0, -1)
 local function remove(list, key, name, first, last)

@@ -106,8 +106,8 @@ func (c *Clients) readOrigins(ctx context.Context) {
 			k.clients[origin] = append(k.clients[origin], client.ID)
 		}
 	}
-	if c.cacheTTL > 0 {
-		k.until = now.Add(max(c.cacheTTL, originsShare*now.Sub(start)))
+	if c.cache.ttl > 0 {
+		k.until = now.Add(max(c.cache.ttl, originsShare*now.Sub(start)))
 	}
 	c.origins.known.Store(k)
 }

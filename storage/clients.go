@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/ory/fosite"
@@ -16,29 +15,19 @@ import (
 )
 
 // Clients is the registry of clients, and fosite's ClientManager. It is safe for concurrent use. A client may be served from
-// memory for Options.ClientCache: changes by this process show at once, changes by another one after that time.
+// memory for Options.ClientCache: changes by this process show at once, changes by another one after that time. While the node of
+// a Redis Cluster that has its record is silent, see Options.ShardOutage.
 type Clients struct {
-	db       *redisdb.DB
-	cacheTTL time.Duration
-
-	mutex sync.RWMutex
-	cache map[string]cachedClient // :: client ID → client
+	db    *redisdb.DB
+	cache clientCache
 
 	origins clientOrigins
 }
 
-type cachedClient struct {
-	client *Client
-	until  time.Time
-}
-
-// maxCachedClients bounds the memory of the cache. Only clients that exist are cached.
-const maxCachedClients = 10_000
-
 var _ fosite.ClientManager = (*Clients)(nil)
 
 func newClients(db *redisdb.DB, o Options) *Clients {
-	return &Clients{db: db, cacheTTL: o.ClientCache, origins: newClientOrigins()}
+	return &Clients{db: db, cache: clientCache{ttl: o.ClientCache, outage: o.ShardOutage, timeout: o.Timeout}, origins: newClientOrigins()}
 }
 
 // GetClient implements fosite.ClientManager. It returns fosite.ErrNotFound when there is no such client.
@@ -52,26 +41,39 @@ func (c *Clients) GetClient(ctx context.Context, id string) (fosite.Client, erro
 
 // Client returns a client, or fosite.ErrNotFound. IDs are compared byte by byte.
 func (c *Clients) Client(ctx context.Context, id string) (*Client, error) {
-	now := time.Now()
-	c.mutex.RLock()
-	cached, ok := c.cache[id]
-	c.mutex.RUnlock()
-	if ok && now.Before(cached.until) {
-		return cached.client, nil
+	known, fresh := c.cache.get(id, time.Now())
+	if fresh {
+		return known, nil
 	}
-	client, err := c.read(ctx, id)
-	if err != nil {
-		if errors.Is(err, fosite.ErrNotFound) {
-			c.forget(id)
+	if known == nil || !c.db.Recent() { // nothing may be served unless Redis says so
+		return c.readAnew(ctx, id)
+	}
+	asking, cancel := context.WithTimeout(ctx, c.cache.timeout/2) // the rest of the request needs time too
+	client, err := c.readAnew(asking, id)
+	cancel()
+	if redisdb.Silent(err) && ctx.Err() == nil {
+		if known := c.cache.silent(id); known != nil {
+			return known, nil
 		}
-		return nil, err
 	}
-	// A client of the same ID in another store has other secrets, and a right one would be refused.
-	if err := c.db.CheckEpoch(ctx, opReadClient); err != nil {
-		return nil, err
+	return client, err
+}
+
+// readAnew returns what Redis holds, and remembers it.
+func (c *Clients) readAnew(ctx context.Context, id string) (*Client, error) {
+	asked := time.Now()
+	client, err := c.read(ctx, id)
+	if err == nil {
+		// A client of the same ID in another store has other secrets, and a right one would be refused.
+		err = c.db.CheckFound(ctx, opReadClient)
 	}
-	c.remember(client, now)
-	return client, nil
+	switch {
+	case err == nil:
+		c.cache.remember(client, asked)
+	case !redisdb.Silent(err) && !errors.Is(err, context.Canceled):
+		c.cache.forget(id) // Redis has answered, and not with what is known
+	}
+	return client, err
 }
 
 const opReadClient = "read client"
@@ -135,24 +137,6 @@ func encodeClient(c *Client) ([]byte, error) {
 	return raw, nil
 }
 
-func (c *Clients) remember(client *Client, now time.Time) {
-	if c.cacheTTL <= 0 {
-		return
-	}
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if c.cache == nil || len(c.cache) >= maxCachedClients {
-		c.cache = make(map[string]cachedClient)
-	}
-	c.cache[client.ID] = cachedClient{client: client, until: now.Add(c.cacheTTL)}
-}
-
-func (c *Clients) forget(id string) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	delete(c.cache, id)
-}
-
 // PutClient stores a client, new or changed, after Validate.
 func (c *Clients) PutClient(ctx context.Context, client *Client) error {
 	if err := client.Validate(); err != nil {
@@ -189,7 +173,7 @@ func (c *Clients) newGeneration(ctx context.Context, id string) error {
 
 // edit replaces the record of a client, from the start again if it changes meanwhile. change gets nil where there is none.
 func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *Client) (*Client, error)) error {
-	defer c.forget(id)
+	defer c.cache.forget(id)
 	for range 10 {
 		raw, found, err := c.raw(ctx, op, id)
 		var stored *Client
@@ -218,7 +202,7 @@ func (c *Clients) edit(ctx context.Context, op, id string, change func(stored *C
 // RemoveClient removes a client, or returns fosite.ErrNotFound. Its sessions get no further tokens from then on;
 // Tokens.RevokeClient ends them.
 func (c *Clients) RemoveClient(ctx context.Context, id string) error {
-	defer c.forget(id)
+	defer c.cache.forget(id)
 	defer c.origins.changed()
 	const op = "remove client"
 	removed, err := c.db.Eval(ctx, op, redisdb.Command("DEL", c.db.Keys.Client(id)))

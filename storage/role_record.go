@@ -65,22 +65,34 @@ func (r *roleRecord) encode() (super bool, raw string, err error) {
 	return super, string(b), nil
 }
 
-// roleScript replaces a role, unless it has changed since it was read, and updates the set of super-user roles.
+// roleScript replaces a role, unless it has changed since it was read, and updates the set of super-user roles. The set comes first:
+// after a failure between the two the record is as it was, so that a repeat writes both. And no role makes super users whose record
+// could not be written.
 //
 //	KEYS  1 roles   2 super-user roles
 //	ARGV  1 role ID   2 the role as it was read   3 as it is to be, empty for none   4 '1' for a super-user role
 //	reply 1; 0: it has changed
 //	twice finds the role as it is to be, and replies 1
 var roleScript = redisdb.NewScript(`
-local found = redis.call('HGET', KEYS[1], ARGV[1]) or ''
-if found == ARGV[3] then return 1 end
-if found ~= ARGV[2] then return 0 end
-if ARGV[3] == '' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
+local id, from, to = ARGV[1], ARGV[2], ARGV[3]
+local found = redis.call('HGET', KEYS[1], id) or ''
+if found == to then return 1 end
+if found ~= from then return 0 end
+local added = 0
+if ARGV[4] == '1' then
+  added = redis.call('SADD', KEYS[2], id)
 else
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  redis.call('SREM', KEYS[2], id)
 end
-redis.call(ARGV[4] == '1' and 'SADD' or 'SREM', KEYS[2], ARGV[1])
+if to == '' then
+  redis.call('HDEL', KEYS[1], id)
+  return 1
+end
+local written = redis.pcall('HSET', KEYS[1], id, to)
+if type(written) == 'table' then -- an error
+  if added == 1 then redis.call('SREM', KEYS[2], id) end
+  return written
+end
 return 1`)
 
 // swapRole replaces a role, or returns false when it has changed since it was read.

@@ -199,24 +199,30 @@ func (u *Users) dropRole(ctx context.Context, id string, imported bool) error {
 		if err != nil {
 			return err
 		}
-		dropped, err := u.swapRole(ctx, op, id, found, "", false)
-		if err != nil {
+		// The users first: a repeat finds them while there is the role.
+		if err := u.clearRole(ctx, op, id, disabled); err != nil {
 			return err
 		}
-		if dropped {
-			return u.clearRole(ctx, op, id, disabled)
+		dropped, err := u.swapRole(ctx, op, id, found, "", false)
+		if dropped || err != nil {
+			return err
 		}
 	}
 	return unavailable.Error(op, errContended)
 }
 
-// clearRole takes a role that was dropped away from users: they must not get it back when a role of that ID is added again.
+// clearRole takes a role that is being dropped away from disabled users: they must not get it back when a role of that ID is added
+// again.
 func (u *Users) clearRole(ctx context.Context, op, id string, names []string) error {
 	for _, name := range names {
 		_, _, err := u.edit(ctx, op, name, func(r *userRecord) error {
-			if r.Role == id {
-				r.Role, r.Updated = "", now()
+			if r.Role != id {
+				return nil
 			}
+			if r.Active {
+				return ErrInUse // enabled meanwhile
+			}
+			r.Role, r.Updated = "", now()
 			return nil
 		})
 		if err != nil && !errors.Is(err, fosite.ErrNotFound) {

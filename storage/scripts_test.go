@@ -13,9 +13,9 @@ func TestScripts(t *testing.T) {
 		sessions := sessionTables{now}
 		return slices.Concat(sessions.scripts(), sessions.small(), sessions.codes(), []luacover.Script{
 			{Name: "swapScript", Source: swapScript.Source(), Completes: true, Cases: swapCases()},
-			{Name: "addScript", Source: addScript.Source(), Cases: addCases()},
+			{Name: "addScript", Source: addScript.Source(), Completes: true, Cases: addCases()},
 			{Name: "dropScript", Source: dropScript.Source(), Completes: true, Cases: dropCases()},
-			{Name: "roleScript", Source: roleScript.Source(), Cases: roleCases()},
+			{Name: "roleScript", Source: roleScript.Source(), Completes: true, Cases: roleCases()},
 			{Name: "saveKeysScript", Source: saveKeysScript.Source(), Completes: true, Cases: saveKeysCases()},
 			{Name: "claimScript", Source: claimScript.Source(), Completes: true, Cases: claimCases()},
 			{Name: "probeScript", Source: probeScript.Source(), Completes: true, Cases: []luacover.Case{{

@@ -234,14 +234,23 @@ func clientError(err error) error {
 
 // refetch reads a client past the cache: the client or the session may be newer than what is in it.
 func (t *Tokens) refetch(ctx context.Context, id, generation string) (fosite.Client, error) {
-	if registry, ok := t.clients.(*Clients); ok {
-		registry.forget(id)
-	}
-	client, err := t.clients.GetClient(ctx, id)
+	client, err := t.getClientAnew(ctx, id)
 	if err == nil && rawGeneration(t.policyOf(client).Generation) != generation {
 		return nil, fosite.ErrNotFound
 	}
 	return client, err
+}
+
+func (t *Tokens) getClientAnew(ctx context.Context, id string) (fosite.Client, error) {
+	registry, ok := t.clients.(*Clients)
+	if !ok {
+		return t.clients.GetClient(ctx, id)
+	}
+	client, err := registry.readAnew(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
 // decodeRequest makes a fosite request of a stored session.

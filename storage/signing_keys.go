@@ -81,9 +81,12 @@ func (k *Keys) read(ctx context.Context) (*storedKeys, error) {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, err
 	}
+	if err != nil {
+		return nil, k.db.CheckEpoch(ctx, op)
+	}
 	// Also for keys that are there: with the keys of another store, a server would refuse the tokens of its own.
-	if epoch := k.db.CheckEpoch(ctx, op); epoch != nil || err != nil {
-		return nil, epoch
+	if err := k.db.CheckFound(ctx, op); err != nil {
+		return nil, err
 	}
 	stored := &storedKeys{}
 	if err := decodeRecord(op, raw, stored, &stored.Version); err != nil {

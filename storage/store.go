@@ -45,6 +45,19 @@ type Options struct {
 	// ClientCache is how long a client may be served from memory. Default 3 s; negative turns the cache off.
 	ClientCache time.Duration
 
+	// ShardOutage is for how long a store on a Redis Cluster goes on without a node that does not answer: with a client that this
+	// process has read from there (then it needs Options.ClientCache too), and with changes on other nodes although the mark by
+	// which an emptied Redis is recognised is there. Default 1 minute, counted from when the process read either last; negative
+	// turns both off.
+	//
+	// While a node is silent nobody can change what it holds, and an emptied Redis is not silent: so as long as no node has
+	// answered otherwise, what it said last is still so. The bound covers a process that is cut off from a node that others can
+	// reach, and data that is lost with the node: for so long a client that was removed there, or given another secret, may still
+	// be served here, and a change may be made in a store that was lost. As soon as the node answers, its answer counts, within
+	// Options.ClientCache. Roles have no such memory: a login and the refresh of a user's session stay unavailable while the
+	// node of the roles is silent, because a super user who was demoted must not get another token.
+	ShardOutage time.Duration
+
 	// MustExist refuses to take a Redis without a store for a new one: everything is unavailable (ErrUninitialised) until
 	// Store.Init was called once, by this process or another one. Servers should set it, so that no restart accepts by itself that
 	// Redis has lost its data. Default: an empty Redis becomes a new store at the first contact.
@@ -96,6 +109,9 @@ func (o Options) withDefaults() Options {
 	if o.ClientCache == 0 {
 		o.ClientCache = 3 * time.Second
 	}
+	if o.ShardOutage == 0 {
+		o.ShardOutage = time.Minute
+	}
 	o.Password = o.Password.WithDefaults()
 	o.PasswordRules.AllowWeak = o.PasswordRules.AllowWeak || o.Password.InsecureCheap
 	return o
@@ -104,7 +120,7 @@ func (o Options) withDefaults() Options {
 func (o Options) open(rdb redis.UniversalClient) (*redisdb.DB, error) {
 	return redisdb.New(redisdb.Config{
 		Client: rdb, Prefix: o.Prefix, Timeout: o.Timeout, Replicas: o.Replicas, ReplicaTimeout: o.ReplicaTimeout,
-		MustExist: o.MustExist, OnLost: o.OnLost,
+		MustExist: o.MustExist, ShardOutage: o.ShardOutage, OnLost: o.OnLost,
 	})
 }
 

@@ -135,6 +135,9 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite) error {
 			return err
 		}
 	}
+	if err := u.endOf(ctx, writes); err != nil { // before the records: a repeat looks at them to see what is left to do
+		return err
+	}
 	replies, err := u.db.EvalAll(ctx, opImport, calls, nil)
 	if err != nil {
 		return err
@@ -142,8 +145,14 @@ func (u *Users) importWrites(ctx context.Context, writes []importWrite) error {
 	for i, w := range writes {
 		if replies[i] != int64(1) {
 			w.result.Outcome = ImportKept // the user was changed here meanwhile
-			continue
 		}
+	}
+	return u.endOf(ctx, writes) // those that were opened in between: they have ended, and are still in lists
+}
+
+// endOf ends the sessions of users whose password has changed at the source.
+func (u *Users) endOf(ctx context.Context, writes []importWrite) error {
+	for _, w := range writes {
 		if w.endSessions {
 			if err := endSubject(ctx, u.db, w.name); err != nil {
 				return err

@@ -103,7 +103,7 @@ if found ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1`)
 
-// addScript stores a record where there is none.
+// addScript stores a record where there is none. Where there is one, no mark is needed: a repeat removes what a failure has left.
 //
 //	KEYS  1 record   2 mark of a user who was dropped
 //	ARGV  1 the record   2 the mark that forbids it, '*' for any, empty for none
@@ -111,8 +111,10 @@ return 1`)
 //	twice finds its own record, and replies 1
 var addScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
-if found == ARGV[1] then return 1 end
-if found then return 0 end
+if found then
+  redis.call('DEL', KEYS[2])
+  return found == ARGV[1] and 1 or 0
+end
 local mark = redis.call('GET', KEYS[2])
 if mark and (mark == ARGV[2] or ARGV[2] == '*') then return 2 end
 redis.call('SET', KEYS[1], ARGV[1])

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )

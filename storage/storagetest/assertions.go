@@ -9,10 +9,11 @@ import (
 	"github.com/ory/fosite"
 )
 
-// isRefusal reports whether the error says that a token is not valid. Any other error means that the store is unavailable.
+// isRefusal reports whether the error says that a token or a code is not valid. Any other error means that the store is
+// unavailable.
 func isRefusal(err error) bool {
 	return errors.Is(err, fosite.ErrNotFound) || errors.Is(err, fosite.ErrInactiveToken) ||
-		errors.Is(err, fosite.ErrSerializationFailure)
+		errors.Is(err, fosite.ErrSerializationFailure) || errors.Is(err, fosite.ErrInvalidatedAuthorizeCode)
 }
 
 // wantRefused checks that a token is refused: not found or inactive.
@@ -76,7 +77,7 @@ func (c *check) wantSame(got, want fosite.Requester) {
 	}
 	same("subject", g.GetSubject(), w.GetSubject())
 	same("user name", g.GetUsername(), w.GetUsername())
-	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken} {
+	for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.AuthorizeCode} {
 		if d := g.GetExpiresAt(kind).Sub(w.GetExpiresAt(kind)).Abs(); d > time.Second {
 			c.errorf("%s expires %v away from what was stored", kind, d)
 		}
@@ -85,6 +86,13 @@ func (c *check) wantSame(got, want fosite.Requester) {
 		if g, ok := g.(*Session); ok {
 			same("the session's own fields", g.Claims, w.Claims)
 		}
+	}
+}
+
+// wantSameForm compares the forms of two requests.
+func (c *check) wantSameForm(got, want fosite.Requester) {
+	if g, w := got.GetRequestForm().Encode(), want.GetRequestForm().Encode(); g != w {
+		c.errorf("form %q, want %q", g, w)
 	}
 }
 

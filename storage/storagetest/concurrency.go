@@ -157,20 +157,27 @@ var concurrencyCases = []testCase{
 	}},
 	{"an assertion sent many times at once is accepted once", func(c *check) {
 		store := c.clientManager()
-		var mu sync.Mutex
-		accepted := 0
-		parallel(16, func(int) {
-			err := store.SetClientAssertionJWT(c.ctx, "assertion-1", time.Now().Add(time.Hour))
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				accepted++
-			} else if !errors.Is(err, fosite.ErrJTIKnown) {
-				c.errorf("SetClientAssertionJWT: %v, want nil or ErrJTIKnown", err)
-			}
+		c.acceptedOnce("SetClientAssertionJWT", func() error {
+			return store.SetClientAssertionJWT(c.ctx, "assertion-1", time.Now().Add(time.Hour))
 		})
-		if accepted != 1 {
-			c.errorf("accepted %d times, want once", accepted)
-		}
 	}},
+}
+
+// acceptedOnce checks that of many callers at once one gets no error and the others ErrJTIKnown.
+func (c *check) acceptedOnce(what string, call func() error) {
+	var mu sync.Mutex
+	accepted := 0
+	parallel(16, func(int) {
+		err := call()
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			accepted++
+		} else if !errors.Is(err, fosite.ErrJTIKnown) {
+			c.errorf("%s: %v, want nil or ErrJTIKnown", what, err)
+		}
+	})
+	if accepted != 1 {
+		c.errorf("%s: accepted %d times, want once", what, accepted)
+	}
 }

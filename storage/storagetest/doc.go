@@ -15,20 +15,30 @@
 //
 // It calls the store as fosite's handlers do and checks what they rely on:
 //
-//	access, refresh  what was stored is returned, in the session that the caller passes, which may be nil
-//	revocation       ends one session and no other, and reuse of a refresh token leaves no valid token
-//	handler          fosite's refresh handler works on the store
-//	transaction      for stores with fosite's Transactional
-//	concurrency      one rotation wins, and no login or revocation is lost
-//	clients, users   for stores that have them
-//	replay           for stores with a grace (Harness.Grace)
-//	expiry           needs Fixture.Advance; uses Fixture.Leftovers
-//	outage           needs Fixture.Break; no error may say that a token is invalid
+//	access, refresh    what was stored is returned, in the session that the caller passes, which may be nil
+//	revocation         ends one session and no other, and reuse of a refresh token leaves no valid token
+//	handler            fosite's refresh handler works on the store
+//	concurrency        one rotation wins, and no login or revocation is lost
+//	replay             for stores with a grace (Harness.Grace)
+//	expiry             needs Fixture.Advance; uses Fixture.Leftovers and Harness.CodeMemory
+//	outage             needs Fixture.Break; no error may say that a token or a code is invalid
+//
+// The other groups run if the store has the interface, and are skipped otherwise:
+//
+//	transaction        Transactional
+//	clients, users     ClientManager; ResourceOwnerPasswordCredentialsGrantStorage
+//	codes              AuthorizeCodeStorage: a code is redeemed once, and a used one returns its request
+//	code handler       the same and PKCERequestStorage: fosite's code grant with PKCE, and with OpenID Connect, works on the store
+//	code transaction   the same and Transactional: tokens are stored and their code is used, or neither
+//	code concurrency   AuthorizeCodeStorage: of concurrent redemptions one wins, and the others write nothing
+//	pkce, openid       PKCERequestStorage; OpenIDConnectRequestStorage
+//	par                PARStorage: everything comes back except for credentials of the client
+//	assertion keys     RFC7523KeyStorage, and Fixture.AddIssuerKey: an assertion is accepted once
+//	nonces             verifiable.NonceManager
 //
 // Tests that a store is known to fail go into Harness.KnownDeviations with the reason. Names returns their names.
 //
-// The suite does not test durability, authorization codes, PKCE and OpenID Connect sessions. To test that keys share the slots of
-// a Redis Cluster, run it on StartCluster.
+// The suite does not test durability. To test that keys share the slots of a Redis Cluster, run it on StartCluster.
 //
 // # Servers
 //

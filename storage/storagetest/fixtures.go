@@ -55,6 +55,15 @@ type login struct {
 
 // request is what fosite passes to a store after a password grant, for tokens with the given TTLs.
 func (c *check) request(subject string, access, refresh time.Duration) *fosite.Request {
+	req := c.requestBy(subject)
+	req.Form = url.Values{"grant_type": {"password"}, "scope": {"read write"}, "client_id": {clientID}}
+	req.Session.SetExpiresAt(fosite.AccessToken, time.Now().UTC().Add(access))
+	req.Session.SetExpiresAt(fosite.RefreshToken, time.Now().UTC().Add(refresh))
+	return req
+}
+
+// requestBy is a granted request of the subject, without a form, in a session that does not expire.
+func (c *check) requestBy(subject string) *fosite.Request {
 	s := c.NewSession()
 	if own, ok := s.(*Session); ok {
 		own.Username, own.Claims = subject+"@example", map[string]string{"role": "ærø \"quoted\" {braces}"}
@@ -62,8 +71,6 @@ func (c *check) request(subject string, access, refresh time.Duration) *fosite.R
 	if n, ok := s.(interface{ SetSubject(string) }); ok {
 		n.SetSubject(subject)
 	}
-	s.SetExpiresAt(fosite.AccessToken, time.Now().UTC().Add(access))
-	s.SetExpiresAt(fosite.RefreshToken, time.Now().UTC().Add(refresh))
 	return &fosite.Request{
 		ID:                c.RequestID(subject),
 		RequestedAt:       time.Now().UTC().Round(time.Second),
@@ -72,7 +79,7 @@ func (c *check) request(subject string, access, refresh time.Duration) *fosite.R
 		GrantedScope:      fosite.Arguments{"read"},
 		RequestedAudience: fosite.Arguments{"https://api.example", "https://other.example"},
 		GrantedAudience:   fosite.Arguments{"https://api.example"},
-		Form:              url.Values{"grant_type": {"password"}, "scope": {"read write"}, "client_id": {clientID}},
+		Form:              url.Values{},
 		Session:           s,
 	}
 }
@@ -100,24 +107,35 @@ func (c *check) create(ctx context.Context, l login) error {
 
 // rotate does what fosite's refresh handler does with a store once it has checked the token, transaction included.
 func (c *check) rotate(old login) (login, error) {
-	req := c.request(old.req.GetSession().GetSubject(), time.Hour, 24*time.Hour)
-	req.ID = old.req.GetID()
-	next := login{req: req, access: c.Signature(req.ID), refresh: c.Signature(req.ID)}
+	next := c.successor(old.req)
+	return next, c.issue(next, "rotate", func(ctx context.Context) error {
+		return c.Storage.RotateRefreshToken(ctx, next.req.GetID(), old.refresh)
+	})
+}
 
+// successor is a login with new tokens for the same session.
+func (c *check) successor(of fosite.Requester) login {
+	req := c.request(of.GetSession().GetSubject(), time.Hour, 24*time.Hour)
+	req.ID = of.GetID()
+	return login{req: req, access: c.Signature(req.ID), refresh: c.Signature(req.ID)}
+}
+
+// issue uses up a refresh token or a code and stores the tokens of next, in one transaction if the store has them.
+func (c *check) issue(next login, what string, use func(context.Context) error) error {
 	ctx, err := storage.MaybeBeginTx(c.ctx, c.Storage)
 	if err != nil {
-		return next, fmt.Errorf("begin: %w", err)
+		return fmt.Errorf("begin: %w", err)
 	}
-	if err := c.Storage.RotateRefreshToken(ctx, req.ID, old.refresh); err != nil {
-		return next, errors.Join(fmt.Errorf("rotate: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
+	if err := use(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", what, err), storage.MaybeRollbackTx(ctx, c.Storage))
 	}
 	if err := c.create(ctx, next); err != nil {
-		return next, errors.Join(err, storage.MaybeRollbackTx(ctx, c.Storage))
+		return errors.Join(err, storage.MaybeRollbackTx(ctx, c.Storage))
 	}
 	if err := storage.MaybeCommitTx(ctx, c.Storage); err != nil {
-		return next, errors.Join(fmt.Errorf("commit: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
+		return errors.Join(fmt.Errorf("commit: %w", err), storage.MaybeRollbackTx(ctx, c.Storage))
 	}
-	return next, nil
+	return nil
 }
 
 func (c *check) mustRotate(old login) login {

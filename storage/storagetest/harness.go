@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 )
@@ -19,13 +20,17 @@ type Harness struct {
 	// RequestID returns a new request ID for a login of the subject. Default: a random UUID, as fosite makes it.
 	RequestID func(subject string) string
 
-	// Signature returns the signature of a new token of that request. Default: a random one in the format of fosite's HMAC
+	// Signature returns the signature of a new token or code of that request. Default: a random one in the format of fosite's HMAC
 	// tokens.
 	Signature func(requestID string) string
 
 	// Grace is how long the store accepts a refresh token after its rotation. Default 0: not at all. The store may end it late,
 	// by the same time again but at most a second.
 	Grace time.Duration
+
+	// CodeMemory is how long the store keeps the record of a code, and of what belongs to it, when the code is not valid any more.
+	// Default 0: a code is forgotten when it expires.
+	CodeMemory time.Duration
 
 	// Unavailable is the error that every call during an outage must return, as errors.Is finds it. Default nil: any error that does
 	// not say that the token is invalid.
@@ -42,8 +47,9 @@ type Harness struct {
 
 // Fixture is a store and what the suite may do to it. A test that needs a function which is nil is skipped.
 type Fixture struct {
-	// Storage is the store. Groups for fosite's Transactional, ClientManager and
-	// ResourceOwnerPasswordCredentialsGrantStorage run if it implements those too.
+	// Storage is the store. Groups for fosite's other interfaces run if it implements those too: Transactional, ClientManager,
+	// ResourceOwnerPasswordCredentialsGrantStorage, AuthorizeCodeStorage, PKCERequestStorage, OpenIDConnectRequestStorage,
+	// PARStorage, RFC7523KeyStorage and verifiable.NonceManager.
 	Storage oauth2.TokenRevocationStorage
 
 	// AddClient adds a client, for stores that look up the client of a stored request by its ID.
@@ -52,13 +58,16 @@ type Fixture struct {
 	// AddUser adds a user for Authenticate.
 	AddUser func(name, password string) error
 
+	// AddIssuerKey adds a public key for assertions of the issuer about the subject, for RFC7523KeyStorage.
+	AddIssuerKey func(issuer, subject string, key *jose.JSONWebKey, scopes []string) error
+
 	// Advance lets time pass for the store: it moves a fake clock, or sleeps.
 	Advance func(d time.Duration)
 
 	// Break makes the store's database unavailable until heal is called.
 	Break func() (heal func())
 
-	// Leftovers lists the records of sessions in the database, indexes included. It must be empty when all sessions have
-	// expired.
+	// Leftovers lists the records of sessions, codes, requests and nonces in the database, indexes included, with their values if
+	// it can: some tests look for credentials in them. It must be empty when all of them have expired.
 	Leftovers func() ([]string, error)
 }

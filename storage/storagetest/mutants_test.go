@@ -126,45 +126,9 @@ func TestSuiteFindsMistakes(t *testing.T) {
 		"delete of an unknown token is an error": {func(s tokens) tokens { return strictDelete{s} }, []string{"access/deleting an unknown token is not an error"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			deviations, skip := map[string]string{}, map[string]string{}
-			for _, n := range storagetest.Names() {
-				skip[n] = "not the subject of this mutant"
-			}
-			for _, n := range mutant.caught {
-				delete(skip, n)
-				deviations[n] = name
-			}
-			storagetest.Run(t, storagetest.Harness{
-				New: func(t *testing.T) storagetest.Fixture {
-					r := storagetest.StartMiniredis(t)
-					s, err := storage.New(r.Client(t), storage.Options{})
-					if err != nil {
-						t.Fatal(err)
-					}
-					none := storage.Duration(0)
-					return storagetest.Fixture{
-						Storage: mutant.store(s),
-						AddClient: func(c fosite.Client) error {
-							return s.PutClient(context.Background(), &storage.Client{
-								ID: c.GetID(), Public: true, Grants: c.GetGrantTypes(), Scopes: c.GetScopes(), Audience: c.GetAudience(), Grace: &none,
-							})
-						},
-						Advance:   r.Advance,
-						Break:     func() func() { return r.Break(t) },
-						Leftovers: func() ([]string, error) { return leftovers(r.Keys(t)), nil },
-					}
-				},
-				KnownDeviations: deviations, Skip: skip,
+			mustFail(t, name, mutant.caught, func(t *testing.T) storagetest.Fixture {
+				return redisFixture(t, func(s *storage.Store) revocable { return mutant.store(s) })
 			})
 		})
 	}
-}
-
-func leftovers(keys []string) (left []string) {
-	for _, k := range keys {
-		if k != "opgrant:epoch" && k != "opgrant:clients" && k[:10] != "opgrant:c:" {
-			left = append(left, k)
-		}
-	}
-	return left
 }

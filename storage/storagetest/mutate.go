@@ -26,9 +26,8 @@ func mutate(req fosite.Requester) {
 	}
 }
 
-// reference is a deep copy of a login's request.
-func (c *check) reference(l login) fosite.Requester {
-	r := l.req
+// copyOf is a deep copy of a request.
+func copyOf(r fosite.Requester) fosite.Requester {
 	return &fosite.Request{
 		ID: r.GetID(), RequestedAt: r.GetRequestedAt(), Client: r.GetClient(),
 		RequestedScope: slices.Clone(r.GetRequestedScopes()), GrantedScope: slices.Clone(r.GetGrantedScopes()),

@@ -45,6 +45,7 @@ func (c *check) storeCalls() map[string]func() error {
 	if u, ok := s.(oauth2.ResourceOwnerPasswordCredentialsGrantStorage); ok {
 		calls["Authenticate"] = func() error { _, err := u.Authenticate(c.ctx, "bob", "secret"); return err }
 	}
+	c.furtherCalls(func(name string, call func() error) { calls[name] = call })
 	return calls
 }
 

@@ -34,7 +34,7 @@ var refreshCases = []testCase{
 	}},
 	{"what is returned is a copy", func(c *check) {
 		l := c.login("alice")
-		want := c.reference(l)
+		want := copyOf(l.req)
 		got, err := c.getRefresh(l)
 		c.must(err, "GetRefreshTokenSession")
 		mutate(got)

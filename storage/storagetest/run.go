@@ -107,11 +107,20 @@ var groups = []group{
 	{name: "handler", cases: handlerCases},
 	{name: "transaction", cases: transactionCases},
 	{name: "concurrency", cases: concurrencyCases},
+	{name: "codes", cases: codeCases},
+	{name: "code handler", cases: codeHandlerCases},
+	{name: "code transaction", cases: codeTransactionCases},
+	{name: "code concurrency", cases: codeConcurrencyCases},
+	{name: "pkce", cases: pkceCases},
+	{name: "openid", cases: openIDCases},
+	{name: "par", cases: parCases},
+	{name: "assertion keys", cases: assertionKeyCases},
+	{name: "nonces", cases: nonceCases},
 	{name: "clients", cases: clientCases},
 	{name: "users", cases: userCases},
 	{name: "replay", waits: true, cases: replayCases},
-	{name: "expiry", waits: true, cases: expiryCases},
-	{name: "outage", waits: true, cases: outageCases},
+	{name: "expiry", waits: true, cases: slices.Concat(expiryCases, codeExpiryCases)},
+	{name: "outage", waits: true, cases: slices.Concat(outageCases, codeOutageCases)},
 }
 
 // check is one run of one test. It collects failures, so that a known deviation can fail without failing the test.

@@ -31,13 +31,23 @@ local function remove(bucket, i)
   bucket.count = bucket.count - 1
 end
 
-local function write(field, bucket)
+-- write stores a bucket, with the label of its hash if there is one. The TTL comes first: where it cannot be set nothing is written,
+-- or a hash could stay for ever. That of a new hash comes a second time, because before there is nothing that could have one.
+local function write(field, bucket, label)
   if bucket.empty <= now and bucket.count == 0 then
     redis.call('HDEL', KEYS[1], field)
     return
   end
   local ends = bucket.empty
   if bucket.count > 0 then ends = math.max(ends, tonumber(string.sub(bucket.flying, -13))) end
-  redis.call('HSET', KEYS[1], field, string.format('%d', bucket.empty) .. bucket.flying)
-  if redis.call('PTTL', KEYS[1]) < ends - now then redis.call('PEXPIRE', KEYS[1], string.format('%d', ends - now)) end
+  local ttl = string.format('%d', ends - now)
+  local left = redis.call('PTTL', KEYS[1])
+  if left < ends - now then redis.call('PEXPIRE', KEYS[1], ttl) end
+  local text = string.format('%d', bucket.empty) .. bucket.flying
+  if label then
+    redis.call('HSET', KEYS[1], 'name', label, field, text)
+  else
+    redis.call('HSET', KEYS[1], field, text)
+  end
+  if left == -2 then redis.call('PEXPIRE', KEYS[1], ttl) end
 end

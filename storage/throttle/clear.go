@@ -46,8 +46,8 @@ func (t *Throttle) ClearClient(ctx context.Context, client string) (int, error) 
 //	twice finds none, and replies 0
 var clearScript = redisdb.NewScript(`
 local buckets = math.max(redis.call('HLEN', KEYS[1]) - 1, 0)
-redis.call('DEL', KEYS[1])
 if ARGV[1] == '1' then redis.call('DEL', KEYS[2]) end
+redis.call('DEL', KEYS[1])
 return buckets`)
 
 func (t *Throttle) clear(ctx context.Context, tag string, networks bool) (int, error) {

@@ -10,6 +10,7 @@
 --       then for each caller: field, the field without the address, the field without the user, count, first, last
 -- reply 1
 -- twice the calls are counted twice
+local lasting = redis.call('PEXPIRE', KEYS[1], ARGV[3]) -- first, or calls that are repeated after its failure would count twice
 local now = tonumber(ARGV[4])
 local behind = 0
 if now then
@@ -37,5 +38,5 @@ for i = 7, #ARGV, 6 do
   end
   redis.call('HSET', KEYS[1], field, string.format('%d %d %d', count, first, last))
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if lasting == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end -- the hash is new
 return 1

@@ -25,6 +25,7 @@ type Config struct {
 	Replicas       int
 	ReplicaTimeout time.Duration
 	MustExist      bool
+	ShardOutage    time.Duration
 	OnLost         func()
 }
 
@@ -42,6 +43,7 @@ type DB struct {
 	singleNode     bool                   // a script may name keys of different slots
 	epoch          atomic.Pointer[string] // the one that this process saw first; nil: none yet
 	reported       sync.Once              // that it was lost
+	outage         epochOutage
 	breaker        *breaker
 }
 
@@ -55,7 +57,7 @@ func New(c Config) (*DB, error) {
 	}
 	_, singleNode := c.Client.(*redis.Client) // standalone or Sentinel
 	return &DB{
-		Client: c.Client, Keys: Keys{Prefix: c.Prefix}, breaker: newBreaker(newProbe(c.Client)),
+		Client: c.Client, Keys: Keys{Prefix: c.Prefix}, breaker: newBreaker(newProbe(c.Client)), outage: epochOutage{bound: c.ShardOutage},
 		timeout: c.Timeout, replicas: c.Replicas, replicaTimeout: c.ReplicaTimeout,
 		mustExist: c.MustExist, onLost: c.OnLost, singleNode: singleNode,
 	}, nil
@@ -76,10 +78,9 @@ func (d *DB) Do(ctx context.Context, op string, f func(ctx context.Context) erro
 	if err == nil || errors.Is(err, redis.Nil) {
 		return err
 	}
-	if cluster, ok := d.Client.(*redis.ClusterClient); ok && outdated(err) {
-		// go-redis keeps asking a dead primary until its map of slots is a minute old, unless it is told. It does not see the MOVED
-		// that sendReplicated gets from one node.
-		cluster.ReloadState(ctx)
+	if outdated(err) {
+		// go-redis does not see the MOVED that sendReplicated gets from one node.
+		d.reload(ctx)
 	}
 	return unavailable.Error(op, err)
 }

@@ -3,6 +3,7 @@ package redisdb
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
@@ -34,6 +35,7 @@ func (d *DB) Missing(ctx context.Context, op string) error {
 // The first call on an empty Redis writes the epoch, unless Config.MustExist is set.
 func (d *DB) CheckEpoch(ctx context.Context, op string) error {
 	seen := d.epoch.Load() // before Redis is asked: another call may write the epoch meanwhile
+	asked := time.Now()
 	found, err := d.readEpoch(ctx, op)
 	switch {
 	case err != nil:
@@ -52,6 +54,7 @@ func (d *DB) CheckEpoch(ctx context.Context, op string) error {
 	if *seen != found {
 		return unavailable.Error(op, d.lost())
 	}
+	d.outage.answered(asked)
 	return nil
 }
 
@@ -111,19 +114,9 @@ func (d *DB) Epoch(ctx context.Context, op string) (string, error) {
 	return *d.epoch.Load(), nil
 }
 
-// compareEpoch judges the reply to a GET of the epoch.
-func (d *DB) compareEpoch(found *redis.StringCmd, epoch string) error {
-	if err := found.Err(); err != nil && !errors.Is(err, redis.Nil) {
-		return err
-	}
-	if found.Val() != epoch {
-		return d.lost()
-	}
-	return nil
-}
-
 // lost returns ErrLost, and reports the first time.
 func (d *DB) lost() error {
+	d.outage.forget()
 	d.reported.Do(func() {
 		if d.onLost != nil {
 			d.onLost()

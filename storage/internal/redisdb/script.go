@@ -7,6 +7,9 @@ import (
 )
 
 // Script is a Lua script that changes the store. On a single node it runs only while the store has the epoch of the process.
+//
+// Redis does not roll a script back. One that writes more than once is written so that after a failure of any of its commands a
+// repeat of the operation completes it: indexes and TTLs first, and last what the repeat looks at to see what is left to do.
 type Script struct {
 	source         string
 	guarded, plain *redis.Script
@@ -20,13 +23,24 @@ type Script struct {
 const guard = `local epoch_key, epoch = table.remove(KEYS), table.remove(ARGV) ` +
 	`if redis.call('GET', epoch_key) ~= epoch then return redis.error_reply('EPOCH the store is another one') end` + "\n"
 
-// NewScript returns a script. All changes are scripts: that is how none is made under another epoch.
+// all are the scripts of the packages that are linked in.
+var all []*Script
+
+// NewScript returns a script. All changes are scripts: that is how none is made under another epoch. It is for package variables.
 func NewScript(source string) *Script {
-	return &Script{source: source, guarded: redis.NewScript(guard + source), plain: redis.NewScript(source)}
+	s := &Script{source: source, guarded: redis.NewScript(guard + source), plain: redis.NewScript(source)}
+	all = append(all, s)
+	return s
 }
+
+// Scripts returns all scripts, for the test that makes each command of each of them fail.
+func Scripts() []*Script { return all }
 
 // Source is the script as NewScript got it.
 func (s *Script) Source() string { return s.source }
+
+// Hashes are the names under which Redis may be asked to run it.
+func (s *Script) Hashes() []string { return []string{s.guarded.Hash(), s.plain.Hash()} }
 
 // Call is one run of a script. Its keys all lie in one Redis Cluster slot.
 //
@@ -80,7 +94,8 @@ func (d *DB) refusal(err error) error {
 // matter to the result.
 //
 // Under another epoch than that of the process it is unavailable. Then nothing was written, except on Redis Cluster, where the
-// epoch may be on another node and is asked for in the same round trip: a script may have run, but its reply is not used.
+// epoch may be on another node and is asked for in the same round trip: a script may have run, but its reply is not used. While
+// that node is silent, see withEpoch.
 func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, error) {
 	epoch, err := d.Epoch(context.WithoutCancel(ctx), op)
 	if err != nil {
@@ -124,40 +139,45 @@ func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside
 	if d.singleNode && len(beside) == 0 {
 		return d.queue(ctx, d.Client, c, epoch, source).Result()
 	}
-	var (
-		result *redis.Cmd
-		found  *redis.StringCmd
-	)
+	var result *redis.Cmd
 	others := make([]*redis.Cmd, len(beside))
-	_, _ = d.Client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command carries its own error
-		result = d.queue(ctx, p, c, epoch, source)
-		for i, other := range beside {
-			others[i] = d.queue(ctx, p, other, epoch, source)
-		}
-		if !d.singleNode {
-			found = p.Get(ctx, d.Keys.Epoch())
-		}
-		return nil
+	err := d.withEpoch(ctx, epoch, func(ctx context.Context, ask bool) (found *redis.StringCmd, err error) {
+		_, _ = d.Client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command carries its own error
+			result = d.queue(ctx, p, c, epoch, source)
+			for i, other := range beside {
+				others[i] = d.queue(ctx, p, other, epoch, source)
+			}
+			if ask {
+				found = p.Get(ctx, d.Keys.Epoch())
+			}
+			return nil
+		})
+		return found, failure(result)
 	})
 	for i, other := range beside {
 		if noScript(others[i].Err()) && !source {
 			d.queue(ctx, d.Client, other, epoch, true)
 		}
 	}
-	reply, err := result.Result()
-	if err == nil && found != nil {
-		err = d.compareEpoch(found, epoch)
+	return result.Val(), err
+}
+
+// failure tells why scripts of a pipeline have no reply. On a Cluster go-redis may give the error of a silent node to commands that
+// other nodes have answered; no script answers nil.
+func failure(scripts ...*redis.Cmd) error {
+	for _, s := range scripts {
+		if s.Val() == nil && s.Err() != nil {
+			return s.Err()
+		}
 	}
-	return reply, err
+	return nil
 }
 
 // sendReplicated sends the script with a WAIT behind it on the same connection: WAIT counts the replicas that have the
 // writes of its own connection. INFO tells whether a replica has left meanwhile.
 func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
-	if !d.singleNode { // first, since the one connection cannot ask
-		if err := d.compareEpoch(d.Client.Get(ctx, d.Keys.Epoch()), epoch); err != nil {
-			return nil, err
-		}
+	if err := d.askEpoch(ctx, epoch); err != nil { // first, since the one connection cannot ask
+		return nil, err
 	}
 	node, address, err := d.primary(ctx, c.Keys[0])
 	if err != nil {
@@ -216,27 +236,29 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, reads func(re
 	replies := make([]any, len(calls))
 	results := make([]*redis.Cmd, len(calls))
 	run := func(ctx context.Context, source bool) error {
-		var found *redis.StringCmd
-		_, err := d.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, c := range calls {
-				results[i] = d.queue(ctx, p, c, epoch, source)
+		once := func(ctx context.Context, ask bool) (found *redis.StringCmd, err error) {
+			_, err = d.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+				for i, c := range calls {
+					results[i] = d.queue(ctx, p, c, epoch, source)
+				}
+				if reads != nil {
+					reads(p)
+				}
+				if ask {
+					found = p.Get(ctx, d.Keys.Epoch())
+				}
+				return nil
+			})
+			if err = FirstError(err); len(calls) == 0 || reads != nil && Silent(err) {
+				return found, err // what is read may lack its reply too
 			}
-			if reads != nil {
-				reads(p)
-			}
-			if !d.singleNode && len(calls) > 0 {
-				found = p.Get(ctx, d.Keys.Epoch())
-			}
-			return nil
-		})
-		commands := make([]redis.Cmder, len(results))
-		for i, r := range results {
-			commands[i] = r
+			return found, failure(results...)
 		}
-		if err = FirstError(err, commands...); err == nil && found != nil {
-			err = d.compareEpoch(found, epoch)
+		if len(calls) == 0 {
+			_, err := once(ctx, false)
+			return err
 		}
-		return err
+		return d.withEpoch(ctx, epoch, once)
 	}
 	err := d.write(ctx, op, func(ctx context.Context) error {
 		err := run(ctx, false)

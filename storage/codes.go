@@ -27,8 +27,7 @@ var (
 var _ oauth2.CoreStorage = (*Tokens)(nil)
 
 // CreateAuthorizeCodeSession implements fosite's AuthorizeCodeStorage. The code is valid until the session's expiry for
-// fosite.AuthorizeCode, or for 15 minutes where there is none. It takes one round trip, and a second one for the pointer of a
-// signature that Signature did not make. Within a transaction too it is written at once.
+// fosite.AuthorizeCode, or for 15 minutes where there is none. It takes one round trip. Within a transaction too it is written at once.
 //
 // fosite.ErrInvalidatedAuthorizeCode: a code of that signature was used already.
 func (t *Tokens) CreateAuthorizeCodeSession(ctx context.Context, signature string, req fosite.Requester) error {
@@ -45,16 +44,13 @@ func (t *Tokens) CreateAuthorizeCodeSession(ctx context.Context, signature strin
 		return err
 	}
 	key, ttl := keyOfNew(signature, req), (codeTTL(req) + codeMemory).Milliseconds()
+	var pointers []redisdb.Call
 	if _, _, native := parseSignature(signature); !native {
-		pointer := redisdb.Call{
-			Script: pointerScript, Keys: []string{t.db.Keys.SignaturePointer(nameOf(signature).raw())}, Args: []any{string(key), ttl},
-		}
-		if _, err := t.db.Eval(ctx, "write pointer", pointer); err != nil {
-			return err
-		}
+		pointer := t.db.Keys.SignaturePointer(nameOf(signature).raw())
+		pointers = append(pointers, redisdb.Call{Script: pointerScript, Keys: []string{pointer}, Args: []any{string(key), ttl}})
 	}
 	record := codeRecord{clientGeneration: generation, requestID: req.GetID(), document: string(document)}
-	reply, err := t.db.Eval(ctx, op, redisdb.Call{
+	reply, err := t.db.EvalAfter(ctx, op, pointers, redisdb.Call{
 		Script: codeStoreScript, Keys: t.codeKeys(key, signature), Args: []any{record.rest(), ttl},
 	})
 	return t.codeResult(ctx, op, reply, err)

@@ -85,7 +85,7 @@ func isCommand(script *redisdb.Script) bool {
 func commandSites(t *testing.T, script *redisdb.Script) []site {
 	t.Helper()
 	pattern := regexp.MustCompile(`redisdb\.Command\("([A-Z]+)", [a-z.]*Keys\.(\w+)\(`)
-	kinds := map[string]string{"Clients": "clients", "Client": "c", "Users": "users", "HashKinds": "kinds"}
+	kinds := map[string]string{"Clients": "clients", "Client": "c", "Users": "users", "HashKinds": "kinds", "SignaturePointer": "p", "Nonce": "nonce", "OpenID": "oidc", "Pushed": "par", "Challenge": "pkce"}
 	var sites []site
 	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

@@ -117,7 +117,7 @@ func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, 
 // where one node has them all. If one of them fails, EvalAfter fails, and the script may have run. With Config.Replicas each has
 // a round trip of its own.
 func (d *DB) EvalAfter(ctx context.Context, op string, before []Call, c Call) (any, error) {
-	if d.replicas > 0 {
+	if d.replicas > 0 || len(before) == 0 {
 		for _, other := range before {
 			if _, err := d.Eval(ctx, op, other); err != nil {
 				return nil, err

@@ -12,7 +12,8 @@
 // There are three ways to use it, with a client from Connect:
 //
 //	storage.New(rdb, storage.Options{})                      // everything, as package authserver needs it
-//	struct{ *storage.Clients; *storage.Tokens; yourUsers }   // its parts, in a fosite server with your own users
+//	struct{ *storage.Clients; *storage.Tokens; yourUsers }   // its parts, in a fosite server with your own users; for the
+//	                                                         // grant of RFC 7523 also *storage.Issuers
 //	storage.NewTokens(rdb, yourClients, storage.Options{})   // tokens alone, with your own clients and users
 //
 // # What fosite asks for
@@ -60,10 +61,12 @@
 //
 // # Errors
 //
-//	fosite.ErrTemporarilyUnavailable   nothing is known: Redis did not answer, cannot write or has lost its data. Ask again
-//	fosite.ErrNotFound                 there is no such token, session, client or user
-//	fosite.ErrInactiveToken            the refresh token was used before; the request is returned with it
-//	fosite.ErrSerializationFailure     another call was first
+//	fosite.ErrTemporarilyUnavailable    nothing is known: Redis did not answer, cannot write or has lost its data. Ask again
+//	fosite.ErrNotFound                  there is no such token, session, client or user
+//	fosite.ErrInactiveToken             the refresh token was used before; the request is returned with it
+//	fosite.ErrInvalidatedAuthorizeCode  the code was used before; the request is returned with it
+//	fosite.ErrJTIKnown                  the assertion was used before
+//	fosite.ErrSerializationFailure      another call was first
 //
 // A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. When Redis is
 // emptied or replaced, the store is unavailable (ErrLost) until its data is back or the process is restarted: otherwise every
@@ -79,6 +82,17 @@
 //
 // A fosite strategy that uses NewSessionID and Signature saves a round trip per token. Other request IDs and signatures, such
 // as those of fosite's HMAC and JWT strategies, work too.
+//
+// # Authorization codes
+//
+// A code is used once, by the script that stores its tokens. It is known as a used one until 15 minutes after it would have expired,
+// so that fosite ends the tokens when it is presented again (RFC 6749 section 4.1.2). It keeps the generations that its user and its
+// client had when it was issued: a new password, RevokeSubject or RevokeClient ends open codes as it ends sessions. Codes of a
+// subject without an account end by themselves alone.
+//
+// The requests of PKCE and OpenID Connect, pushed requests and nonces are keys of their own. Forms are stored without credentials,
+// and of codes, request URIs and access tokens there are hashes. Set ClientSecretsHasher in fosite's Config for clients that are
+// stored here.
 //
 // # Users of another server
 //

@@ -147,7 +147,7 @@ func (d *denier) rules(mine, others []run) []string {
 	return []string{"-" + name, selector + ")"}
 }
 
-// pattern matches a key, and is a word of an ACL rule.
+// pattern matches a key, and has no byte that means something else in an ACL rule.
 func pattern(key string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("{}:_-.", r) || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {

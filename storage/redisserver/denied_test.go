@@ -19,8 +19,8 @@ import (
 // operation is a call that changes a store.
 type operation struct {
 	name  string
-	setup func(w *world)
-	run   func(w *world) error
+	setup func(w *fixture)
+	run   func(w *fixture) error
 	// want is what it returns. Nil: no error.
 	want error
 	// again is what else a repeat may return, because the first attempt has done it.
@@ -77,8 +77,8 @@ func (op operation) failEach(t *testing.T, sites []site) (failed []site) {
 	r := storagetest.StartInstance(t)
 	admin := r.Server.Client(t)
 	t.Cleanup(func() { _ = admin.Do(context.Background(), "ACL", "DELUSER", deniedUser).Err() })
-	begin := func() *world {
-		w := newWorld(t, r.Addr, admin)
+	begin := func() *fixture {
+		w := newFixture(t, r.Addr, admin)
 		if op.setup != nil {
 			op.setup(w)
 		}
@@ -133,7 +133,8 @@ func matches(err, want error) bool {
 	if want == nil {
 		return err == nil
 	}
-	return errors.Is(err, want) && (want == error(fosite.ErrTemporarilyUnavailable) || !errors.Is(err, fosite.ErrTemporarilyUnavailable))
+	unavailable := errors.Is(err, fosite.ErrTemporarilyUnavailable)
+	return errors.Is(err, want) && unavailable == errors.Is(want, fosite.ErrTemporarilyUnavailable)
 }
 
 // difference are the lines that one text has and the other has not.

@@ -32,8 +32,7 @@ for _, b in ipairs(buckets) do
     b.state.empty = most
     write(b.field, b.state)
   end
-  b.has_it = at(b.state, id) ~= nil
-  repeated = repeated or b.has_it
+  repeated = repeated or at(b.state, id) ~= nil
   local sure = over(b) - b.state.count * b.interval
   if sure > 0 then
     if status ~= 1 or sure > wait then status, wait, field = 1, sure, b.field end
@@ -45,7 +44,7 @@ if status > 0 and not repeated then return {status, wait, field, known} end
 
 wait = 0
 for _, b in ipairs(buckets) do
-  if not b.has_it then -- a run that failed may have counted it in one bucket alone
+  if not repeated then
     local most = tonumber(ARGV[9])
     if b.field ~= 'all' and redis.call('HLEN', KEYS[1]) >= most + 2 and redis.call('HEXISTS', KEYS[1], b.field) == 0 then
       -- The emptiest of the networks are forgotten. The bucket for all networks that are not known still counts them.
@@ -62,8 +61,8 @@ for _, b in ipairs(buckets) do
     end
     b.state.empty = b.state.empty + b.interval
     add(b.state, id, now + tonumber(ARGV[8]))
+    write(b.field, b.state, ARGV[2])
   end
-  write(b.field, b.state, ARGV[2])
   wait = math.max(wait, over(b))
 end
 return {0, math.max(wait, 0), '', known}

@@ -20,12 +20,13 @@ if KEYS[9] then
   local state = sub(code, 2, 2)
   if byte(code, 1) ~= 1 or state ~= 'u' and state ~= 'o' then return {'bad'} end
   if state == 'u' and sub(code, 3, 18) ~= ARGV[10] then return {'code'} end
+  if state == 'u' and s.new then return {'ok', ''} end -- this ran before, and the session has ended since
   local from = 20 + byte(code, 19) -- behind the user's generation, which step.user stands for
   if tonumber(sub(code, from, from + 12)) <= tonumber(redis.call('GET', KEYS[8]) or 0) then return {'none'} end
 end
 
 -- A repetition that the network held back until the session was refreshed changes nothing.
-if refresh ~= '' and step.number and step.number < s.number then return {'ok', ''} end
+if refresh ~= '' and used(step.number or 0, refresh, '') then return {'ok', ''} end
 
 if s.new then
   if ARGV[7] ~= '' then s.client_generation = ARGV[7] end

@@ -37,6 +37,12 @@ local old_name = sub(step.own, 23) -- in keys of the version before
 -- max_used is how many used refresh tokens without a number a session remembers.
 local max_used = 8
 
+-- access_slack is by how much a self-contained access token may outlive the expiry that the record tells.
+local access_slack = 60000
+
+-- max_listed is how many access tokens a session lists, valid or revoked: each step reads and writes the whole record.
+local max_listed = 1000
+
 local function bytes(n, size)
   local out = {}
   for i = size, 1, -1 do
@@ -129,7 +135,7 @@ local function encode(r)
   flag(8, r.self_contained)
   flag(16, r.listed)
   -- Who asks about a self-contained token has checked its own expiry: here it only keeps the session until then.
-  flag(32, not (r.current and r.self_contained and r.access_expires <= r.current_expires + 60000) and r.access_expires, time)
+  flag(32, not (r.current and r.self_contained and r.access_expires <= r.current_expires + access_slack) and r.access_expires, time)
   flag(64, r.ends, time)
   out[#out + 1] = ''
   local at, first = #out, flags

@@ -13,6 +13,7 @@ func (t sessionTables) issueCases() []luacover.Case {
 	login := fresh.with(func(r *fullRecord) {
 		r.current, r.currentExpires, r.number, r.access = refresh1, t.in(24), 1, map[string]int64{access1: t.in(1)}
 	})
+	many := t.numbered().with(func(r *fullRecord) { r.access = t.hashes(maxListed-1, 5) })
 	eight := strings.Repeat("used----0000", 7)
 	// The session script rounds times up, to 10 ms, so that no token ends too early.
 	accessTTL := func(members string, ttl int64) string {
@@ -90,6 +91,17 @@ func (t sessionTables) issueCases() []luacover.Case {
 			}), 24, nil),
 		},
 		{
+			Name: "one access token too many, listed: those end that expire first", Keys: sessionKeys, Args: t.issue(`"list":true,`, "", "", access2),
+			Before: t.before(many.with(func(r *fullRecord) { r.access[access0], r.access[access1] = t.in(1), t.in(2) })),
+			Reply:  reply("ok", access0+access1), Again: reply("ok", ""), TTL: ttls("s", 24, "index", 24),
+			After: t.after(many.with(func(r *fullRecord) { r.access[access2] = t.in(1) }), 24, nil),
+		},
+		{
+			Name: "another, of as many as a session lists", Keys: sessionKeys, Args: t.issue(`"list":true,`, "", "", access2), Reply: reply("ok", ""),
+			Before: t.before(many.with(func(r *fullRecord) { r.access[access0] = t.in(0) })), TTL: ttls("s", 24, "index", 24),
+			After: t.after(many.with(func(r *fullRecord) { r.access[access2] = t.in(1) }), 24, nil),
+		},
+		{
 			Name: "the session lasts as long as its last access token", Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 48, "index", 48),
 			Before: t.before(t.numbered().with(func(r *fullRecord) { r.access = map[string]int64{access1: t.in(48)} })),
 			Args:   t.issue(`"list":true,`, "", "", ""),
@@ -123,6 +135,11 @@ func (t sessionTables) issueCases() []luacover.Case {
 		{
 			Name: "a repetition after the session was refreshed", Before: t.before(t.numbered().with(func(r *fullRecord) { r.number = 2 })),
 			Keys: sessionKeys, Args: t.issue(`"list":true,"number":1,`, "", refresh0, access0), Reply: reply("ok", ""),
+		},
+		{
+			Name: "a repetition of a token without a number, after the session was refreshed", Keys: sessionKeys, Reply: reply("ok", ""),
+			Before: t.before(t.numbered().with(func(r *fullRecord) { r.current, r.number, r.used = refresh2, 0, refresh0 })),
+			Args:   t.issue(`"list":true,`, "", refresh0, access0),
 		},
 		{
 			Name: "nothing is left that is valid", Keys: sessionKeys, Reply: reply("ok", refresh1), Again: reply("none"), After: luacover.State{},
@@ -189,8 +206,9 @@ func (t sessionTables) codeCases() []luacover.Case {
 	code := func(state, mark string) []any {
 		return []any{"SET", "code", t.code(state, mark, "gen-01", -1), "EX", 24 * 3600}
 	}
+	r := fullRecord{session: session{version: recordVersion, created: t.now, body: []byte("request")}}
+	there := setKey("s", r.with(func(r *fullRecord) { r.access = map[string]int64{access1: t.in(1)} }).encode())
 	session := func(change func(r *fullRecord)) luacover.State {
-		r := fullRecord{session: session{version: recordVersion, created: t.now, body: []byte("request")}}
 		return luacover.State{"code": t.code("u", codeMark, "gen-01", -1), "s": showRecord(r.with(change).encode())}
 	}
 	listed := session(func(r *fullRecord) { r.access = map[string]int64{access1: t.in(1)} })
@@ -205,8 +223,12 @@ func (t sessionTables) codeCases() []luacover.Case {
 			After: session(func(r *fullRecord) { r.current, r.currentExpires, r.number = refresh1, t.in(24), 1 }),
 		},
 		{
-			Name: "a code that this redemption has used", Before: [][]any{code("u", codeMark)}, Keys: keys, Args: create, Reply: reply("ok", ""),
+			Name: "a code that this redemption has used", Before: [][]any{code("u", codeMark), there}, Keys: keys, Args: create, Reply: reply("ok", ""),
 			After: listed, TTL: ttls("s", 1, "code", 24),
+		},
+		{
+			Name: "a code that this redemption has used, for a session that has ended since", Before: [][]any{code("u", codeMark)}, Keys: keys,
+			Args: create, Reply: reply("ok", ""),
 		},
 		{
 			Name: "the subject's sessions ended before the code was issued", Before: [][]any{code("o", openMark), ended(-1)}, Keys: keys, Args: create,

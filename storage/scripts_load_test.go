@@ -41,6 +41,14 @@ func (t sessionTables) loadCases() []luacover.Case {
 				luacover.State{"user": userRecord1, "ended": fmt.Sprint(t.in(-1) - 1)}),
 		},
 		{
+			Name: "a generation of the same length that is not base64", Keys: sessionKeys, TTL: ttls("s", 1),
+			Before: [][]any{setKey("user", `{"v":1,"gen":"v1.2.3.4"}`)}, Args: t.issue(`"create":true,`, "", "", access1), Reply: reply("ok", ""),
+			After: luacover.State{"user": `{"v":1,"gen":"v1.2.3.4"}`, "s": showRecord(fullRecord{session: session{
+				version: recordVersion, created: t.now, generation: rawGeneration("v1.2.3.4"),
+				access: map[string]int64{access1: t.in(1)}, body: []byte("request"),
+			}}.encode())},
+		},
+		{
 			Name: "a generation as it is written today", Keys: sessionKeys, TTL: ttls("s", 1),
 			Before: [][]any{setKey("user", `{"v":1,"gen":"-_aZ09zA"}`)}, Args: t.issue(`"create":true,`, "", "", access1), Reply: reply("ok", ""),
 			After: luacover.State{"user": `{"v":1,"gen":"-_aZ09zA"}`, "s": showRecord(fullRecord{session: session{

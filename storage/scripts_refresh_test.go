@@ -91,6 +91,14 @@ func (t sessionTables) refreshCases() []luacover.Case {
 			After: luacover.State{},
 		},
 		{
+			Name: "reuse ends a session whose number was limited until its last refresh", Keys: keys, Before: [][]any{
+				setKey("s", unnumbered.with(func(r *fullRecord) { r.access = nil }).encode()),
+				{"ZADD", "index", t.score(20), limited + rawName, t.score(24), rawName, t.score(24), "session-000other"},
+			},
+			Args: args(`"end_on_reuse":true,`, refresh0, "", ""), Reply: reply("used", refresh0+refresh1), Again: reply("none"),
+			After: luacover.State{"index": luacover.Scores{"session-000other": t.score(24)}},
+		},
+		{
 			Name: "reuse ends a session whose number is limited", Keys: keys, Before: [][]any{
 				setKey("s", unnumbered.with(func(r *fullRecord) { r.access = nil }).encode()),
 				{"ZADD", "index", t.score(24), limited + rawName, t.score(24), limited + "session-000other"},

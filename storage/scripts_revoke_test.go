@@ -11,6 +11,8 @@ func (t sessionTables) revokeCases() []luacover.Case {
 		r.access = map[string]int64{access1: t.in(1), access2: t.in(2)}
 	})
 	self := t.numbered().with(func(r *fullRecord) { r.access, r.selfContained, r.accessExpires = nil, true, t.in(30) })
+	const minute = 60_000 // more than the record tells, by which a self-contained token may last longer
+	many := self.with(func(r *fullRecord) { r.revoked = t.hashes(maxListed, 30) })
 	// A revocation does not know whether the session is in the index, and leaves it there as it is.
 	changed := func(name string, before fullRecord, args, want []any, change func(r *fullRecord)) luacover.Case {
 		return luacover.Case{
@@ -33,10 +35,10 @@ func (t sessionTables) revokeCases() []luacover.Case {
 		}), reply("ok", "")),
 		changed("an access token that is not there", full, args("", access0, ""), reply("ok", ""), func(*fullRecord) {}),
 		lasting(changed("one that is self-contained", self, args("", access1, ""), reply("ok", ""), func(r *fullRecord) {
-			r.revoked = map[string]int64{access1: t.in(30)}
+			r.revoked = map[string]int64{access1: t.in(30) + minute}
 		}), 30),
 		changed("one that is self-contained, which expires with the refresh token", self.with(func(r *fullRecord) { r.accessExpires = 0 }),
-			args("", access1, ""), reply("ok", ""), func(r *fullRecord) { r.revoked = map[string]int64{access1: t.in(24)} }),
+			args("", access1, ""), reply("ok", ""), func(r *fullRecord) { r.revoked = map[string]int64{access1: t.in(24) + minute} }),
 		changed("expired access tokens are forgotten", full.with(func(r *fullRecord) { r.access[access0] = t.now }), args("", "", refresh1),
 			reply("ok", refresh1), func(r *fullRecord) {
 				r.used, r.oldUsed = refresh0, "short-name-0short-name-2"
@@ -44,8 +46,16 @@ func (t sessionTables) revokeCases() []luacover.Case {
 			}),
 		lasting(changed("another that is self-contained", self.with(func(r *fullRecord) { r.revoked = map[string]int64{access1: t.in(30)} }),
 			args("", access2, ""), reply("ok", ""), func(r *fullRecord) {
-				r.revoked = map[string]int64{access1: t.in(30), access2: t.in(30)}
+				r.revoked = map[string]int64{access1: t.in(30), access2: t.in(30) + minute}
 			}), 30),
+		lasting(changed("another that is self-contained, of as many as a session lists", self.with(func(r *fullRecord) {
+			r.revoked = t.hashes(maxListed-1, 30)
+		}), args("", access1, ""), reply("ok", ""), func(r *fullRecord) { r.revoked[access1] = t.in(30) + minute }), 30),
+		changed("one too many: all end", many, args("", access1, ""), reply("ok", ""), func(r *fullRecord) {
+			r.selfContained, r.listed, r.accessExpires, r.revoked = false, true, 0, nil
+		}),
+		changed("one more, when the others have expired", self.with(func(r *fullRecord) { r.revoked, r.accessExpires = t.hashes(maxListed, 0), 0 }),
+			args("", access1, ""), reply("ok", ""), func(r *fullRecord) { r.revoked = map[string]int64{access1: t.in(24) + minute} }),
 		lasting(changed("the current refresh token", full, args("", "", refresh2), reply("ok", refresh2), func(r *fullRecord) {
 			r.current, r.currentExpires, r.oldUsed = "", 0, "short-name-0short-name-2"
 		}), 2),

@@ -74,6 +74,18 @@ func (t sessionTables) numbered() fullRecord {
 	}}
 }
 
+// maxListed is max_listed of record.lua.
+const maxListed = 1000
+
+// hashes are those of so many access tokens, which expire in so many hours.
+func (t sessionTables) hashes(n int, hours int64) map[string]int64 {
+	list := make(map[string]int64, n)
+	for i := range n {
+		list[fmt.Sprintf("access-%05d", i)] = t.in(hours)
+	}
+	return list
+}
+
 func (r fullRecord) with(change func(r *fullRecord)) fullRecord {
 	r.access, r.revoked = maps.Clone(r.access), maps.Clone(r.revoked)
 	change(&r)

@@ -37,6 +37,7 @@ func (t sessionTables) small() []luacover.Script {
 		}
 		return c
 	}
+	const later = "the second mark is later"
 	return []luacover.Script{
 		{Name: "pointerScript", Source: pointerScript.Source(), Completes: true, Cases: []luacover.Case{
 			named("a pointer", pointer(2), 2),
@@ -49,8 +50,17 @@ func (t sessionTables) small() []luacover.Script {
 		}},
 		{Name: "endedBeforeScript", Source: endedBeforeScript.Source(), Completes: true, Cases: []luacover.Case{
 			{
-				Name: "now", Before: [][]any{setKey("ended", "1")}, Keys: []string{"ended"}, Args: []any{24 * hourMS}, Reply: 1,
-				After: luacover.State{"ended": fmt.Sprint(t.now)}, TTL: ttls("ended", 24),
+				Name: "now", Keys: []string{"ended"}, Args: []any{24 * hourMS}, Reply: 1,
+				After: luacover.State{"ended": fmt.Sprint(t.now)}, TTL: ttls("ended", 24), Once: later,
+			},
+			{
+				Name: "again", Before: [][]any{setKey("ended", "1")}, Keys: []string{"ended"}, Args: []any{24 * hourMS}, Reply: 1,
+				After: luacover.State{"ended": fmt.Sprint(t.now)}, TTL: ttls("ended", 24), Once: later,
+			},
+			{
+				Name: "the clock was set back, or a session was opened right after", Before: [][]any{setKey("ended", fmt.Sprint(t.now-5))},
+				Keys: []string{"ended"}, Args: []any{24 * hourMS}, Reply: 1,
+				After: luacover.State{"ended": fmt.Sprint(t.now + 5)}, TTL: ttls("ended", 24), Once: later,
 			},
 		}},
 		{Name: "endScript", Source: endScript.Source(), Completes: true, Cases: t.endCases()},

@@ -73,22 +73,37 @@ local function used(number, hash, old_name)
   return false
 end
 
+-- prune removes what has expired, and returns the number of the others.
 local function prune(list)
+  local n = 0
   for h, expires in pairs(list or {}) do
-    if expires <= now then list[h] = nil end
+    if expires <= now then list[h] = nil else n = n + 1 end
+  end
+  return n
+end
+
+-- make_room forgets the listed access tokens that expire first, until there is room for another.
+local function make_room()
+  local list = {}
+  for h in pairs(s.access) do list[#list + 1] = h end
+  table.sort(list, function(a, b) return s.access[a] < s.access[b] end)
+  for i = 1, #list - max_listed + 1 do
+    dropped[#dropped + 1] = list[i]
+    s.access[list[i]] = nil
   end
 end
 
 -- add_access adds an access token. One that is self-contained is signed, and verified before the store is asked. It needs no
 -- entry: it is valid while the session is, and only those that were revoked one by one are listed.
 local function add_access(hash)
-  prune(s.access)
+  local listed = prune(s.access)
   local expires = now + step.access_ttl
   if step.self_contained and not s.listed then
     s.self_contained = true
     s.access_expires = math.max(s.access_expires or 0, expires)
   else
     s.access = s.access or {}
+    if listed >= max_listed and not s.access[hash] then make_room() end
     s.access[hash] = expires
   end
 end
@@ -101,12 +116,10 @@ local function set_current(hash)
 end
 
 -- remove_from_index removes the session's member, which is its name, or ends in it where sessions are limited: not every step
--- knows the client.
+-- knows the client. There are both if the limit was removed since.
 local function remove_from_index()
-  if redis.call('ZREM', KEYS[3], name) == 0 then
-    for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
-      if sub(member, -#name) == name then redis.call('ZREM', KEYS[3], member) end
-    end
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+    if sub(member, -#name) == name then redis.call('ZREM', KEYS[3], member) end
   end
   redis.call('ZREM', KEYS[4], name)
 end

@@ -14,6 +14,7 @@ func (t sessionTables) issueCases() []luacover.Case {
 		r.current, r.currentExpires, r.number, r.access = refresh1, t.in(24), 1, map[string]int64{access1: t.in(1)}
 	})
 	many := t.numbered().with(func(r *fullRecord) { r.access = t.hashes(maxListed-1, 5) })
+	self := t.numbered().with(func(r *fullRecord) { r.access, r.selfContained, r.accessExpires = nil, true, t.in(30) })
 	eight := strings.Repeat("used----0000", 7)
 	// The session script rounds times up, to 10 ms, so that no token ends too early.
 	accessTTL := func(members string, ttl int64) string {
@@ -71,6 +72,10 @@ func (t sessionTables) issueCases() []luacover.Case {
 			After: luacover.State{"s": showRecord(fresh.with(func(r *fullRecord) {
 				r.selfContained, r.current, r.currentExpires, r.number = true, refresh1, t.in(24), 1
 			}).encode())},
+		},
+		{
+			Name: "one that is self-contained, after one that lasts longer", Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 30, "index", 30),
+			Before: t.before(self), Args: t.issue(`"list":true,"self_contained":true,"number":1,`, "", refresh1, access1), After: t.after(self, 30, nil),
 		},
 		{
 			Name: "one that is listed all the same", Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 24, "index", 24),

@@ -2,8 +2,11 @@ package storage
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
+
+	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -83,6 +86,38 @@ func (s *sessionSteps) present(of *modelSession, presented string, c modelCall) 
 	s.must(s.store.CreateRefreshTokenSession(tx, refresh, access, req))
 	return nil, s.store.Commit(tx)
 }
+
+// tokens names new tokens. What they last is never near a multiple of half an hour, and no two sessions expire together.
+func (s *sessionSteps) tokens(of *modelSession) modelCall {
+	s.count++
+	apart := 5*time.Minute + time.Duration(s.count)*2*time.Second
+	c := modelCall{
+		access: fmt.Sprintf("a%d", s.count), refresh: fmt.Sprintf("r%d", s.count), answer: fmt.Appendf(nil, "answer %d", s.count),
+		accessTTL:  pick(s, 0, time.Hour) + apart,
+		refreshTTL: pick(s, 30*time.Minute, 150*time.Minute) + apart,
+	}
+	if of.numbered {
+		c.number = of.number + 1
+	}
+	return c
+}
+
+func (s *sessionSteps) request(of *modelSession, c modelCall) *fosite.Request {
+	client, err := s.store.Client(s.t.Context(), of.client)
+	s.must(err)
+	session := storagetest.Session{Subject: of.subject}
+	session.SetExpiresAt(fosite.AccessToken, time.Now().Add(c.accessTTL))
+	session.SetExpiresAt(fosite.RefreshToken, time.Now().Add(c.refreshTTL))
+	req := &fosite.Request{ID: of.id, Client: client, Session: &session}
+	if of.selfContained {
+		req.Session = &selfContained{session}
+	}
+	return req
+}
+
+type selfContained struct{ storagetest.Session }
+
+func (*selfContained) SelfContainedAccess() bool { return true }
 
 // check compares the store with the model.
 func (s *sessionSteps) check() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/opgrant/opgrant/storage/internal/luacover"
 )
@@ -51,6 +52,14 @@ func (t sessionTables) issueCases() []luacover.Case {
 			After: t.after(login.with(func(r *fullRecord) {
 				r.currentExpires, r.ends = t.in(12), t.in(12)
 			}), 12, nil),
+		},
+		{
+			Name: "a login whose bound is less than its tokens would last", Keys: sessionKeys, Reply: reply("ok", ""), TTL: map[string]time.Duration{"s": time.Hour / 2, "index": time.Hour / 2},
+			Args: t.issue(fmt.Sprintf(`"create":true,"list":true,"number":1,"max":%d,`, hourMS/2), "", refresh1, access1),
+			After: luacover.State{"index": luacover.Scores{rawName: float64((t.now + hourMS/2 + 999) / 1000)}, "s": showRecord(login.with(func(r *fullRecord) {
+				r.ends = t.now + hourMS/2
+				r.currentExpires, r.access = r.ends, map[string]int64{access1: r.ends}
+			}).encode())},
 		},
 		{
 			Name: "a login in the instant after the subject's sessions ended", Before: [][]any{setKey("ended", fmt.Sprint(t.now+3))},

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -44,6 +45,30 @@ func TestCodeIsUsedOnce(t *testing.T) {
 				if s.open(i) != (how == "with tokens") {
 					t.Errorf("%s, %s: tokens are %v", name, how, s.open(i))
 				}
+			}
+		}
+	})
+}
+
+// A transaction that uses a code and revokes tokens is refused whole: neither happens.
+func TestCodeInATransactionThatRevokes(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		s, ctx := newCodeStore(t, r), t.Context()
+		i := s.issue(true, "alice", time.Minute)
+		for name, revoke := range map[string]func(tx context.Context) error{
+			"an access token":     func(tx context.Context) error { return s.DeleteAccessTokenSession(tx, i.sign("access")) },
+			"a refresh token":     func(tx context.Context) error { return s.DeleteRefreshTokenSession(tx, i.sign("refresh")) },
+			"all access tokens":   func(tx context.Context) error { return s.RevokeAccessToken(tx, i.request.ID) },
+			"all refresh tokens":  func(tx context.Context) error { return s.RevokeRefreshToken(tx, i.request.ID) },
+			"a token's successor": func(tx context.Context) error { return s.RotateRefreshToken(tx, i.request.ID, i.sign("refresh")) },
+		} {
+			tx, err := s.BeginTX(ctx)
+			if err = errors.Join(err, s.InvalidateAuthorizeCodeSession(tx, i.signature), revoke(tx)); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			wantErr(t, name, s.Commit(tx), errMixed)
+			if _, err := s.get(i); err != nil {
+				t.Errorf("%s: the code is used: %v", name, err)
 			}
 		}
 	})

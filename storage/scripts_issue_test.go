@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/opgrant/opgrant/storage/internal/luacover"
 )
@@ -14,6 +15,7 @@ func (t sessionTables) issueCases() []luacover.Case {
 		r.current, r.currentExpires, r.number, r.access = refresh1, t.in(24), 1, map[string]int64{access1: t.in(1)}
 	})
 	many := t.numbered().with(func(r *fullRecord) { r.access = t.hashes(maxListed-1, 5) })
+	self := t.numbered().with(func(r *fullRecord) { r.access, r.selfContained, r.accessExpires = nil, true, t.in(30) })
 	eight := strings.Repeat("used----0000", 7)
 	// The session script rounds times up, to 10 ms, so that no token ends too early.
 	accessTTL := func(members string, ttl int64) string {
@@ -52,6 +54,14 @@ func (t sessionTables) issueCases() []luacover.Case {
 			}), 12, nil),
 		},
 		{
+			Name: "a login whose bound is less than its tokens would last", Keys: sessionKeys, Reply: reply("ok", ""), TTL: map[string]time.Duration{"s": time.Hour / 2, "index": time.Hour / 2},
+			Args: t.issue(fmt.Sprintf(`"create":true,"list":true,"number":1,"max":%d,`, hourMS/2), "", refresh1, access1),
+			After: luacover.State{"index": luacover.Scores{rawName: float64((t.now + hourMS/2 + 999) / 1000)}, "s": showRecord(login.with(func(r *fullRecord) {
+				r.ends = t.now + hourMS/2
+				r.currentExpires, r.access = r.ends, map[string]int64{access1: r.ends}
+			}).encode())},
+		},
+		{
 			Name: "a login in the instant after the subject's sessions ended", Before: [][]any{setKey("ended", fmt.Sprint(t.now+3))},
 			Keys: sessionKeys, Args: t.issue(`"create":true,`, "", "", access1), Reply: reply("ok", ""), TTL: ttls("s", 1),
 			After: luacover.State{"ended": fmt.Sprint(t.now + 3), "s": showRecord(fresh.with(func(r *fullRecord) {
@@ -71,6 +81,10 @@ func (t sessionTables) issueCases() []luacover.Case {
 			After: luacover.State{"s": showRecord(fresh.with(func(r *fullRecord) {
 				r.selfContained, r.current, r.currentExpires, r.number = true, refresh1, t.in(24), 1
 			}).encode())},
+		},
+		{
+			Name: "one that is self-contained, after one that lasts longer", Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 30, "index", 30),
+			Before: t.before(self), Args: t.issue(`"list":true,"self_contained":true,"number":1,`, "", refresh1, access1), After: t.after(self, 30, nil),
 		},
 		{
 			Name: "one that is listed all the same", Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 24, "index", 24),

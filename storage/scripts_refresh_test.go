@@ -66,6 +66,8 @@ func (t sessionTables) refreshCases() []luacover.Case {
 		refused("no session", reply("none"), rotate),
 		refused("an expired token", reply("none"), rotate, t.before(first.with(func(r *fullRecord) { r.currentExpires = t.now }))...),
 		refused("the session is evicted", reply("none"), rotate, t.before(first, []any{"ZADD", "evicted", t.score(24), rawName})...),
+		refused("a session of the version before that was evicted, and moved, and not removed", reply("none"), rotate,
+			t.before(first, setKey("old", "{}"), []any{"ZADD", "oldevicted", t.in(24), oldName})...),
 		refused("not a token of the session", reply("none"), args(`"presented":3,`, refresh0, refresh2, ""), t.before(first)...),
 		refused("not a token of the session, with the number of the current one", reply("none"), args(`"presented":1,`, refresh0, refresh2, ""),
 			t.before(first)...),

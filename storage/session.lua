@@ -15,13 +15,11 @@ local function load()
     raw = redis.call('GET', KEYS[2])
     if raw then
       s = convert(raw)
-      if s then
-        s.moved = true
-        s.evicted = redis.call('ZSCORE', KEYS[6], old_name)
-      end
+      if s then s.moved = true end
     end
   end
   if raw and not s then return 'bad' end
+  if s and s.moved then s.evicted = redis.call('ZSCORE', KEYS[6], old_name) end
 
   -- Nothing is issued if the password was changed or the user was disabled or dropped since they were read.
   local record = redis.call('GET', KEYS[7])
@@ -82,6 +80,12 @@ local function prune(list)
   return n
 end
 
+-- until_the_end returns when a token expires in a session that may have an end.
+local function until_the_end(expires)
+  if s.ends and expires > s.ends then return s.ends end
+  return expires
+end
+
 -- make_room forgets the listed access tokens that expire first, until there is room for another.
 local function make_room()
   local list = {}
@@ -97,7 +101,7 @@ end
 -- entry: it is valid while the session is, and only those that were revoked one by one are listed.
 local function add_access(hash)
   local listed = prune(s.access)
-  local expires = now + step.access_ttl
+  local expires = until_the_end(now + step.access_ttl)
   if step.self_contained and not s.listed then
     s.self_contained = true
     s.access_expires = math.max(s.access_expires or 0, expires)
@@ -111,8 +115,7 @@ end
 local function set_current(hash)
   s.current, s.number = hash, math.max(s.number, step.number or 0)
   if not step.number then s.number = 0 end
-  s.current_expires = now + step.refresh_ttl
-  if s.ends and s.current_expires > s.ends then s.current_expires = s.ends end
+  s.current_expires = until_the_end(now + step.refresh_ttl)
 end
 
 -- remove_from_index removes the session's member, which is its name, or ends in it where sessions are limited: not every step

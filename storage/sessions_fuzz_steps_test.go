@@ -2,8 +2,11 @@ package storage
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
+
+	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
@@ -38,9 +41,9 @@ func (s *sessionSteps) login() {
 
 func (s *sessionSteps) refresh(of *modelSession) {
 	c := s.tokens(of)
-	c.presented = of.current
+	c.offered = of.current
 	if of.current == "" || s.random.IntN(6) == 0 {
-		c.presented = s.anyOf(of.refresh)
+		c.offered = s.anyOf(of.refresh)
 	}
 	c.grace = time.Duration(*modelClients()[of.client].Grace)
 	switch s.random.IntN(8) {
@@ -49,11 +52,11 @@ func (s *sessionSteps) refresh(of *modelSession) {
 	case 1, 2:
 		c.three, c.answer = true, nil
 	}
-	presented := of.signature(c.presented)
+	offered := of.signature(c.offered)
 	s.note("%.6s: refresh: %+v", of.id[22:], c)
 	run := func() {
 		outcomes, earlier := s.model.rotate(of, c)
-		answer, err := s.present(of, presented, c)
+		answer, err := s.present(of, offered, c)
 		got := outcomeOf(err)
 		if !slices.Contains(outcomes, got) || !bytes.Equal(answer, earlier) {
 			s.t.Errorf("refresh: %s, answer %q; want %q, answer %q", got, answer, outcomes, earlier)
@@ -67,22 +70,54 @@ func (s *sessionSteps) refresh(of *modelSession) {
 }
 
 // present refreshes a session, in one call or in the three of fosite's handler.
-func (s *sessionSteps) present(of *modelSession, presented string, c modelCall) ([]byte, error) {
+func (s *sessionSteps) present(of *modelSession, offered string, c modelCall) ([]byte, error) {
 	ctx, req := s.t.Context(), s.request(of, c)
 	access, refresh := Signature(of.id, c.access), ""
 	if c.refresh != "" {
 		refresh = RefreshSignature(of.id, c.refresh, c.number)
 	}
 	if !c.three {
-		return s.store.RefreshSession(ctx, presented, access, refresh, c.answer, req)
+		return s.store.RefreshSession(ctx, offered, access, refresh, c.answer, req)
 	}
 	tx, err := s.store.BeginTX(ctx)
 	s.must(err)
-	s.must(s.store.RotateRefreshToken(tx, of.id, presented))
+	s.must(s.store.RotateRefreshToken(tx, of.id, offered))
 	s.must(s.store.CreateAccessTokenSession(tx, access, req))
 	s.must(s.store.CreateRefreshTokenSession(tx, refresh, access, req))
 	return nil, s.store.Commit(tx)
 }
+
+// tokens names new tokens. What they last is never near a multiple of half an hour, and no two sessions expire together.
+func (s *sessionSteps) tokens(of *modelSession) modelCall {
+	s.count++
+	apart := 5*time.Minute + time.Duration(s.count)*2*time.Second
+	c := modelCall{
+		access: fmt.Sprintf("a%d", s.count), refresh: fmt.Sprintf("r%d", s.count), answer: fmt.Appendf(nil, "answer %d", s.count),
+		accessTTL:  pick(s, 0, time.Hour) + apart,
+		refreshTTL: pick(s, 30*time.Minute, 150*time.Minute) + apart,
+	}
+	if of.numbered {
+		c.number = of.number + 1
+	}
+	return c
+}
+
+func (s *sessionSteps) request(of *modelSession, c modelCall) *fosite.Request {
+	client, err := s.store.Client(s.t.Context(), of.client)
+	s.must(err)
+	session := storagetest.Session{Subject: of.subject}
+	session.SetExpiresAt(fosite.AccessToken, time.Now().Add(c.accessTTL))
+	session.SetExpiresAt(fosite.RefreshToken, time.Now().Add(c.refreshTTL))
+	req := &fosite.Request{ID: of.id, Client: client, Session: &session}
+	if of.selfContained {
+		req.Session = &selfContained{session}
+	}
+	return req
+}
+
+type selfContained struct{ storagetest.Session }
+
+func (*selfContained) SelfContainedAccess() bool { return true }
 
 // check compares the store with the model.
 func (s *sessionSteps) check() {

@@ -62,7 +62,7 @@ func newSessionSteps(t *testing.T, seed uint64) *sessionSteps {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.Tokens.later.running = true // a step runs them
+	store.later.running = true // a step runs them
 	mustAdd(t, store.Users, "alice", "one", "")
 	for _, client := range modelClients() {
 		if err := store.PutClient(t.Context(), client); err != nil {
@@ -148,10 +148,10 @@ func (s *sessionSteps) step() {
 	case 19:
 		pause := pick(s, 30*time.Minute, 90*time.Minute)
 		s.note("%v pass", pause)
-		for chunk := s.store.Tokens.later.take(); len(chunk) > 0; chunk = s.store.Tokens.later.take() {
-			s.must(s.store.Tokens.later.send(s.store.db, chunk))
+		for chunk := s.store.later.take(); len(chunk) > 0; chunk = s.store.later.take() {
+			s.must(s.store.later.send(s.store.db, chunk))
 		}
-		s.store.Tokens.later.running = true
+		s.store.later.running = true
 		s.instance.Advance(pause)
 		s.model.now = s.model.now.Add(pause)
 	}
@@ -173,38 +173,6 @@ func (s *sessionSteps) end(of *modelSession) {
 		other.over = other.over || ended(other)
 	}
 }
-
-// tokens names new tokens. What they last is never near a multiple of half an hour, and no two sessions expire together.
-func (s *sessionSteps) tokens(of *modelSession) modelCall {
-	s.count++
-	apart := 5*time.Minute + time.Duration(s.count)*2*time.Second
-	c := modelCall{
-		access: fmt.Sprintf("a%d", s.count), refresh: fmt.Sprintf("r%d", s.count), answer: fmt.Appendf(nil, "answer %d", s.count),
-		accessTTL:  pick(s, 0, time.Hour) + apart,
-		refreshTTL: pick(s, 30*time.Minute, 150*time.Minute) + apart,
-	}
-	if of.numbered {
-		c.number = of.number + 1
-	}
-	return c
-}
-
-func (s *sessionSteps) request(of *modelSession, c modelCall) *fosite.Request {
-	client, err := s.store.Client(s.t.Context(), of.client)
-	s.must(err)
-	session := storagetest.Session{Subject: of.subject}
-	session.SetExpiresAt(fosite.AccessToken, time.Now().Add(c.accessTTL))
-	session.SetExpiresAt(fosite.RefreshToken, time.Now().Add(c.refreshTTL))
-	req := &fosite.Request{ID: of.id, Client: client, Session: &session}
-	if of.selfContained {
-		req.Session = &selfContained{session}
-	}
-	return req
-}
-
-type selfContained struct{ storagetest.Session }
-
-func (*selfContained) SelfContainedAccess() bool { return true }
 
 // signature is that of a refresh token, which need not be known.
 func (of *modelSession) signature(name string) string {

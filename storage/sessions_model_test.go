@@ -104,18 +104,26 @@ func (m *sessionModel) open(s *modelSession, limit int, call modelCall) {
 	m.sessions = append(m.sessions, s)
 }
 
-// modelCall has the names and the TTLs of new tokens. No refresh token: the presented one stays the current one.
+// modelCall has the names and the TTLs of new tokens. No refresh token: the offered one stays the current one.
 type modelCall struct {
-	presented, access, refresh string
-	accessTTL, refreshTTL      time.Duration
-	answer                     []byte
-	grace                      time.Duration
-	number                     uint32 // of the new refresh token
-	three                      bool   // by fosite's three calls
+	offered, access, refresh string
+	accessTTL, refreshTTL    time.Duration
+	answer                   []byte
+	grace                    time.Duration
+	number                   uint32 // of the new refresh token
+	three                    bool   // by fosite's three calls
+}
+
+// capped is when a token expires that would expire at a time.
+func (s *modelSession) capped(at time.Time) time.Time {
+	if !s.ends.IsZero() && at.After(s.ends) {
+		return s.ends
+	}
+	return at
 }
 
 func (m *sessionModel) issue(s *modelSession, c modelCall) {
-	s.access[c.access] = &modelToken{expires: m.now.Add(c.accessTTL)}
+	s.access[c.access] = &modelToken{expires: s.capped(m.now.Add(c.accessTTL))}
 	if c.refresh != "" {
 		if s.current != "" {
 			s.used = slices.Insert(s.used, 0, s.current)
@@ -124,17 +132,13 @@ func (m *sessionModel) issue(s *modelSession, c modelCall) {
 			s.refresh[s.used[8]].vague = true
 		}
 		s.number++
-		token := &modelToken{expires: m.now.Add(c.refreshTTL), number: c.number}
-		if !s.ends.IsZero() && token.expires.After(s.ends) {
-			token.expires = s.ends
-		}
-		s.current, s.refresh[c.refresh] = c.refresh, token
+		s.current, s.refresh[c.refresh] = c.refresh, &modelToken{expires: s.capped(m.now.Add(c.refreshTTL)), number: c.number}
 	}
 	until := time.Time{}
 	if s.contained { // that they were revoked one by one does not end the session before
 		until = s.until
 	}
-	for _, token := range slices.Concat(slices.Collect(maps.Values(s.access)), []*modelToken{s.refresh[s.current], s.refresh[c.presented]}) {
+	for _, token := range slices.Concat(slices.Collect(maps.Values(s.access)), []*modelToken{s.refresh[s.current], s.refresh[c.offered]}) {
 		if token != nil && !token.revoked && token.expires.After(until) {
 			until = token.expires
 		}
@@ -144,14 +148,14 @@ func (m *sessionModel) issue(s *modelSession, c modelCall) {
 
 // rotate is a refresh. It returns what it may end in, and the answer of before.
 func (m *sessionModel) rotate(s *modelSession, c modelCall) (outcomes []string, earlier []byte) {
-	outcomes = m.lookUpRefresh(s, c.presented)
-	token := s.refresh[c.presented]
+	outcomes = m.lookUpRefresh(s, c.offered)
+	token := s.refresh[c.offered]
 	switch {
 	case slices.Contains(outcomes, missing):
 		return outcomes, nil
-	case c.presented != s.current && c.refresh != "" && c.refresh == s.current:
+	case c.offered != s.current && c.refresh != "" && c.refresh == s.current:
 		return []string{found}, nil // it ran before
-	case c.presented == s.current:
+	case c.offered == s.current:
 		if c.three {
 			for _, listed := range s.access {
 				listed.revoked = listed.revoked || !s.contained

@@ -25,8 +25,10 @@ end
 -- generation_bytes is rawGeneration of session_record.go.
 local function generation_bytes(text)
   if not text or text == '' then return nil end
-  if #text == 8 and not string.find(text, '[^%w_-]') then return unbase64(text, 6) end
-  return sub(text .. '\0\0\0\0\0\0', 1, 6)
+  if #text == 8 and not string.find(text, '[^%w_-]') then return unbase64(text, 5) end
+  local hex, out = redis.sha1hex(text), ''
+  for i = 1, 9, 2 do out = out .. char(tonumber(sub(hex, i, i + 1), 16)) end
+  return out
 end
 
 local function expiries_of(list)

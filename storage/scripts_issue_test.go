@@ -40,10 +40,10 @@ func (t sessionTables) issueCases() []luacover.Case {
 		{
 			Name: "a login", Before: [][]any{setKey("user", userRecord1)}, Keys: sessionKeys, Reply: reply("ok", ""), TTL: ttls("s", 24, "index", 24),
 			Args: []any{
-				t.step(`"user":"one","create":true,"list":true,"number":1,`), rawName, "", "request", refresh1, access1, "client", access0, "id", "",
+				t.step(`"user":"one","create":true,"list":true,"number":1,`), rawName, "", "request", refresh1, access1, "clien", access0, "id", "",
 			},
 			After: t.after(login.with(func(r *fullRecord) {
-				r.generation, r.clientGeneration, r.parent, r.id = alice, "client", access0, "id"
+				r.generation, r.clientGeneration, r.parent, r.id = alice, "clien", access0, "id"
 			}), 24, luacover.State{"user": userRecord1}),
 		},
 		{

@@ -94,7 +94,7 @@ func (r fullRecord) with(change func(r *fullRecord)) fullRecord {
 
 const (
 	userRecord1 = `{"v":1,"rev":"one","gen":"gen-01"}`
-	alice       = "gen-01"
+	alice       = "gen-0"
 )
 
 func (t sessionTables) scripts() []luacover.Script {

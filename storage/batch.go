@@ -14,7 +14,8 @@ import (
 type batch struct {
 	depth   int
 	pending *transition
-	account *account // read once, with the session or by the login; the script that commits checks that it has not changed
+	waiting []waitingCall // writes of codes and requests, which Commit sends behind the transition
+	account *account      // read once, with the session or by the login; the script that commits checks that it has not changed
 }
 
 type batchKey struct{}
@@ -54,20 +55,26 @@ func (t *Tokens) BeginTX(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, batchKey{}, &batch{depth: 1}), nil
 }
 
-// Commit sends the writes of the transaction as one atomic step, and ends it. On an error nothing has been written, unless the
+// Commit sends the writes of the transaction as one atomic step, and ends it. Codes and their requests that are stored or deleted in
+// it follow, each by itself. On an error nothing has been written, unless the
 // store was unavailable: then it is not known, and a transaction with the same writes may be committed again either way.
 func (t *Tokens) Commit(ctx context.Context) error {
 	b := batchFrom(ctx)
 	if b == nil || b.depth == 0 {
 		return errNoTransaction
 	}
-	if b.depth--; b.depth > 0 || b.pending == nil {
+	if b.depth--; b.depth > 0 {
 		return nil
 	}
-	pending := b.pending
-	b.pending = nil
-	answer, err := t.commit(ctx, pending)
-	return replayed(answer, err)
+	pending, waiting := b.pending, b.waiting
+	b.pending, b.waiting = nil, nil
+	if pending != nil {
+		answer, err := t.commit(ctx, pending)
+		if err := replayed(answer, err); err != nil {
+			return err
+		}
+	}
+	return t.commitWaiting(ctx, waiting)
 }
 
 // Rollback drops the writes of the transaction. Inside another transaction it drops those of the outer one too.
@@ -76,7 +83,7 @@ func (t *Tokens) Rollback(ctx context.Context) error {
 	if b == nil {
 		return errNoTransaction
 	}
-	b.pending = nil
+	b.pending, b.waiting = nil, nil
 	if b.depth > 0 {
 		b.depth--
 	}

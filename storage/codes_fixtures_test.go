@@ -156,3 +156,10 @@ var codeEndings = map[string]func(context.Context, *Store) error{
 		return errors.Join(s.RemoveClient(ctx, "app"), s.PutClient(ctx, codeClient()))
 	},
 }
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}

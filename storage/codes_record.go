@@ -19,7 +19,8 @@ import (
 //	16 bytes  mark of the caller that used it, zero while it is open
 //	          the generation of the user when it was issued, after its length in one byte
 //	13 bytes  when it was issued, in milliseconds as text
-//	          the generation of the client, and fosite's request ID, after their lengths (one byte, two bytes), and the request
+//	          the generation of the client, and fosite's request ID, each after its length in two bytes, and the
+//	          request
 //
 // The scripts read what comes before the generation of the client.
 type codeRecord struct {
@@ -38,11 +39,9 @@ const (
 	codeTime    = 13
 )
 
-// rest encodes what follows the time, which the script that stores the code adds with what is before it.
-func (c *codeRecord) rest() []byte {
-	out := appendShort(nil, c.clientGeneration)
-	out = appendLong(out, c.requestID)
-	return append(out, c.document...)
+// tail encodes what follows the time, which the script that stores the code adds with what is before it.
+func (c *codeRecord) tail() []byte {
+	return append(appendLong(appendLong(nil, c.clientGeneration), c.requestID), c.document...)
 }
 
 func decodeCode(op, raw string) (*codeRecord, error) {
@@ -58,7 +57,7 @@ func decodeCode(op, raw string) (*codeRecord, error) {
 		rest, ok = rest[codeTime:], err == nil
 	}
 	if ok {
-		rest, ok = cutShort(rest, &c.clientGeneration)
+		rest, ok = cutLong(rest, &c.clientGeneration)
 	}
 	if ok {
 		c.document, ok = cutLong(rest, &c.requestID)
@@ -69,13 +68,11 @@ func decodeCode(op, raw string) (*codeRecord, error) {
 	return c, nil
 }
 
-func appendShort(to []byte, s string) []byte { return append(append(to, byte(len(s))), s...) }
-
 func appendLong(to []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkRequestID bounds it
+	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkLengths bounds it
 }
 
-func cutShort(from string, into *string) (rest string, ok bool) {
+func cutShort(from string, into *string) (left string, ok bool) {
 	if from == "" || len(from) < 1+int(from[0]) {
 		return "", false
 	}
@@ -84,7 +81,7 @@ func cutShort(from string, into *string) (rest string, ok bool) {
 	return from[end:], true
 }
 
-func cutLong(from string, into *string) (rest string, ok bool) {
+func cutLong(from string, into *string) (left string, ok bool) {
 	if len(from) < 2 {
 		return "", false
 	}
@@ -96,12 +93,14 @@ func cutLong(from string, into *string) (rest string, ok bool) {
 	return from[end:], true
 }
 
-// errLongID is returned for a request ID that no fosite server makes.
-var errLongID = errors.New("storage: the request ID is longer than 1,000 bytes")
+// errTooLong is returned for names that no fosite server makes.
+var errTooLong = errors.New("storage: the request ID or the client's generation is longer than 1,000 bytes")
 
-func checkRequestID(id string) error {
-	if len(id) > 1000 {
-		return errLongID
+func checkLengths(names ...string) error {
+	for _, name := range names {
+		if len(name) > 1000 {
+			return errTooLong
+		}
 	}
 	return nil
 }
@@ -134,7 +133,7 @@ func decodeInto(d *document, id string, client fosite.Client, into fosite.Sessio
 	if into != nil {
 		kept = make(map[fosite.TokenType]time.Time)
 		for _, kind := range []fosite.TokenType{fosite.AccessToken, fosite.RefreshToken, fosite.IDToken} {
-			kept[kind] = into.GetExpiresAt(kind)
+			kept[kind] = expiryOf(into, kind)
 		}
 	}
 	req, err := d.request(id, client, into)
@@ -142,11 +141,18 @@ func decodeInto(d *document, id string, client fosite.Client, into fosite.Sessio
 		return nil, err
 	}
 	for kind, at := range kept {
-		if !at.IsZero() && into.GetExpiresAt(kind).IsZero() {
+		if !at.IsZero() && expiryOf(into, kind).IsZero() {
 			into.SetExpiresAt(kind, at)
 		}
 	}
 	return req, nil
+}
+
+// expiryOf is GetExpiresAt of a session that may not be filled yet. Some types, such as those around a nil openid.DefaultSession,
+// panic then.
+func expiryOf(session fosite.Session, kind fosite.TokenType) (at time.Time) {
+	defer func() { _ = recover() }()
+	return session.GetExpiresAt(kind)
 }
 
 const (

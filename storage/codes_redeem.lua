@@ -3,9 +3,9 @@
 --
 -- KEYS  1 code   2 user   3 time before which the subject's sessions ended
 -- ARGV  1 mark of the caller, 16 random bytes   2 how long a code is remembered when it is not valid any more, in ms
--- reply 'ok', also when it ran before and its reply was lost; 'code': another caller was first; 'none': there is no such code, it
---       has expired, or its user was disabled or has another generation, or the
---       sessions of the subject were ended; 'bad': a record cannot be read
+-- reply 'ok'; 'code': another caller was first; 'none': there is no such code, it has expired, its user was disabled or has another
+--       generation, or the sessions of the subject were ended; 'bad': a record cannot be read
+-- twice finds its mark, and replies 'ok'
 local code = redis.call('GET', KEYS[1])
 if not code then return 'none' end
 if string.byte(code) ~= 1 then return 'bad' end

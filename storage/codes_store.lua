@@ -4,6 +4,7 @@
 -- KEYS  1 code   2 user   3 time before which the subject's sessions ended
 -- ARGV  1 the record from the client's generation on   2 TTL in ms
 -- reply 'ok'; 'code': a used one is not opened again; 'bad': a record cannot be read
+-- twice stores it again, unless it was used in between
 local found = redis.call('GET', KEYS[1])
 if found then
   if string.sub(found, 1, 2) == '\1u' then return 'code' end

@@ -1,10 +1,15 @@
 package storage_test
 
 import (
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ory/fosite"
 
 	"github.com/opgrant/opgrant/storage"
 )
@@ -24,6 +29,9 @@ func TestStockFlows(t *testing.T) {
 			t.Errorf("nonce: %v", err)
 		}
 		_, answer := s.post("/introspect", stockSecret, url.Values{"token": {access}})
+		if expires, _ := answer["exp"].(float64); time.Until(time.Unix(int64(expires), 0)) < 50*time.Minute {
+			t.Errorf("introspection: %v", answer)
+		}
 		if answer["sub"] != "alice" || answer["client_id"] != "app" || answer["scope"] != "openid offline read "+verifiableVC {
 			t.Errorf("introspection: %v", answer)
 		}
@@ -133,6 +141,34 @@ func TestStockWrongVerifierIsNotTheWayRound(t *testing.T) {
 		}
 		if status, answer := s.exchange(code, verifier); status != http.StatusOK {
 			t.Errorf("the right one: %d %v", status, answer)
+		}
+	})
+}
+
+// When Redis is away at the moment in which the tokens are stored, the same request succeeds later, although fosite has deleted the
+// challenge by then.
+func TestStockRetryAfterAnOutage(t *testing.T) {
+	stockServers(t, func(t *testing.T, s *stockServer) {
+		if s.redis.Mini == nil {
+			t.Skip("a frozen server takes the whole time-out")
+		}
+		verifier, parameters := challenge()
+		code := s.authorize(s.request("code", "openid", parameters...)).Get("code")
+		form := url.Values{
+			"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {"http://localhost/done"}, "code_verifier": {verifier},
+		}
+		r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth("app", stockSecret)
+		request, err := s.provider.NewAccessRequest(t.Context(), r, session(""))
+		check(err)
+		heal := s.redis.Break(t)
+		if _, err := s.provider.NewAccessResponse(t.Context(), request); !errors.Is(err, fosite.ErrTemporarilyUnavailable) {
+			t.Errorf("in the outage: %v", err)
+		}
+		heal()
+		if status, tokens := s.exchange(code, verifier); status != http.StatusOK || tokens["id_token"] == nil {
+			t.Errorf("after it: %d %v", status, tokens)
 		}
 	})
 }

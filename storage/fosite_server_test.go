@@ -26,6 +26,7 @@ import (
 // stockServer is a server of stock fosite, with every handler that it has, whose store is ours or composed of our parts.
 type stockServer struct {
 	t        *testing.T
+	redis    *storagetest.Instance
 	store    *storage.Store // to prepare what is stored
 	provider fosite.OAuth2Provider
 	issuer   ed25519.PrivateKey
@@ -66,7 +67,7 @@ var stockKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateK
 
 func newStockServer(t *testing.T, r *storagetest.Instance, compositor func(*storage.Store) any) *stockServer {
 	t.Helper()
-	s := &stockServer{t: t, store: must(storage.New(r.Client(t), storage.Options{Password: cheap, Timeout: 30 * time.Second}))}
+	s := &stockServer{t: t, redis: r, store: must(storage.New(r.Client(t), storage.Options{Password: cheap, Timeout: 30 * time.Second}))}
 	hash := must(storage.ClientSecretsHasher{}.Hash(t.Context(), []byte(stockSecret)))
 	check(s.store.PutClient(t.Context(), &storage.Client{
 		ID: "app", Secrets: []string{string(hash)}, RedirectURIs: []string{"http://localhost/done"}, Introspect: true,

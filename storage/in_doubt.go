@@ -59,6 +59,7 @@ func (t *Tokens) confirm(ctx context.Context, s *transition) {
 //	KEYS  1 answer
 //	ARGV  1 TTL in ms; 0 removes it
 //	reply 1
+//	twice finds a TTL that is no longer
 var confirmScript = redisdb.NewScript(`
 if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1`)

@@ -9,6 +9,7 @@
 --       refresh_ttl, access_ttl   number: of the refresh token   self_contained
 -- reply {'ok', hashes of forgotten tokens}, also when it ran before; {'code'}: the code was redeemed by another;
 --       {'none'}, {'user'}, {'bad'}: session.lua, or there is no such code
+-- twice finds its refresh token or a later one, its access token, and its mark in the code
 local result = load()
 if result then return {result} end
 local refresh, access = ARGV[5], ARGV[6]
@@ -19,12 +20,13 @@ if KEYS[9] then
   local state = sub(code, 2, 2)
   if byte(code, 1) ~= 1 or state ~= 'u' and state ~= 'o' then return {'bad'} end
   if state == 'u' and sub(code, 3, 18) ~= ARGV[10] then return {'code'} end
+  if state == 'u' and s.new then return {'ok', ''} end -- this ran before, and the session has ended since
   local from = 20 + byte(code, 19) -- behind the user's generation, which step.user stands for
   if tonumber(sub(code, from, from + 12)) <= tonumber(redis.call('GET', KEYS[8]) or 0) then return {'none'} end
 end
 
 -- A repetition that the network held back until the session was refreshed changes nothing.
-if refresh ~= '' and step.number and step.number < s.number then return {'ok', ''} end
+if refresh ~= '' and used(step.number or 0, refresh, '') then return {'ok', ''} end
 
 if s.new then
   if ARGV[7] ~= '' then s.client_generation = ARGV[7] end
@@ -41,17 +43,13 @@ if access ~= '' then add_access(access) end
 -- evict ends the refresh tokens of the subject's sessions at the client that expire first, beyond the limit. A member without a
 -- session is what an interrupted script has left, and does not count.
 local function evict()
-  local mine, touched = {}, {}
+  local mine = {}
   local function collect(index, evicted, is_mine, name_of, key_of)
     local list = redis.call('ZRANGE', index, 0, -1, 'WITHSCORES')
     for i = 1, #list, 2 do
       local id = name_of(list[i])
-      if is_mine(list[i]) then
-        if redis.call('ZSCORE', evicted, id) then
-          touched[evicted] = true
-        elseif redis.call('EXISTS', key_of(id)) == 1 then
-          mine[#mine + 1] = {evicted = evicted, expires = tonumber(list[i + 1]), id = id}
-        end
+      if is_mine(list[i]) and not redis.call('ZSCORE', evicted, id) and redis.call('EXISTS', key_of(id)) == 1 then
+        mine[#mine + 1] = {evicted = evicted, expires = tonumber(list[i + 1]), id = id}
       end
     end
   end
@@ -68,15 +66,14 @@ local function evict()
   for i = 1, #mine - step.limit + 1 do
     local m = mine[i]
     if m.evicted == KEYS[4] then
-      redis.call('ZADD', m.evicted, math.ceil(m.expires), m.id)
+      add_to_index(m.evicted, m.expires * 1000, m.id)
     else
       redis.call('ZADD', m.evicted, m.expires * 1000, m.id)
     end
-    touched[m.evicted] = true
   end
-  -- Also where nothing was evicted now: an interrupted script may have come so far.
-  if touched[KEYS[4]] then tidy(KEYS[4]) end
-  if touched[KEYS[6]] then keep_until(KEYS[6], 1) end
+  -- Each time, since a run may have ended after it had added to them.
+  keep_until(KEYS[4], KEYS[4], 1000)
+  keep_until(KEYS[6], KEYS[5], 1)
 end
 
 if step.limit and step.create and refresh ~= '' then evict() end

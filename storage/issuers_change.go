@@ -116,7 +116,8 @@ func (i *Issuers) edit(ctx context.Context, op, issuer, subject string, change f
 //
 //	KEYS  1 hash
 //	ARGV  1 field   2 its value as it was read, empty for none   3 as it is to be, empty to remove it
-//	reply 1, also when it ran before and its reply was lost; 0: it has changed
+//	reply 1; 0: it has changed
+//	twice finds the field as it is to be, and replies 1
 var swapFieldScript = redisdb.NewScript(`
 local found = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if found == ARGV[3] then return 1 end

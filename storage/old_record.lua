@@ -1,7 +1,7 @@
 -- Records of the version before: JSON under another key, or under the present one where save was interrupted. They are read here and
 -- moved by save.
 
--- unbase64 returns the first bytes of base64url text. Another character is an error, which ends the script.
+-- unbase64 returns the first bytes of base64url text.
 local function unbase64(text, size)
   local function digit(c)
     if c >= 97 then return c - 71 end -- a to z
@@ -26,8 +26,10 @@ end
 -- generation_bytes is rawGeneration of session_record.go.
 local function generation_bytes(text)
   if not text or text == '' then return nil end
-  if #text == 8 then return unbase64(text, 6) end
-  return sub(text .. '\0\0\0\0\0\0', 1, 6)
+  if #text == 8 and not string.find(text, '[^%w_-]') then return unbase64(text, 5) end
+  local hex, out = redis.sha1hex(text), ''
+  for i = 1, 9, 2 do out = out .. char(tonumber(sub(hex, i, i + 1), 16)) end
+  return out
 end
 
 local function expiries_of(list)

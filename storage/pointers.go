@@ -31,6 +31,7 @@ func (t *Tokens) addPointers(s *transition, signature string, req fosite.Request
 //	KEYS  1 pointer
 //	ARGV  1 session key   2 TTL in ms
 //	reply {'ok'}
+//	twice writes the same
 var pointerScript = redisdb.NewScript(`
 local ttl = math.max(redis.call('PTTL', KEYS[1]), tonumber(ARGV[2]))
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)

@@ -10,8 +10,8 @@
 --
 --   1 version: 2     1 flags
 --   5 created
---   flag   1    6 generation of the user
---          2    6 generation of the client
+--   flag   1    5 generation of the user
+--          2    5 generation of the client
 --          4   12 hash of the current refresh token   5 expiry   4 its number, 0: none
 --          8      access tokens are self-contained
 --         16      from now on access tokens are listed all the same
@@ -36,6 +36,12 @@ local old_name = sub(step.own, 23) -- in keys of the version before
 
 -- max_used is how many used refresh tokens without a number a session remembers.
 local max_used = 8
+
+-- access_slack is by how much a self-contained access token may outlive the expiry that the record tells.
+local access_slack = 60000
+
+-- max_listed is how many access tokens a session lists, valid or revoked: each step reads and writes the whole record.
+local max_listed = 1000
 
 local function bytes(n, size)
   local out = {}
@@ -75,8 +81,8 @@ local function decode(raw)
   if number(1) ~= 2 then return nil end
   local has = reader(number(1))
   local r = {created = time(), number = 0, used = ''}
-  if has(1) then r.generation = take(6) end
-  if has(2) then r.client_generation = take(6) end
+  if has(1) then r.generation = take(5) end
+  if has(2) then r.client_generation = take(5) end
   if has(4) then r.current, r.current_expires, r.number = take(hash_length), time(), number(4) end
   r.self_contained, r.listed = has(8), has(16)
   if has(32) then
@@ -129,7 +135,7 @@ local function encode(r)
   flag(8, r.self_contained)
   flag(16, r.listed)
   -- Who asks about a self-contained token has checked its own expiry: here it only keeps the session until then.
-  flag(32, not (r.current and r.self_contained and r.access_expires <= r.current_expires + 60000) and r.access_expires, time)
+  flag(32, not (r.current and r.self_contained and r.access_expires <= r.current_expires + access_slack) and r.access_expires, time)
   flag(64, r.ends, time)
   out[#out + 1] = ''
   local at, first = #out, flags

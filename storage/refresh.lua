@@ -13,6 +13,7 @@
 --       {'replay', answer}: used within the grace or in doubt   {'busy'}: likewise, without an answer, or not given out yet
 --       {'used', hashes}: used, and the grace is over
 --       {'none'}: there is no such token, or session.lua   {'user'}, {'bad'}: session.lua
+-- twice finds its refresh token, and replies {'ok', ''}
 local result = load()
 if result then return {result} end
 local refresh, access, presented = ARGV[5], ARGV[6], ARGV[7]

@@ -56,16 +56,17 @@ func (t *Tokens) GetPKCERequestSession(ctx context.Context, signature string, in
 // DeletePKCERequestSession implements fosite's PKCERequestStorage, in one round trip. See GetPKCERequestSession for what remains. A
 // request that is not there is not an error.
 func (t *Tokens) DeletePKCERequestSession(ctx context.Context, signature string) error {
-	_, err := t.db.Eval(ctx, "delete PKCE request", redisdb.Call{
+	return t.writeOrWait(ctx, "delete PKCE request", redisdb.Call{
 		Script: deleteRequestScript, Keys: []string{t.db.Keys.Challenge(signature)},
 	})
-	return err
 }
 
 // deleteRequestScript marks a request as deleted. It expires when it would have.
 //
 //	KEYS  1 request
+//	ARGV  none
 //	reply 1
+//	twice marks it again
 var deleteRequestScript = redisdb.NewScript(`
 local found = redis.call('GET', KEYS[1])
 if found then redis.call('SET', KEYS[1], string.sub(found, 1, 1) .. 'd' .. string.sub(found, 3), 'KEEPTTL') end
@@ -101,12 +102,8 @@ func (t *Tokens) GetOpenIDConnectSession(ctx context.Context, code string, reque
 }
 
 // DeleteOpenIDConnectSession implements fosite's OpenIDConnectRequestStorage, in one round trip. A request that is not there is not
-// an error. Within a transaction the request is left to expire instead: the transaction may fail, and then the code is good for a
-// second attempt, which needs it.
+// an error. Within a transaction it is deleted at the Commit: one that fails leaves the code for a second attempt, which needs the
+// request.
 func (t *Tokens) DeleteOpenIDConnectSession(ctx context.Context, code string) error {
-	if b := batchFrom(ctx); b != nil && b.depth > 0 {
-		return nil
-	}
-	_, err := t.db.Eval(ctx, "delete OpenID request", redisdb.Command("DEL", t.db.Keys.OpenID(code)))
-	return err
+	return t.writeOrWait(ctx, "delete OpenID request", redisdb.Command("DEL", t.db.Keys.OpenID(code)))
 }

@@ -128,6 +128,5 @@ func (d *pushedDocument) request(id string, client fosite.Client) (*fosite.Autho
 // DeletePARSession implements fosite's PARStorage, in one round trip: a request is used once. One that is not there is not an error,
 // since a browser may send the same request again before the first is answered (RFC 9126 section 4).
 func (t *Tokens) DeletePARSession(ctx context.Context, requestURI string) error {
-	_, err := t.db.Eval(ctx, "delete pushed request", redisdb.Command("DEL", t.db.Keys.Pushed(requestURI)))
-	return err
+	return t.writeOrWait(ctx, "delete pushed request", redisdb.Command("DEL", t.db.Keys.Pushed(requestURI)))
 }

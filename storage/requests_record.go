@@ -41,14 +41,13 @@ func decodeRequestRecord(op, raw string) (*requestRecord, error) {
 	return nil, unavailable.Error(op, unavailable.ErrRecord)
 }
 
-// putRequest stores a request under one key, in one round trip. It expires after ttl, and is not stored if that is zero.
+// putRequest stores a request under one key, in one round trip, within a transaction at its Commit. It expires after ttl, and is not stored if that is zero.
 func (t *Tokens) putRequest(ctx context.Context, op, key string, ttl time.Duration, requestID, document string) error {
-	if err := checkRequestID(requestID); err != nil || ttl < time.Millisecond {
+	if err := checkLengths(requestID); err != nil || ttl < time.Millisecond {
 		return err
 	}
 	record := requestRecord{requestID: requestID, document: document}
-	_, err := t.db.Eval(ctx, op, redisdb.Command("SET", key, record.encode(), "PX", ttl.Milliseconds()))
-	return err
+	return t.writeOrWait(ctx, op, redisdb.Command("SET", key, record.encode(), "PX", ttl.Milliseconds()))
 }
 
 // readRequest reads a request and how long it will be there, in one round trip, or returns fosite.ErrNotFound.
@@ -87,4 +86,35 @@ func (t *Tokens) request(ctx context.Context, op string, r *requestRecord, into 
 		return nil, unavailable.Error(op, err)
 	}
 	return req, nil
+}
+
+// waitingCall is a write of a transaction that lies in another slot than its session.
+type waitingCall struct {
+	op     string
+	call   redisdb.Call
+	before []redisdb.Call
+}
+
+// writeOrWait runs a script, and others before it, within a transaction at its Commit.
+func (t *Tokens) writeOrWait(ctx context.Context, op string, call redisdb.Call, before ...redisdb.Call) error {
+	w := waitingCall{op, call, before}
+	if b := batchFrom(ctx); b != nil && b.depth > 0 {
+		b.waiting = append(b.waiting, w)
+		return nil
+	}
+	return t.commitWaiting(ctx, []waitingCall{w})
+}
+
+// commitWaiting runs scripts one after the other, until one fails.
+func (t *Tokens) commitWaiting(ctx context.Context, waiting []waitingCall) error {
+	for _, w := range waiting {
+		reply, err := t.db.EvalAfter(ctx, w.op, w.before, w.call)
+		if w.call.Script == codeStoreScript {
+			err = t.codeResult(ctx, w.op, reply, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -5,9 +5,18 @@
 --       6 its name in records of the version before
 -- step  end_refresh, end_access: all tokens of that kind
 -- reply {'ok', hashes of forgotten tokens}   {'none'}, {'bad'}: session.lua
+-- A session that would have more than max_listed revoked tokens ends all its access tokens instead.
+-- twice finds the tokens revoked, or the session ended: {'none'}
 local result = load()
 if result then return {result} end
 local access, refresh = ARGV[4], ARGV[5]
+
+-- Self-contained ones cannot be told from later ones: from now on they are listed.
+local function end_access()
+  if s.self_contained then s.listed = true end
+  forget(s.access)
+  s.access, s.revoked, s.self_contained, s.access_expires = nil, nil, nil, nil
+end
 
 if access ~= '' then
   if s.access and s.access[access] then
@@ -15,7 +24,8 @@ if access ~= '' then
     dropped[#dropped + 1] = access
   elseif s.self_contained then
     s.revoked = s.revoked or {}
-    s.revoked[access] = s.access_expires
+    s.revoked[access] = s.access_expires + access_slack
+    if prune(s.revoked) > max_listed then end_access() end
   end
 end
 if refresh ~= '' then
@@ -34,10 +44,5 @@ if step.end_refresh then
   dropped[#dropped + 1] = s.used .. (s.current or '')
   s.current, s.current_expires, s.number, s.used, s.old_used = nil, nil, 0, '', nil
 end
-if step.end_access then
-  -- Self-contained ones cannot be told from later ones: from now on they are listed.
-  if s.self_contained then s.listed = true end
-  forget(s.access)
-  s.access, s.revoked, s.self_contained, s.access_expires = nil, nil, nil, nil
-end
+if step.end_access then end_access() end
 return save()

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -8,20 +9,21 @@ import (
 )
 
 func TestScripts(t *testing.T) {
-	luacover.Run(t, func(int64) []luacover.Script {
-		return []luacover.Script{
+	luacover.Run(t, func(now int64) []luacover.Script {
+		sessions := sessionTables{now}
+		return slices.Concat(sessions.scripts(), sessions.small(), sessions.codes(), []luacover.Script{
 			{Name: "swapScript", Source: swapScript.Source(), Completes: true, Cases: swapCases()},
-			{Name: "addScript", Source: addScript.Source(), Cases: addCases()},
+			{Name: "addScript", Source: addScript.Source(), Completes: true, Cases: addCases()},
 			{Name: "dropScript", Source: dropScript.Source(), Completes: true, Cases: dropCases()},
-			{Name: "roleScript", Source: roleScript.Source(), Cases: roleCases()},
+			{Name: "roleScript", Source: roleScript.Source(), Completes: true, Cases: roleCases()},
 			{Name: "saveKeysScript", Source: saveKeysScript.Source(), Completes: true, Cases: saveKeysCases()},
 			{Name: "claimScript", Source: claimScript.Source(), Completes: true, Cases: claimCases()},
 			{Name: "probeScript", Source: probeScript.Source(), Completes: true, Cases: []luacover.Case{{
 				Name: "one run", Keys: []string{"probe"}, Args: []any{time.Hour.Milliseconds()}, Reply: 1,
 				After: luacover.State{"probe": "1"}, TTL: map[string]time.Duration{"probe": time.Hour},
 			}}},
-		}
-	}, "transitionScript", "confirmScript", "endScript", "pointerScript", "indexScript")
+		})
+	})
 }
 
 func swapCases() []luacover.Case {

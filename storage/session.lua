@@ -12,13 +12,13 @@ local function load()
     moved = raw
   end
   if raw then
-    if sub(raw, 1, 1) == '{' then s = convert(raw) else s = decode(raw) end
+    if moved or sub(raw, 1, 1) == '{' then s = convert(raw) else s = decode(raw) end
   end
-  if s and moved then
+  if raw and not s then return 'bad' end
+  if moved then
     s.moved = true
     s.evicted = redis.call('ZSCORE', KEYS[6], old_name)
   end
-  if raw and not s then return 'bad' end
 
   -- Nothing is issued if the password was changed or the user was disabled or dropped since they were read.
   local record = redis.call('GET', KEYS[7])
@@ -70,22 +70,43 @@ local function used(number, hash, old_name)
   return false
 end
 
+-- prune removes what has expired, and returns the number of the others.
 local function prune(list)
+  local n = 0
   for h, expires in pairs(list or {}) do
-    if expires <= now then list[h] = nil end
+    if expires <= now then list[h] = nil else n = n + 1 end
+  end
+  return n
+end
+
+-- until_the_end returns when a token expires in a session that may have an end.
+local function until_the_end(expires)
+  if s.ends and expires > s.ends then return s.ends end
+  return expires
+end
+
+-- make_room forgets the listed access tokens that expire first, until there is room for another.
+local function make_room()
+  local list = {}
+  for h in pairs(s.access) do list[#list + 1] = h end
+  table.sort(list, function(a, b) return s.access[a] < s.access[b] end)
+  for i = 1, #list - max_listed + 1 do
+    dropped[#dropped + 1] = list[i]
+    s.access[list[i]] = nil
   end
 end
 
 -- add_access adds an access token. One that is self-contained is signed, and verified before the store is asked. It needs no
 -- entry: it is valid while the session is, and only those that were revoked one by one are listed.
 local function add_access(hash)
-  prune(s.access)
-  local expires = now + step.access_ttl
+  local listed = prune(s.access)
+  local expires = until_the_end(now + step.access_ttl)
   if step.self_contained and not s.listed then
     s.self_contained = true
     s.access_expires = math.max(s.access_expires or 0, expires)
   else
     s.access = s.access or {}
+    if listed >= max_listed and not s.access[hash] then make_room() end
     s.access[hash] = expires
   end
 end
@@ -93,17 +114,14 @@ end
 local function set_current(hash)
   s.current, s.number = hash, math.max(s.number, step.number or 0)
   if not step.number then s.number = 0 end
-  s.current_expires = now + step.refresh_ttl
-  if s.ends and s.current_expires > s.ends then s.current_expires = s.ends end
+  s.current_expires = until_the_end(now + step.refresh_ttl)
 end
 
 -- remove_from_index removes the session's member, which is its name, or ends in it where sessions are limited: not every step
--- knows the client.
+-- knows the client. There are both if the limit was removed since.
 local function remove_from_index()
-  if redis.call('ZREM', KEYS[3], name) == 0 then
-    for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
-      if sub(member, -#name) == name then redis.call('ZREM', KEYS[3], member) end
-    end
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+    if sub(member, -#name) == name then redis.call('ZREM', KEYS[3], member) end
   end
   redis.call('ZREM', KEYS[4], name)
 end
@@ -116,20 +134,16 @@ local function end_session()
   redis.call('DEL', KEYS[1], KEYS[2])
 end
 
--- keep_until makes an index expire with its last member. A score is in so many milliseconds.
-local function keep_until(index, of)
+-- keep_until makes a key expire with the last member of an index, whose scores are in the unit, in ms.
+local function keep_until(key, index, score_unit)
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
-  if last[2] then redis.call('PEXPIREAT', index, last[2] * of) end
-end
-
-local function tidy(index)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', math.floor(now / 1000))
-  keep_until(index, 1000)
+  if last[2] then redis.call('PEXPIREAT', key, last[2] * score_unit) end
 end
 
 local function add_to_index(index, ends, member)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', math.floor(now / 1000))
   redis.call('ZADD', index, math.ceil(ends / 1000), member)
-  tidy(index)
+  keep_until(index, index, 1000)
 end
 
 -- save writes the session until its last token expires, but not before 'until_then', or ends it. It returns the reply.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"crypto/sha1" //nolint:gosec // see rawGeneration
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -71,7 +72,7 @@ const (
 
 const (
 	timeUnit         = 10 // milliseconds
-	generationLength = 6
+	generationLength = 5
 )
 
 // decodeSession reads a record of either version. Its errors are marked as unavailable.
@@ -183,15 +184,17 @@ func (r *fields) expiries() map[string]int64 {
 	return list
 }
 
-// rawGeneration is a generation as a record has it. A third-party client may have one of another length.
+// rawGeneration is a generation as a record has it: 40 bits tell those of one user apart. Of one that this package has not made,
+// such as a third-party client may have, they are a hash, which Lua in Redis computes too.
 func rawGeneration(generation string) string {
 	if generation == "" {
 		return ""
 	}
-	if raw, err := base64.RawURLEncoding.DecodeString(generation); err == nil && len(raw) == generationLength {
-		return string(raw)
+	if raw, err := base64.RawURLEncoding.DecodeString(generation); err == nil && len(generation) == 8 {
+		return string(raw[:generationLength])
 	}
-	return (generation + string(make([]byte, generationLength)))[:generationLength]
+	sum := sha1.Sum([]byte(generation)) //nolint:gosec // see above: it proves nothing
+	return string(sum[:generationLength])
 }
 
 // oldSession is a record of the version before.

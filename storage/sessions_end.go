@@ -42,14 +42,17 @@ const (
 	endedBeforeTTL = 10 * 365 * 24 * time.Hour
 )
 
-// endedBeforeScript notes that the sessions of a subject have ended which are there now.
+// endedBeforeScript notes that the sessions of a subject have ended which are there now. One that was opened right after the
+// mark before this one, or since Redis's clock was set back, has a time after that mark, by session.lua.
 //
 //	KEYS  1 the mark
 //	ARGV  1 its TTL in ms
 //	reply 1
+//	twice ends those too that were opened in between
 var endedBeforeScript = redisdb.NewScript(`
 local clock = redis.call('TIME')
-redis.call('SET', KEYS[1], clock[1] * 1000 + math.floor(clock[2] / 1000), 'PX', ARGV[1])
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('SET', KEYS[1], math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0) + 10), 'PX', ARGV[1])
 return 1`)
 
 // RevokeClient ends the sessions that a client has at this moment and returns how many it found. If the client is in this store,
@@ -83,6 +86,7 @@ func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error)
 //	KEYS  1 index   2 evicted ones   3, 4 old index and evicted ones of the subject   then each session at both its places
 //	ARGV  for each session its name, and its name in the old index
 //	reply {'ok'}
+//	twice finds them removed
 var endScript = redisdb.NewScript(`
 local index, old_index = redis.call('ZRANGE', KEYS[1], 0, -1), redis.call('ZRANGE', KEYS[3], 0, -1)
 local function remove(list, key, name, first, last)

@@ -96,7 +96,7 @@ func (t *Tokens) fill(ctx context.Context, s *transition, req fosite.Requester) 
 		s.id = req.GetID()
 	}
 	client := t.policyOf(req.GetClient())
-	s.step.Max = client.MaxSessionTTL.Milliseconds()
+	s.step.Max = max(min(client.MaxSessionTTL, maxTTL), 0).Milliseconds()
 	if s.step.Retire {
 		s.step.Grace = client.Grace.Milliseconds()
 	}
@@ -201,5 +201,5 @@ func ttl(req fosite.Requester, kind fosite.TokenType) int64 {
 	if expires.IsZero() {
 		return (30 * 24 * time.Hour).Milliseconds()
 	}
-	return min(time.Until(expires), maxTTL).Milliseconds()
+	return max(min(time.Until(expires), maxTTL), 0).Milliseconds()
 }

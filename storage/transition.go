@@ -119,10 +119,7 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 		},
 		Args: []any{payload, s.key.raw(), s.mark},
 	}
-	var (
-		revokes = s.dropAccess != "" || s.dropRefresh != nil || s.step.EndRefresh || s.step.EndAccess
-		issues  = s.refresh != "" || s.access != "" || s.code != ""
-	)
+	revokes, issues := s.revokes(), s.refresh != "" || s.access != "" || s.code != ""
 	switch {
 	case revokes && (issues || s.presented != nil), s.presented != nil && s.code != "":
 		return redisdb.Call{}, errMixed
@@ -147,10 +144,17 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 	return c, nil
 }
 
+func (s *transition) revokes() bool {
+	return s.dropAccess != "" || s.dropRefresh != nil || s.step.EndRefresh || s.step.EndAccess
+}
+
 // commit runs the transition. It returns the earlier answer if the presented token was used within its grace period.
 func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	const op = "transition"
 	if s.code != "" && !s.step.Create { // no tokens are stored for it
+		if s.revokes() || s.presented != nil {
+			return nil, errMixed
+		}
 		return nil, t.redeem(ctx, op, []string{s.code, t.db.Keys.User(s.key.tag()), t.db.Keys.EndedBefore(s.key.tag())}, s.codeMark)
 	}
 	reply, err := t.send(ctx, op, s)

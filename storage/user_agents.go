@@ -16,6 +16,7 @@ import (
 //	KEYS  1 the table
 //	ARGV  1 hash   2 user agent   3 most entries   4 TTL of the table in ms
 //	reply 1
+//	twice finds its entry
 var agentScript = redisdb.NewScript(`
 if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[3]) then redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])

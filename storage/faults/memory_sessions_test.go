@@ -34,6 +34,14 @@ func originOf(i int) cameFrom {
 	return cameFrom{fmt.Sprintf("198.51.%d.%d", i/250%250, i%250), agents[i%len(agents)]}
 }
 
+// fromSomewhere is a session with an address, which package authserver takes from the request.
+type fromSomewhere struct {
+	*authserver.Session
+	from cameFrom
+}
+
+func (s fromSomewhere) Origin() (address, userAgent string) { return s.from.Origin() }
+
 // native makes sessions as package authserver does, which names each by its ID and each token by Signature.
 type native struct {
 	store  *storage.Store
@@ -57,14 +65,14 @@ func (s *native) request(i int) *fosite.Request {
 		Subject: userName(i), LoggedIn: now.Unix(), AccessExpires: now.Add(accessTTL).Unix(), RefreshExpires: now.Add(refreshTTL).Unix(),
 	}
 	if s.client.Policy().Legacy() {
-		session.Key = [8]byte{1, 2, 3, 4, 5, 6, 7, 8} // of a key's ID
+		session.Key = [6]byte{1, 2, 3, 4, 5, 6} // of a key's ID
 	}
 	r := fosite.NewRequest()
-	r.ID, r.Client, r.GrantedScope = s.ids[i], s.client, fosite.Arguments{"read", "write"}
-	r.Session = struct {
-		*authserver.Session
-		cameFrom
-	}{session, originOf(i)}
+	r.ID, r.Client = s.ids[i], s.client
+	if !s.client.Policy().Legacy() { // whose tokens name no scopes
+		r.GrantedScope, r.RequestedScope = fosite.Arguments{"read", "write"}, fosite.Arguments{"read", "write"}
+	}
+	r.Session = fromSomewhere{session, originOf(i)}
 	return r
 }
 

@@ -82,13 +82,11 @@ func TestConcurrentRedemptionsOfOneCode(t *testing.T) {
 				var won atomic.Int64
 				winner := ""
 				atOnce(100, func(i int) {
-					err := errors.New("not called")
+					use := func() error { return stores[i%3].InvalidateAuthorizeCodeSession(t.Context(), signature) }
 					if how.tokens {
-						err = redeem(t.Context(), stores[i%3], signature, fmt.Sprint(i))
-					} else {
-						err = stores[i%3].InvalidateAuthorizeCodeSession(t.Context(), signature)
+						use = func() error { return redeem(t.Context(), stores[i%3], signature, fmt.Sprint(i)) }
 					}
-					switch {
+					switch err := use(); {
 					case err == nil:
 						won.Add(1)
 						winner = fmt.Sprint(i) // a race where there are two

@@ -16,14 +16,14 @@ import (
 
 // transaction is a unit of work of fosite's handlers.
 type transaction struct {
-	w   *world
+	w   *fixture
 	ctx context.Context
 }
 
 // rotate makes the calls for a refresh of session 1.
-func (tx *transaction) rotate(presented, access, refresh string, c *storage.Client) error {
+func (tx *transaction) rotate(before, access, refresh string, c *storage.Client) error {
 	r := request(tx.w.ids["1"], "alice", c)
-	if err := tx.w.store.RotateRefreshToken(tx.ctx, r.ID, presented); err != nil {
+	if err := tx.w.store.RotateRefreshToken(tx.ctx, r.ID, before); err != nil {
 		return err
 	}
 	if err := tx.w.store.CreateAccessTokenSession(tx.ctx, access, r); err != nil {
@@ -38,7 +38,7 @@ type visit struct{ fosite.Session }
 func (*visit) Origin() (address, userAgent string) { return "192.0.2.1", "a browser" }
 
 // code returns the signature of the code and the request that it is for.
-func (w *world) code(f form) (signature string, req *fosite.Request) {
+func (w *fixture) code(f form) (signature string, req *fosite.Request) {
 	if w.ids["1"] == "" {
 		w.ids["1"] = storage.NewSessionID("alice")
 	}
@@ -51,8 +51,8 @@ func (w *world) code(f form) (signature string, req *fosite.Request) {
 	return signature, req
 }
 
-func issued(f form) func(w *world) {
-	return func(w *world) {
+func issued(f form) func(w *fixture) {
+	return func(w *fixture) {
 		w.addUser("alice", "")
 		w.put(web)
 		signature, req := w.code(f)
@@ -61,8 +61,8 @@ func issued(f form) func(w *world) {
 }
 
 // redeemCode makes the calls of fosite's handler for the code, with new tokens.
-func redeemCode(f form) func(w *world) error {
-	return func(w *world) error {
+func redeemCode(f form) func(w *fixture) error {
+	return func(w *fixture) error {
 		req, err := w.store.GetAuthorizeCodeSession(w.ctx, w.codes[0], &storagetest.Session{})
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func redeemCode(f form) func(w *world) error {
 }
 
 // codeState tells whether a code is good.
-func (w *world) codeState(s *storage.Store, signature string) string {
+func (w *fixture) codeState(s *storage.Store, signature string) string {
 	_, err := s.GetAuthorizeCodeSession(w.ctx, signature, &storagetest.Session{})
 	switch {
 	case err == nil:
@@ -103,16 +103,16 @@ var used = fosite.ErrInvalidatedAuthorizeCode
 var codeOperations = []operation{
 	{
 		name:  "store code",
-		setup: func(w *world) { w.addUser("alice", ""); w.put(web) },
-		run: func(w *world) error {
+		setup: func(w *fixture) { w.addUser("alice", ""); w.put(web) },
+		run: func(w *fixture) error {
 			signature, req := w.code(plain)
 			return w.store.CreateAuthorizeCodeSession(w.ctx, signature, req)
 		},
 	},
 	{
 		name:  "store code with a signature of fosite",
-		setup: func(w *world) { w.put(web) },
-		run: func(w *world) error {
+		setup: func(w *fixture) { w.put(web) },
+		run: func(w *fixture) error {
 			signature, req := w.code(foreign)
 			return w.store.CreateAuthorizeCodeSession(w.ctx, signature, req)
 		},
@@ -122,7 +122,7 @@ var codeOperations = []operation{
 	{name: "redeem code with signatures of fosite", paired: true, setup: issued(foreign), run: redeemCode(foreign)},
 	{
 		name: "redeem code beyond the limit of sessions",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			limited := *web
 			limited.SessionsPerUser = 2
 			w.must(w.store.PutClient(w.ctx, &limited))
@@ -135,25 +135,25 @@ var codeOperations = []operation{
 	},
 	{
 		name: "redeem code by itself", setup: issued(plain),
-		run: func(w *world) error { return w.store.InvalidateAuthorizeCodeSession(w.ctx, w.codes[0]) },
+		run: func(w *fixture) error { return w.store.InvalidateAuthorizeCodeSession(w.ctx, w.codes[0]) },
 	},
 	{
 		name: "redeem code in a transaction without tokens", setup: issued(plain),
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			return w.inTransaction(func(tx *transaction) error { return w.store.InvalidateAuthorizeCodeSession(tx.ctx, w.codes[0]) })
 		},
 	},
 	{
 		name: "redeem code again", want: used,
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			issued(plain)(w)
 			w.must(w.store.InvalidateAuthorizeCodeSession(w.ctx, w.codes[0]))
 		},
-		run: func(w *world) error { return w.store.InvalidateAuthorizeCodeSession(w.ctx, w.codes[0]) },
+		run: func(w *fixture) error { return w.store.InvalidateAuthorizeCodeSession(w.ctx, w.codes[0]) },
 	},
 	{
-		name: "store requests of a code", setup: func(w *world) { w.put(web) },
-		run: func(w *world) error {
+		name: "store requests of a code", setup: func(w *fixture) { w.put(web) },
+		run: func(w *fixture) error {
 			_, req := w.code(plain)
 			if err := w.store.CreatePKCERequestSession(w.ctx, "code", req); err != nil {
 				return err
@@ -163,13 +163,13 @@ var codeOperations = []operation{
 	},
 	{
 		name: "delete requests of a code",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.put(web)
 			_, req := w.code(plain)
 			w.must(w.store.CreatePKCERequestSession(w.ctx, "code", req))
 			w.must(w.store.CreateOpenIDConnectSession(w.ctx, "code", req))
 		},
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			if err := w.store.DeletePKCERequestSession(w.ctx, "code"); err != nil {
 				return err
 			}
@@ -178,12 +178,12 @@ var codeOperations = []operation{
 	},
 	{
 		name: "pushed request",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.put(web)
 			_, req := w.code(plain)
 			w.must(w.store.CreatePARSession(w.ctx, "used", &fosite.AuthorizeRequest{Request: *req}))
 		},
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			_, req := w.code(plain)
 			if err := w.store.DeletePARSession(w.ctx, "used"); err != nil {
 				return err
@@ -193,19 +193,19 @@ var codeOperations = []operation{
 	},
 	{
 		name: "nonce",
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			_, err := w.store.NewNonce(w.ctx, "token", time.Now().Add(time.Hour))
 			return err
 		},
 	},
 	{
 		name: "store issuer key",
-		run:  func(w *world) error { return w.store.Issuers.PutIssuerKey(w.ctx, issuerKey) },
+		run:  func(w *fixture) error { return w.store.Issuers.PutIssuerKey(w.ctx, issuerKey) },
 	},
 	{
 		name: "remove issuer key", again: fosite.ErrNotFound,
-		setup: func(w *world) { w.must(w.store.Issuers.PutIssuerKey(w.ctx, issuerKey)) },
-		run: func(w *world) error {
+		setup: func(w *fixture) { w.must(w.store.Issuers.PutIssuerKey(w.ctx, issuerKey)) },
+		run: func(w *fixture) error {
 			return w.store.Issuers.RemoveIssuerKey(w.ctx, issuerKey.Issuer, issuerKey.Subject, issuerKey.Key.KeyID)
 		},
 	},

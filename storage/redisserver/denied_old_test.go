@@ -12,7 +12,7 @@ import (
 )
 
 // old opens a session of alice as the version before stored it, with tokens of its name. The refresh token "r0"+name is a used one.
-func (w *world) old(name string, c *storage.Client, until time.Duration, evicted bool) {
+func (w *fixture) old(name string, c *storage.Client, until time.Duration, evicted bool) {
 	w.t.Helper()
 	w.put(c)
 	stored, err := w.store.Client(w.ctx, c.ID)
@@ -53,8 +53,8 @@ func (w *world) old(name string, c *storage.Client, until time.Duration, evicted
 	}
 }
 
-func fromBefore(c *storage.Client, evicted bool) func(w *world) {
-	return func(w *world) {
+func fromBefore(c *storage.Client, evicted bool) func(w *fixture) {
+	return func(w *fixture) {
 		w.addUser("alice", "")
 		w.old("1", c, 30*time.Minute, evicted)
 	}
@@ -76,7 +76,7 @@ var oldOperations = []operation{
 		// What a failed attempt has left of the old record must not come back when the session has ended.
 		name: "rotation of an old session, which then is revoked", ignores: confirming, once: true,
 		setup: fromBefore(web, false),
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			if err := w.refresh(numbered, "1", "2", 1, web); err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ var oldOperations = []operation{
 	{
 		name:  "rotation of an old session by fosite",
 		setup: fromBefore(web, false),
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			access, refresh := w.mint(plain, w.ids["1"], "2", 1)
 			return w.inTransaction(func(tx *transaction) error { return tx.rotate(w.tokens["r1"], access, refresh, web) })
 		},
@@ -95,7 +95,7 @@ var oldOperations = []operation{
 	{
 		name:  "rotation of an old session by fosite, in a step of its own",
 		setup: fromBefore(web, false),
-		run:   func(w *world) error { return w.store.RotateRefreshToken(w.ctx, w.ids["1"], w.tokens["r1"]) },
+		run:   func(w *fixture) error { return w.store.RotateRefreshToken(w.ctx, w.ids["1"], w.tokens["r1"]) },
 	},
 	{
 		name: "reuse in an old session", want: fosite.ErrInactiveToken, again: fosite.ErrNotFound,
@@ -105,7 +105,7 @@ var oldOperations = []operation{
 	{
 		name:  "another access token of an old session",
 		setup: fromBefore(web, false),
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			access, _ := w.mint(plain, w.ids["1"], "2", 1)
 			return w.store.CreateAccessTokenSession(w.ctx, access, request(w.ids["1"], "alice", web))
 		},
@@ -113,7 +113,7 @@ var oldOperations = []operation{
 	{
 		name:  "another access token of an old session that was evicted",
 		setup: fromBefore(single, true),
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			access, _ := w.mint(plain, w.ids["1"], "2", 1)
 			return w.store.CreateAccessTokenSession(w.ctx, access, request(w.ids["1"], "alice", single))
 		},
@@ -121,41 +121,41 @@ var oldOperations = []operation{
 	{
 		name:  "delete access token of an old session that was evicted",
 		setup: fromBefore(web, true),
-		run:   func(w *world) error { return w.store.DeleteAccessTokenSession(w.ctx, w.tokens["a1"]) },
+		run:   func(w *fixture) error { return w.store.DeleteAccessTokenSession(w.ctx, w.tokens["a1"]) },
 	},
 	{
 		name:  "delete refresh token of an old session",
 		setup: fromBefore(web, false),
-		run:   func(w *world) error { return w.store.DeleteRefreshTokenSession(w.ctx, w.tokens["r1"]) },
+		run:   func(w *fixture) error { return w.store.DeleteRefreshTokenSession(w.ctx, w.tokens["r1"]) },
 	},
 	{
 		name:  "revoke old session",
 		setup: fromBefore(web, true),
-		run:   func(w *world) error { return w.store.RevokeSession(w.ctx, w.ids["1"]) },
+		run:   func(w *fixture) error { return w.store.RevokeSession(w.ctx, w.ids["1"]) },
 	},
 	{
 		name: "revoke subject with old sessions",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			fromBefore(web, true)(w)
 			w.old("2", single, time.Hour, false)
 			w.must(w.enter(plain, "3", "alice", web, time.Hour))
 		},
-		run: func(w *world) error { return w.store.RevokeSubject(w.ctx, "alice") },
+		run: func(w *fixture) error { return w.store.RevokeSubject(w.ctx, "alice") },
 	},
 	{
 		name: "login that evicts one of two old sessions",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			fromBefore(double, false)(w)
 			w.old("2", double, 40*time.Minute, false)
 		},
-		run: func(w *world) error { return w.enter(numbered, "3", "alice", double, time.Hour) },
+		run: func(w *fixture) error { return w.enter(numbered, "3", "alice", double, time.Hour) },
 	},
 	{
 		name: "login that evicts an old session beside a new one",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			fromBefore(double, false)(w)
 			w.must(w.enter(plain, "2", "alice", double, 40*time.Minute))
 		},
-		run: func(w *world) error { return w.enter(numbered, "3", "alice", double, time.Hour) },
+		run: func(w *fixture) error { return w.enter(numbered, "3", "alice", double, time.Hour) },
 	},
 }

@@ -33,7 +33,7 @@ const (
 )
 
 // mint makes the signatures of the tokens "a"+name and "r"+name: new ones each time, as a server does for each request.
-func (w *world) mint(f form, id, name string, number uint32) (access, refresh string) {
+func (w *fixture) mint(f form, id, name string, number uint32) (access, refresh string) {
 	w.minted++
 	text := fmt.Sprintf("%s no. %d", name, w.minted)
 	switch f {
@@ -49,7 +49,7 @@ func (w *world) mint(f form, id, name string, number uint32) (access, refresh st
 }
 
 // enter is a login: a new session, with tokens of its name, until then.
-func (w *world) enter(f form, name, subject string, c *storage.Client, until time.Duration) error {
+func (w *fixture) enter(f form, name, subject string, c *storage.Client, until time.Duration) error {
 	id := storage.NewSessionID(subject)
 	if f == foreign {
 		id = "request " + id
@@ -67,7 +67,7 @@ func requestUntil(id, subject string, c *storage.Client, until time.Duration) *f
 	return req
 }
 
-func (w *world) put(c *storage.Client) {
+func (w *fixture) put(c *storage.Client) {
 	w.t.Helper()
 	if _, err := w.store.Client(w.ctx, c.ID); err != nil {
 		w.must(w.store.PutClient(w.ctx, c))
@@ -75,15 +75,15 @@ func (w *world) put(c *storage.Client) {
 }
 
 // login opens a session before the operation.
-func (w *world) login(name, subject string, c *storage.Client) {
+func (w *fixture) login(name, subject string, c *storage.Client) {
 	w.t.Helper()
 	w.put(c)
 	w.must(w.enter(plain, name, subject, c, time.Hour))
 }
 
 // refresh presents a refresh token of session 1 and gets the next two, or those that were made before.
-func (w *world) refresh(f form, presented, next string, number uint32, c *storage.Client) error {
-	token := w.tokens["r"+presented]
+func (w *fixture) refresh(f form, before, next string, number uint32, c *storage.Client) error {
+	token := w.tokens["r"+before]
 	access, refresh := w.mint(f, w.ids["1"], next, number)
 	w.answers[strconv.Itoa(w.minted)] = [2]string{access, refresh}
 	earlier, err := w.store.RefreshSession(w.ctx, token, access, refresh, []byte(strconv.Itoa(w.minted)), request(w.ids["1"], "alice", c))
@@ -94,29 +94,29 @@ func (w *world) refresh(f form, presented, next string, number uint32, c *storag
 	return err
 }
 
-func opened(f form, c *storage.Client) func(w *world) {
-	return func(w *world) {
+func opened(f form, c *storage.Client) func(w *fixture) {
+	return func(w *fixture) {
 		w.addUser("alice", "")
 		w.put(c)
 		w.must(w.enter(f, "1", "alice", c, time.Hour))
 	}
 }
 
-func rotated(f form, c *storage.Client) func(w *world) {
-	return func(w *world) {
+func rotated(f form, c *storage.Client) func(w *fixture) {
+	return func(w *fixture) {
 		opened(f, c)(w)
 		w.must(w.refresh(f, "1", "2", 2, c))
 	}
 }
 
 // rotation is a refresh that gives another refresh token.
-func rotation(f form, presented, next string, number uint32, c *storage.Client) func(w *world) error {
-	return func(w *world) error { return w.refresh(f, presented, next, number, c) }
+func rotation(f form, before, next string, number uint32, c *storage.Client) func(w *fixture) error {
+	return func(w *fixture) error { return w.refresh(f, before, next, number, c) }
 }
 
 // withBackground is an operation and what is sent after it.
-func withBackground(run func(w *world) error) func(w *world) error {
-	return func(w *world) error {
+func withBackground(run func(w *fixture) error) func(w *fixture) error {
+	return func(w *fixture) error {
 		err := run(w)
 		time.Sleep(80 * time.Millisecond)
 		return err
@@ -124,7 +124,7 @@ func withBackground(run func(w *world) error) func(w *world) error {
 }
 
 // inTransaction makes the calls of fosite's handler for one session.
-func (w *world) inTransaction(calls func(tx *transaction) error) error {
+func (w *fixture) inTransaction(calls func(tx *transaction) error) error {
 	ctx, err := w.store.BeginTX(w.ctx)
 	if err != nil {
 		return err
@@ -142,17 +142,17 @@ var confirming = []string{"PTTL a", "PEXPIRE a"}
 var sessionOperations = []operation{
 	{
 		name:  "login",
-		setup: func(w *world) { w.addUser("alice", ""); w.put(web) },
-		run:   func(w *world) error { return w.enter(numbered, "1", "alice", web, time.Hour) },
+		setup: func(w *fixture) { w.addUser("alice", ""); w.put(web) },
+		run:   func(w *fixture) error { return w.enter(numbered, "1", "alice", web, time.Hour) },
 	},
 	{
 		name: "login in two steps", // each is repeated by itself
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.put(web)
 			w.ids["1"] = storage.NewSessionID("alice")
 			w.mint(plain, w.ids["1"], "1", 1)
 		},
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			r := request(w.ids["1"], "alice", web)
 			if err := w.store.CreateAccessTokenSession(w.ctx, w.tokens["a1"], r); err != nil {
 				return err
@@ -162,18 +162,18 @@ var sessionOperations = []operation{
 	},
 	{
 		name: "login with signatures of fosite", paired: true,
-		setup: func(w *world) { w.put(web) },
-		run:   func(w *world) error { return w.enter(foreign, "1", "alice", web, time.Hour) },
+		setup: func(w *fixture) { w.put(web) },
+		run:   func(w *fixture) error { return w.enter(foreign, "1", "alice", web, time.Hour) },
 	},
 	{
 		name:  "login whose tokens have expired",
-		setup: func(w *world) { w.login("2", "alice", web) },
-		run:   func(w *world) error { return w.enter(plain, "1", "alice", web, -time.Second) },
+		setup: func(w *fixture) { w.login("2", "alice", web) },
+		run:   func(w *fixture) error { return w.enter(plain, "1", "alice", web, -time.Second) },
 	},
 	{
 		name: "login with a user agent", once: true, ignores: []string{"HLEN agents", "HSETNX agents", "PEXPIRE agents"},
-		setup: func(w *world) { w.put(web) },
-		run: withBackground(func(w *world) error {
+		setup: func(w *fixture) { w.put(web) },
+		run: withBackground(func(w *fixture) error {
 			id := storage.NewSessionID("alice")
 			access, refresh := w.mint(plain, id, "1", 1)
 			req := request(id, "alice", web)
@@ -183,34 +183,34 @@ var sessionOperations = []operation{
 	},
 	{
 		name: "login that evicts",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.login("1", "alice", single)
 			w.login("2", "alice", single)
 		},
-		run: func(w *world) error { return w.enter(numbered, "3", "alice", single, time.Hour) },
+		run: func(w *fixture) error { return w.enter(numbered, "3", "alice", single, time.Hour) },
 	},
 	{
 		// An attempt that failed must not count as a session: the second one stays.
 		name: "login that evicts one of two",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.put(double)
 			w.must(w.enter(plain, "1", "alice", double, 30*time.Minute))
 			w.must(w.enter(plain, "2", "alice", double, 40*time.Minute))
 		},
-		run: func(w *world) error { return w.enter(numbered, "3", "alice", double, time.Hour) },
+		run: func(w *fixture) error { return w.enter(numbered, "3", "alice", double, time.Hour) },
 	},
 	{
 		name: "login that makes two",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.put(double)
 			w.must(w.enter(plain, "1", "alice", double, 30*time.Minute))
 		},
-		run: func(w *world) error { return w.enter(numbered, "2", "alice", double, time.Hour) },
+		run: func(w *fixture) error { return w.enter(numbered, "2", "alice", double, time.Hour) },
 	},
 	{
 		name:  "refresh of a static token",
 		setup: opened(plain, web),
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			access, _ := w.mint(plain, w.ids["1"], "2", 2)
 			_, err := w.store.RefreshSession(w.ctx, w.tokens["r1"], access, "", nil, request(w.ids["1"], "alice", web))
 			return err
@@ -218,7 +218,7 @@ var sessionOperations = []operation{
 	},
 	{
 		name: "refresh of a session from before there was a limit",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			opened(plain, double)(w)
 			limited := *double
 			limited.SessionsPerUser = 3
@@ -258,7 +258,7 @@ var sessionOperations = []operation{
 	},
 	{
 		name: "retry of a rotation in doubt, without a grace", want: fosite.ErrTemporarilyUnavailable,
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			rotated(plain, web)(w)
 			time.Sleep(100 * time.Millisecond) // until it is confirmed
 			answers, err := w.admin.Keys(w.ctx, keys.Prefix+"a*").Result()
@@ -274,7 +274,7 @@ var sessionOperations = []operation{
 	},
 	{
 		name: "reuse where sessions are limited", want: fosite.ErrInactiveToken, again: fosite.ErrNotFound,
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			rotated(plain, single)(w)
 			w.must(w.admin.Del(w.ctx, w.admin.Keys(w.ctx, keys.Prefix+"a*").Val()...).Err())
 		},
@@ -282,11 +282,11 @@ var sessionOperations = []operation{
 	},
 	{
 		name: "rotation by fosite",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			opened(plain, web)(w)
 			w.must(w.store.CreateAccessTokenSession(w.ctx, storage.Signature(w.ids["1"], "another"), request(w.ids["1"], "alice", web)))
 		},
-		run: func(w *world) error {
+		run: func(w *fixture) error {
 			access, refresh := w.mint(plain, w.ids["1"], "2", 2)
 			return w.inTransaction(func(tx *transaction) error { return tx.rotate(w.tokens["r1"], access, refresh, web) })
 		},
@@ -294,53 +294,53 @@ var sessionOperations = []operation{
 	{
 		name:  "delete access token",
 		setup: opened(plain, web),
-		run:   func(w *world) error { return w.store.DeleteAccessTokenSession(w.ctx, w.tokens["a1"]) },
+		run:   func(w *fixture) error { return w.store.DeleteAccessTokenSession(w.ctx, w.tokens["a1"]) },
 	},
 	{
 		name: "delete access token with a signature of fosite", ignores: []string{"DEL p"},
 		setup: opened(foreign, web),
-		run:   withBackground(func(w *world) error { return w.store.DeleteAccessTokenSession(w.ctx, w.tokens["a1"]) }),
+		run:   withBackground(func(w *fixture) error { return w.store.DeleteAccessTokenSession(w.ctx, w.tokens["a1"]) }),
 	},
 	{
 		name:  "delete refresh token",
 		setup: rotated(plain, web),
-		run:   func(w *world) error { return w.store.DeleteRefreshTokenSession(w.ctx, w.tokens["r2"]) },
+		run:   func(w *fixture) error { return w.store.DeleteRefreshTokenSession(w.ctx, w.tokens["r2"]) },
 	},
 	{
 		name:  "revoke refresh tokens",
 		setup: rotated(numbered, web),
-		run:   func(w *world) error { return w.store.RevokeRefreshToken(w.ctx, w.ids["1"]) },
+		run:   func(w *fixture) error { return w.store.RevokeRefreshToken(w.ctx, w.ids["1"]) },
 	},
 	{
 		name:  "revoke access tokens",
 		setup: rotated(plain, web),
-		run:   func(w *world) error { return w.store.RevokeAccessToken(w.ctx, w.ids["1"]) },
+		run:   func(w *fixture) error { return w.store.RevokeAccessToken(w.ctx, w.ids["1"]) },
 	},
 	{
 		name:  "revoke session",
 		setup: rotated(plain, web),
-		run:   func(w *world) error { return w.store.RevokeSession(w.ctx, w.ids["1"]) },
+		run:   func(w *fixture) error { return w.store.RevokeSession(w.ctx, w.ids["1"]) },
 	},
 	{
 		name: "revoke session that was evicted",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.login("1", "alice", single)
 			w.login("2", "alice", single)
 		},
-		run: func(w *world) error { return w.store.RevokeSession(w.ctx, w.ids["1"]) },
+		run: func(w *fixture) error { return w.store.RevokeSession(w.ctx, w.ids["1"]) },
 	},
 	{
 		name: "revoke subject",
-		setup: func(w *world) {
+		setup: func(w *fixture) {
 			w.addUser("alice", "")
 			w.login("1", "alice", single)
 			w.login("2", "alice", single)
 		},
-		run: func(w *world) error { return w.store.RevokeSubject(w.ctx, "alice") },
+		run: func(w *fixture) error { return w.store.RevokeSubject(w.ctx, "alice") },
 	},
 	{
 		name:  "revoke subject without an account",
-		setup: func(w *world) { w.login("1", "alice", web); w.login("2", "alice", web) },
-		run:   func(w *world) error { return w.store.RevokeSubject(w.ctx, "alice") },
+		setup: func(w *fixture) { w.login("1", "alice", web); w.login("2", "alice", web) },
+		run:   func(w *fixture) error { return w.store.RevokeSubject(w.ctx, "alice") },
 	},
 }

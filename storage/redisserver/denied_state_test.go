@@ -21,8 +21,8 @@ import (
 	"github.com/opgrant/opgrant/storage/usage"
 )
 
-// world is a store with what the operations on it need.
-type world struct {
+// fixture is a store with what the operations on it need.
+type fixture struct {
 	t       *testing.T
 	ctx     context.Context
 	admin   *redis.Client
@@ -40,13 +40,13 @@ type world struct {
 	secrets []string             // their passwords
 }
 
-// newWorld empties Redis.
-func newWorld(t *testing.T, addr string, admin *redis.Client) *world {
+// newFixture empties Redis.
+func newFixture(t *testing.T, addr string, admin *redis.Client) *fixture {
 	t.Helper()
 	if err := admin.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, ctx: t.Context(), admin: admin, tokens: map[string]string{}, ids: map[string]string{}, answers: map[string][2]string{}}
+	w := &fixture{t: t, ctx: t.Context(), admin: admin, tokens: map[string]string{}, ids: map[string]string{}, answers: map[string][2]string{}}
 	w.denier = &denier{used: map[*redisdb.Script]bool{}}
 	client := redis.NewClient(&redis.Options{
 		Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true,
@@ -70,10 +70,10 @@ func slowStore(t *testing.T, client redis.UniversalClient) *storage.Store {
 	return s
 }
 
-func (w *world) close() { _ = w.client.Close() }
+func (w *fixture) close() { _ = w.client.Close() }
 
 // settled is the state when nothing happens in the background any more.
-func (w *world) settled(s *storage.Store) string {
+func (w *fixture) settled(s *storage.Store) string {
 	state, same := w.state(s), 0
 	for same < 3 {
 		time.Sleep(50 * time.Millisecond)
@@ -85,7 +85,7 @@ func (w *world) settled(s *storage.Store) string {
 	return state
 }
 
-func (w *world) must(err error) {
+func (w *fixture) must(err error) {
 	w.t.Helper()
 	if err != nil {
 		w.t.Fatal(err)
@@ -93,7 +93,7 @@ func (w *world) must(err error) {
 }
 
 // state is what anybody can see of the store, one thing a line. It changes nothing.
-func (w *world) state(s *storage.Store) string {
+func (w *fixture) state(s *storage.Store) string {
 	w.t.Helper()
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
@@ -156,7 +156,7 @@ func (w *world) state(s *storage.Store) string {
 }
 
 // checkRights fails the test if a user has more rights than the user's role says.
-func (w *world) checkRights(s *storage.Store) {
+func (w *fixture) checkRights(s *storage.Store) {
 	w.t.Helper()
 	users, err := s.Users.ListUsers(w.ctx)
 	w.must(err)
@@ -168,7 +168,7 @@ func (w *world) checkRights(s *storage.Store) {
 }
 
 // token tells whether a token is good. The names of access tokens begin with an a.
-func (w *world) token(s *storage.Store, name, signature string) string {
+func (w *fixture) token(s *storage.Store, name, signature string) string {
 	get := s.GetRefreshTokenSession
 	if name[0] == 'a' {
 		get = s.GetAccessTokenSession
@@ -186,7 +186,7 @@ func (w *world) token(s *storage.Store, name, signature string) string {
 }
 
 // after is what can be seen only by trying: who can log in, and what was counted.
-func (w *world) after(s *storage.Store) string {
+func (w *fixture) after(s *storage.Store) string {
 	w.t.Helper()
 	var lines []string
 	for _, name := range w.names {
@@ -212,7 +212,7 @@ var withoutTTL = []string{"c", "u", "clients", "users", "kinds", "{roles}", "{ro
 var uncounted = []string{"i", "e", "i:", "e:", "p", "r"}
 
 // contents counts the keys of each kind and their members.
-func (w *world) contents() map[string]int64 {
+func (w *fixture) contents() map[string]int64 {
 	w.t.Helper()
 	found := make(map[string]int64)
 	all, err := w.admin.Keys(w.ctx, "*").Result()

@@ -19,8 +19,8 @@ import (
 // operation is a call that changes a store.
 type operation struct {
 	name  string
-	setup func(w *world)
-	run   func(w *world) error
+	setup func(w *fixture)
+	run   func(w *fixture) error
 	// want is what it returns. Nil: no error.
 	want error
 	// again is what else a repeat may return, because the first attempt has done it.
@@ -84,8 +84,8 @@ func (op operation) failEach(t *testing.T, targets []target) (failed []site) {
 	t.Helper()
 	r := storagetest.StartInstance(t)
 	admin := r.Server.Client(t)
-	begin := func() *world {
-		w := newWorld(t, r.Addr, admin)
+	begin := func() *fixture {
+		w := newFixture(t, r.Addr, admin)
 		if op.setup != nil {
 			op.setup(w)
 		}
@@ -121,7 +121,7 @@ func (op operation) failEach(t *testing.T, targets []target) (failed []site) {
 }
 
 // fail runs the operation with a command that fails, then without, and compares the state with the one of an undisturbed run.
-func (op operation) fail(w *world, target target, good *storage.Store, want string) []failure {
+func (op operation) fail(w *fixture, target target, good *storage.Store, want string) []failure {
 	w.t.Helper()
 	w.denier.arm(target)
 	err := op.run(w)
@@ -166,7 +166,8 @@ func matches(err, want error) bool {
 	if want == nil {
 		return err == nil
 	}
-	return errors.Is(err, want) && (want == error(fosite.ErrTemporarilyUnavailable) || !errors.Is(err, fosite.ErrTemporarilyUnavailable))
+	unavailable := errors.Is(err, fosite.ErrTemporarilyUnavailable)
+	return errors.Is(err, want) && unavailable == errors.Is(want, fosite.ErrTemporarilyUnavailable)
 }
 
 // difference are the lines that one text has and the other has not.

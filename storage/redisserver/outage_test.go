@@ -50,9 +50,9 @@ func (f *traffic) introspect(ctx context.Context) error {
 }
 
 func (f *traffic) refresh(ctx context.Context) error {
-	presented := f.signature("r")
+	before := f.signature("r")
 	f.number++
-	err := refresh(ctx, f.store, presented, f.signature("a"), f.signature("r"), request(f.id, "alice", f.client))
+	err := refresh(ctx, f.store, before, f.signature("a"), f.signature("r"), request(f.id, "alice", f.client))
 	if err != nil {
 		f.number--
 	}

@@ -86,7 +86,11 @@ func (c *check) wantRefusal(what string, err error) {
 	}
 }
 
-var codeCases = slices.Concat(requestCases((*check).codes), sessionCases((*check).codes), []testCase{
+var codeCases = slices.Concat(
+	requestCases((*check).codes), sessionCases((*check).codes), requestTransactionCases((*check).codes), redemptionCases,
+)
+
+var redemptionCases = []testCase{
 	{"a used code returns its request with ErrInvalidatedAuthorizeCode", func(c *check) {
 		code, other := c.newCode(10*time.Minute), c.newCode(10*time.Minute)
 		c.must(c.codeStorage().InvalidateAuthorizeCodeSession(c.ctx, code.key), "InvalidateAuthorizeCodeSession")
@@ -176,4 +180,4 @@ var codeCases = slices.Concat(requestCases((*check).codes), sessionCases((*check
 			c.errorf("InvalidateAuthorizeCodeSession: %v is a refusal", err)
 		}
 	}},
-})
+}

@@ -55,6 +55,30 @@ func (m tokensAtOnce) CreateRefreshTokenSession(_ context.Context, signature, ac
 	return m.whole.CreateRefreshTokenSession(context.Background(), signature, access, req)
 }
 
+// requestsAtOnce writes and removes requests outside of the transaction.
+type requestsAtOnce struct{ whole }
+
+func (m requestsAtOnce) CreateAuthorizeCodeSession(_ context.Context, signature string, req fosite.Requester) error {
+	return m.whole.CreateAuthorizeCodeSession(context.Background(), signature, req)
+}
+
+func (m requestsAtOnce) CreatePKCERequestSession(_ context.Context, signature string, req fosite.Requester) error {
+	return m.whole.CreatePKCERequestSession(context.Background(), signature, req)
+}
+
+func (m requestsAtOnce) DeletePKCERequestSession(_ context.Context, signature string) error {
+	return m.whole.DeletePKCERequestSession(context.Background(), signature)
+}
+
+func (m requestsAtOnce) DeleteOpenIDConnectSession(_ context.Context, code string) error {
+	return m.whole.DeleteOpenIDConnectSession(context.Background(), code)
+}
+
+// removesLater leaves what a transaction removes to its expiry.
+type removesLater struct{ whole }
+
+func (removesLater) DeleteOpenIDConnectSession(context.Context, string) error { return nil }
+
 // emptied empties the session that it fills, together with what fosite's handler has set since the last time.
 type emptied struct{ whole }
 
@@ -125,6 +149,17 @@ func TestSuiteFindsMistakesInRedemptions(t *testing.T) {
 				"code transaction/of two that redeem one code only one commits",
 				"code concurrency/the losers of concurrent redemptions write no access token",
 			},
+		},
+		"requests are written outside of the transaction": {
+			func(s whole) whole { return requestsAtOnce{s} },
+			[]string{
+				"codes/what a transaction creates is not there after the rollback", "pkce/what a transaction creates is there after the commit",
+				"pkce/a removal that is rolled back removes nothing", "openid/a removal that is rolled back removes nothing",
+			},
+		},
+		"requests are not removed in a transaction": {
+			func(s whole) whole { return removesLater{s} },
+			[]string{"openid/a removal that is committed removes the request"},
 		},
 		"the session given is emptied": {
 			func(s whole) whole { return emptied{s} },

@@ -31,7 +31,12 @@ func (c *check) openIDRequests() requests {
 	}
 }
 
-var openIDCases = slices.Concat(requestCases((*check).openIDRequests), removeCases((*check).openIDRequests), []testCase{
+var openIDCases = slices.Concat(
+	requestCases((*check).openIDRequests), requestTransactionCases((*check).openIDRequests),
+	removeCases((*check).openIDRequests), removeTransactionCases((*check).openIDRequests), openIDOnlyCases,
+)
+
+var openIDOnlyCases = []testCase{
 	{"the request has a session of the caller's type", func(c *check) {
 		// It may be the caller's own. fosite makes the ID token of the session that is returned.
 		r := c.openIDRequests()
@@ -77,4 +82,4 @@ var openIDCases = slices.Concat(requestCases((*check).openIDRequests), removeCas
 			}
 		}
 	}},
-})
+}

@@ -16,7 +16,12 @@ func (c *check) pkceRequests() requests {
 	return requests{s.CreatePKCERequestSession, s.GetPKCERequestSession, s.DeletePKCERequestSession}
 }
 
-var pkceCases = slices.Concat(requestCases((*check).pkceRequests), sessionCases((*check).pkceRequests), removeCases((*check).pkceRequests), []testCase{
+var pkceCases = slices.Concat(
+	requestCases((*check).pkceRequests), sessionCases((*check).pkceRequests), requestTransactionCases((*check).pkceRequests),
+	removeCases((*check).pkceRequests), removeTransactionCases((*check).pkceRequests), challengeCases,
+)
+
+var challengeCases = []testCase{
 	{"the code of the same signature is kept apart", func(c *check) {
 		r, code := c.pkceRequests(), c.newCode(10*time.Minute)
 		// As fosite does, which keeps other parameters with the code and with the challenge.
@@ -33,4 +38,4 @@ var pkceCases = slices.Concat(requestCases((*check).pkceRequests), sessionCases(
 		c.must(r.remove(c.ctx, challenge.key), "DeletePKCERequestSession")
 		c.wantOpen("the code after its PKCE request is removed", code)
 	}},
-})
+}

@@ -130,10 +130,13 @@ const interrupted = "interrupted by luacover"
 // prologue goes before an instrumented script, on its first line. The script gets a clock that stands still at a time in ms, and its
 // command of the number fails, which is counted from 1 and 0 for none.
 func prologue(now int64, fail int) string {
-	return fmt.Sprintf("local luacover_call, luacover_left = redis.call, %d "+
+	return fmt.Sprintf("local luacover_call, luacover_pcall, luacover_left = redis.call, redis.pcall, %d "+
 		"local redis = setmetatable({call = function(name, ...) "+
 		"luacover_left = luacover_left - 1 if luacover_left == 0 then error('%s') end "+
-		"if name == 'TIME' then return {'%d', '%d'} end return luacover_call(name, ...) end}, {__index = redis}) "+
+		"if name == 'TIME' then return {'%d', '%d'} end return luacover_call(name, ...) end, "+
+		"pcall = function(...) "+
+		"luacover_left = luacover_left - 1 if luacover_left == 0 then return {err = 'ERR %s'} end "+
+		"return luacover_pcall(...) end}, {__index = redis}) "+
 		"local function luacover_hit(n) luacover_call('HINCRBY', '%s', n, 1) return true end ",
-		fail, interrupted, now/1000, now%1000*1000+123, coverKey)
+		fail, interrupted, now/1000, now%1000*1000+123, interrupted, coverKey)
 }

@@ -109,9 +109,7 @@ func (c Case) run(t *testing.T, r runner) {
 		if err == nil || !strings.Contains(err.Error(), interrupted) {
 			return // it has not so many commands
 		}
-		if err := r.client.Del(context.Background(), coverKey).Err(); err != nil {
-			t.Fatal(err)
-		}
+		r.count(t)
 		c.once(t, r, fmt.Sprintf("second run after command %d has failed: ", fail), want, again, c.Reply)
 	}
 }

@@ -1,7 +1,9 @@
 package redisdb
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -90,13 +92,12 @@ func (d *DB) refusal(err error) error {
 	return err
 }
 
-// Eval runs a script and returns its reply. The calls beside it run in the same round trip; whether they succeed does not
-// matter to the result.
+// Eval runs a script and returns its reply.
 //
 // Under another epoch than that of the process it is unavailable. Then nothing was written, except on Redis Cluster, where the
 // epoch may be on another node and is asked for in the same round trip: a script may have run, but its reply is not used. While
 // that node is silent, see withEpoch.
-func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, error) {
+func (d *DB) Eval(ctx context.Context, op string, c Call) (any, error) {
 	epoch, err := d.Epoch(context.WithoutCancel(ctx), op)
 	if err != nil {
 		return nil, err
@@ -104,9 +105,9 @@ func (d *DB) Eval(ctx context.Context, op string, c Call, beside ...Call) (any, 
 	var reply any
 	err = d.write(ctx, op, func(ctx context.Context) error {
 		var err error
-		reply, err = d.send(ctx, epoch, false, c, beside)
+		reply, err = d.send(ctx, epoch, false, c)
 		if noScript(err) {
-			reply, err = d.send(ctx, epoch, true, c, beside)
+			reply, err = d.send(ctx, epoch, true, c)
 		}
 		return d.refusal(err)
 	})
@@ -132,42 +133,33 @@ func (d *DB) EvalAfter(ctx context.Context, op string, before []Call, c Call) (a
 	return replies[len(before)], nil
 }
 
-func (d *DB) send(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
+func (d *DB) send(ctx context.Context, epoch string, source bool, c Call) (any, error) {
 	if d.replicas > 0 {
-		return d.sendReplicated(ctx, epoch, source, c, beside)
+		return d.sendReplicated(ctx, epoch, source, c)
 	}
-	if d.singleNode && len(beside) == 0 {
+	if d.singleNode {
 		return d.queue(ctx, d.Client, c, epoch, source).Result()
 	}
 	var result *redis.Cmd
-	others := make([]*redis.Cmd, len(beside))
 	err := d.withEpoch(ctx, epoch, func(ctx context.Context, ask bool) (found *redis.StringCmd, err error) {
 		_, _ = d.Client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command carries its own error
 			result = d.queue(ctx, p, c, epoch, source)
-			for i, other := range beside {
-				others[i] = d.queue(ctx, p, other, epoch, source)
-			}
 			if ask {
 				found = p.Get(ctx, d.Keys.Epoch())
 			}
 			return nil
 		})
-		return found, failure(result)
+		return found, d.failure(nil, result)
 	})
-	for i, other := range beside {
-		if noScript(others[i].Err()) && !source {
-			d.queue(ctx, d.Client, other, epoch, true)
-		}
-	}
 	return result.Val(), err
 }
 
-// failure tells why scripts of a pipeline have no reply. On a Cluster go-redis may give the error of a silent node to commands that
-// other nodes have answered; no script answers nil.
-func failure(scripts ...*redis.Cmd) error {
+// failure tells why scripts have no reply, of a pipeline whose own error is err. On a Cluster go-redis may give the error of a silent
+// node to commands that other nodes have answered; no script answers nil.
+func (d *DB) failure(err error, scripts ...*redis.Cmd) error {
 	for _, s := range scripts {
-		if s.Val() == nil && s.Err() != nil {
-			return s.Err()
+		if failed := cmp.Or(s.Err(), err); (s.Val() == nil || d.singleNode) && !errors.Is(failed, redis.Nil) && failed != nil {
+			return failed
 		}
 	}
 	return nil
@@ -175,7 +167,7 @@ func failure(scripts ...*redis.Cmd) error {
 
 // sendReplicated sends the script with a WAIT behind it on the same connection: WAIT counts the replicas that have the
 // writes of its own connection. INFO tells whether a replica has left meanwhile.
-func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Call, beside []Call) (any, error) {
+func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Call) (any, error) {
 	if err := d.askEpoch(ctx, epoch); err != nil { // first, since the one connection cannot ask
 		return nil, err
 	}
@@ -200,9 +192,6 @@ func (d *DB) sendReplicated(ctx context.Context, epoch string, source bool, c Ca
 	}
 	if err := d.attached.judge(address, info.Val(), have, d.replicas); err != nil {
 		return nil, err
-	}
-	for _, other := range beside {
-		d.queue(ctx, d.Client, other, epoch, true)
 	}
 	return result.Result()
 }
@@ -252,7 +241,7 @@ func (d *DB) EvalAll(ctx context.Context, op string, calls []Call, reads func(re
 			if err = FirstError(err); len(calls) == 0 || reads != nil && Silent(err) {
 				return found, err // what is read may lack its reply too
 			}
-			return found, failure(results...)
+			return found, d.failure(err, results...)
 		}
 		if len(calls) == 0 {
 			_, err := once(ctx, false)

@@ -58,8 +58,8 @@ func TestEverySettingOfAClientIsTranslated(t *testing.T) {
 		t.Errorf("the test sets no %s", missing)
 	}
 	record := clientRecord(full, "hash")
-	// A client with a secret is not public, and the store sets the generation.
-	if missing := zeroFields(*record); !slices.Equal(missing, []string{"Public", "Generation"}) {
+	// A client with a secret is not public, the server has no authorization endpoint, and the store sets the generation.
+	if missing := zeroFields(*record); !slices.Equal(missing, []string{"Public", "RedirectURIs", "ResponseTypes", "Generation"}) {
 		t.Errorf("not translated: %q", missing)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // What Redis is asked for a token: if its signature is not valid, the client's record and sometimes the keys; otherwise also
 // its session, by a key of one form.
 var (
-	withoutSession = regexp.MustCompile(`^(get opgrant:c:[\w-]{22}|get opgrant:keys|get opgrant:epoch|time|smembers opgrant:\{roles\}:supers)$`)
+	withoutSession = regexp.MustCompile(`^(get opgrant:c:[\w-]{22}|get opgrant:keys|get opgrant:epoch(:2)?|time|smembers opgrant:\{roles\}:supers)$`)
 	withSession    = regexp.MustCompile(`(?s)^(mget opgrant:u:\{[\w-]{22}\} opgrant:g:\{[\w-]{22}\} opgrant:s\{[\w-]{3}\}.{1,48} opgrant:s:\{[\w-]{22}\}:[\w-]{22}|get opgrant:p:([\w-]{16}|[\w-]{43}))$`)
 )
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -46,6 +47,11 @@ func TestASessionDoesNotGrowWithItsAccessTokens(t *testing.T) {
 	onRedis(t, func(t *testing.T, ts *testServer) {
 		token := ts.login("old").text("refresh_token")
 		ts.refresh("old", token)
+		for end := time.Now().Add(hang); ts.rdb.Exists(t.Context(), "opgrant:agents").Val() == 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the user agent is not stored")
+			}
+		}
 		before := len(everything(t, ts.rdb))
 		for range 30 {
 			ts.refresh("old", token)

@@ -20,7 +20,7 @@ import (
 //	RefreshExpires   varint, less AccessExpires
 //	Ends             varint, less RefreshExpires (hasEnds)
 //	Role             text (hasRole)
-//	Key              8 bytes (hasKey)
+//	Key              6 bytes (hasKey)
 //	MadeFrom         a number of key IDs, then for each 0 and the 32 bytes of a thumbprint (RFC 7638), or 1 and a text
 //	                 (hasMadeFrom)
 //	Limit            1 byte, then the scopes and the targets, each a number of texts and the texts (hasLimit)
@@ -154,12 +154,12 @@ func DependsOnKey(data []byte, kid string) (bool, error) {
 	return s.Key == hashKey(kid) || slices.Contains(s.MadeFrom, kid), nil
 }
 
-// keyHash is 64 bits of the hash of a key's ID: enough to find the sessions of a key. The zero value is that of none.
-type keyHash [8]byte
+// keyHash is 48 bits of the hash of a key's ID: enough to find the sessions of a key. The zero value is that of none.
+type keyHash [6]byte
 
 func hashKey(kid string) keyHash {
 	sum := sha256.Sum256([]byte(kid))
-	return keyHash(sum[:8])
+	return keyHash(sum[:len(keyHash{})])
 }
 
 // UnmarshalJSON reads the ID of a key, which earlier versions have stored, or what encoding/json makes of a keyHash.
@@ -171,7 +171,7 @@ func (h *keyHash) UnmarshalJSON(data []byte) error {
 		}
 		return nil
 	}
-	return json.Unmarshal(data, (*[8]byte)(h))
+	return json.Unmarshal(data, (*[6]byte)(h))
 }
 
 func flag(set bool, bit byte) byte {

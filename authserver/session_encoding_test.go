@@ -70,8 +70,8 @@ func TestStoredSessionsAreShort(t *testing.T) {
 		"in 2100":                              {Session{LoggedIn: 4_102_444_800, AccessExpires: 4_102_444_800 + 900, RefreshExpires: 4_102_444_800 + 30*day}, 11},
 		"a client's own":                       {Session{AccessExpires: login, RefreshExpires: login + 30*day}, 11},
 		"nothing":                              {Session{}, 4},
-		"operations API":                       {legacy, 20},
-		"operations API, for a role":           {withRole, 31},
+		"operations API":                       {legacy, 18},
+		"operations API, for a role":           {withRole, 29},
 		"exchanged":                            {exchanged, 47},
 		"logged in before the epoch of clocks": {Session{LoggedIn: -1, AccessExpires: login, RefreshExpires: login}, 8},
 	} {

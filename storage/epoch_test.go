@@ -16,6 +16,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/storagetest"
 	"github.com/opgrant/opgrant/storage/throttle"
 	"github.com/opgrant/opgrant/storage/usage"
@@ -456,5 +457,35 @@ func TestRecordsOfAnotherStoreAreUnavailable(t *testing.T) {
 		wantErr(t, "client", err, fosite.ErrTemporarilyUnavailable)
 		_, _, err = old.Keys.LoadKeys(ctx)
 		wantErr(t, "keys", err, fosite.ErrTemporarilyUnavailable)
+	})
+}
+
+// A store of the version before is taken over at the first contact: its servers, which do not know the records of this version, are
+// unavailable from then on, and refuse nobody.
+func TestTheEpochOfTheVersionBefore(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		rdb, ctx, keys := r.Client(t), t.Context(), redisdb.Keys{Prefix: "opgrant:"}
+		for name, interrupted := range map[string]bool{"first": false, "after an interruption": true} {
+			if err := rdb.FlushAll(ctx).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if err := rdb.Set(ctx, keys.OldEpoch(), "known", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if interrupted {
+				if err := rdb.Set(ctx, keys.Epoch(), "known", 0).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := newWriter(t, rdb, Options{MustExist: true}).store
+			if status, err := s.Status(ctx); err != nil || !status.Initialised || rdb.Exists(ctx, keys.OldEpoch()).Val() != 1 {
+				t.Errorf("%s: status: %+v, %v, which must change nothing", name, status, err)
+			}
+			wantErr(t, name+": accept a loss that is none", newWriter(t, rdb, Options{MustExist: true}).store.AcceptLoss(ctx), ErrInitialised)
+			wantErr(t, name+": a user", func() error { _, err := s.Users.User(ctx, "nobody"); return err }(), fosite.ErrNotFound)
+			if now, old := rdb.Get(ctx, keys.Epoch()).Val(), rdb.Exists(ctx, keys.OldEpoch()).Val(); now != "known" || old != 0 {
+				t.Errorf("%s: epoch %q, and %d of the version before", name, now, old)
+			}
+		}
 	})
 }

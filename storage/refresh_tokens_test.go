@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,7 +142,9 @@ func TestRefreshTokensNeedTheStoreOnce(t *testing.T) {
 		s := refreshTokens(t, rdb, Options{})
 		for i, want := range []int{1, 0, 0} {
 			wantParsed(t, "genuine", s, token, id, signature, 7)
-			if n, commands := trips.Take(); n != want {
+			_, commands := trips.Take()
+			commands = slices.DeleteFunc(commands, func(c string) bool { return c == "hello" || strings.HasPrefix(c, "client") }) // of a connection
+			if n := len(commands); n != want {
 				t.Errorf("look %d took %d round trips: %q", i, n, commands)
 			}
 		}

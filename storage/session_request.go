@@ -25,7 +25,7 @@ import (
 //	  time of the request in milliseconds   ID of the client   subject
 //	  flag  1   granted scopes             4   granted audience      16   parameters of the request
 //	        2   requested scopes, unless   8   requested audience,   32   1 length and address, as bytes or text
-//	            they are the granted ones      likewise              64   5 hash of the user agent
+//	            they are the granted ones      likewise              64   4 hash of the user agent
 //	  the session
 //
 // Before, it was JSON.
@@ -62,7 +62,7 @@ const (
 	flagUserAgent
 )
 
-const agentLength = 5
+const agentLength = 4
 
 func encodeRequest(req fosite.Requester) ([]byte, error) {
 	session, form, err := encodeSession(req.GetSession())

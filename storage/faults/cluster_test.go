@@ -53,7 +53,7 @@ func TestFaultClusterWritesFollowAFailover(t *testing.T) {
 	e := newEngine(false, stores...)
 	register(t, e, stores[0])
 	// Each write reads the epoch of the store first, and a redirection of that one would be seen.
-	old := slices.DeleteFunc(g.Primaries(t), func(s *storagetest.Server) bool { return s == g.PrimaryOf(t, "opgrant:epoch") })[0]
+	old := slices.DeleteFunc(g.Primaries(t), func(s *storagetest.Server) bool { return s == g.PrimaryOf(t, "opgrant:epoch:2") })[0]
 	write := loginsOn(t, g, old, e, stores)
 	if err := write(); err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func (s *native) request(i int) *fosite.Request {
 		Subject: userName(i), LoggedIn: now.Unix(), AccessExpires: now.Add(accessTTL).Unix(), RefreshExpires: now.Add(refreshTTL).Unix(),
 	}
 	if s.client.Policy().Legacy() {
-		session.Key = [8]byte{1, 2, 3, 4, 5, 6, 7, 8} // of a key's ID
+		session.Key = [6]byte{1, 2, 3, 4, 5, 6} // of a key's ID
 	}
 	r := fosite.NewRequest()
 	r.ID, r.Client, r.GrantedScope = s.ids[i], s.client, fosite.Arguments{"read", "write"}

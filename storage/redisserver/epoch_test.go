@@ -23,7 +23,7 @@ func TestClusterIssuesNothingUnderAnotherEpoch(t *testing.T) {
 	s := newStore(t, client)
 	c := &storage.Client{ID: "web", Public: true, Grants: []string{"password", "refresh_token"}}
 	put(t, s, c)
-	if err := client.Set(ctx, "opgrant:epoch", "another", 0).Err(); err != nil {
+	if err := client.Set(ctx, "opgrant:epoch:2", "another", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 { // on every node

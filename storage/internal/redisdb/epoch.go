@@ -36,7 +36,11 @@ func (d *DB) Missing(ctx context.Context, op string) error {
 func (d *DB) CheckEpoch(ctx context.Context, op string) error {
 	seen := d.epoch.Load() // before Redis is asked: another call may write the epoch meanwhile
 	asked := time.Now()
-	found, err := d.readEpoch(ctx, op)
+	read := d.readEpoch
+	if seen == nil {
+		read = d.takeEpoch
+	}
+	found, err := read(ctx, op)
 	switch {
 	case err != nil:
 		return err
@@ -60,15 +64,18 @@ func (d *DB) CheckEpoch(ctx context.Context, op string) error {
 
 // Initialised tells whether Redis holds a store, whichever one.
 func (d *DB) Initialised(ctx context.Context, op string) (bool, error) {
-	found, err := d.readEpoch(ctx, op)
-	return found != "", err
+	found, old, err := d.readEpochs(ctx, op)
+	return found+old != "", err
 }
 
 // Init gives an epoch to a Redis that has none, or returns ErrInitialised. A process that knew another store remains
 // unavailable.
 func (d *DB) Init(ctx context.Context, op string) error {
 	own := RandomID()
-	found, err := d.writeEpoch(ctx, op, own)
+	found, err := d.takeEpoch(ctx, op)
+	if err == nil && found == "" {
+		found, err = d.writeEpoch(ctx, op, own)
+	}
 	if err != nil {
 		return err
 	}
@@ -89,6 +96,35 @@ func (d *DB) readEpoch(ctx context.Context, op string) (found string, err error)
 		return err
 	})
 	return found, err
+}
+
+// takeEpoch is readEpoch for the first contact of a process, which takes a store of the version before over. From then on the
+// servers of that version are unavailable, because their epoch is gone. They would take each session that was opened or moved since
+// for one that has ended.
+func (d *DB) takeEpoch(ctx context.Context, op string) (string, error) {
+	found, old, err := d.readEpochs(ctx, op)
+	if err != nil || old == "" {
+		return found, err
+	}
+	if found, err = d.writeEpoch(ctx, op, old); err != nil {
+		return "", err
+	}
+	err = d.Do(ctx, op+": epoch", func(ctx context.Context) error { return d.Client.Del(ctx, d.Keys.OldEpoch()).Err() })
+	return found, err
+}
+
+// readEpochs returns the epoch, and that of the version before, empty where there is none.
+func (d *DB) readEpochs(ctx context.Context, op string) (found, old string, err error) {
+	err = d.Do(ctx, op+": epoch", func(ctx context.Context) error {
+		var one, two *redis.StringCmd
+		_, err := d.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			one, two = p.Get(ctx, d.Keys.Epoch()), p.Get(ctx, d.Keys.OldEpoch())
+			return nil
+		})
+		found, old = one.Val(), two.Val()
+		return FirstError(err, one, two)
+	})
+	return found, old, err
 }
 
 // writeEpoch gives an epoch to a Redis that has none, and returns the one that it has then. Two servers that start at once

@@ -37,7 +37,7 @@ import (
 //	issuers         keys of issuers of assertions (hash)                     none
 //	keys            the signing keys                                         none
 //	meter           who uses which API, and since when it counts (hash)      180 days after the last use
-//	epoch           random value by which an emptied Redis is recognised     none
+//	epoch:2         random value by which an emptied Redis is recognised     none
 //	probe           written by the readiness check                           a minute
 //
 // {tag} is a Redis Cluster hash tag made of the subject, and {xyz} is the short one of the same slot (SlotTag): all of one user
@@ -168,7 +168,10 @@ func (k Keys) SigningKeys() string { return k.Prefix + "keys" }
 func (k Keys) Usage() string { return k.Prefix + "meter" }
 
 // Epoch is the key by which an emptied Redis is recognised.
-func (k Keys) Epoch() string { return k.Prefix + "epoch" }
+func (k Keys) Epoch() string { return k.Prefix + "epoch:2" }
+
+// OldEpoch is that of the version before.
+func (k Keys) OldEpoch() string { return k.Prefix + "epoch" }
 
 // Probe is the key that the readiness check writes.
 func (k Keys) Probe() string { return k.Prefix + "probe" }

@@ -92,7 +92,7 @@ func parseSession(raw string) (*session, error) {
 	if raw[0] == '{' {
 		return parseOldSession(raw)
 	}
-	r := &fields{rest: raw}
+	r := &fields{left: raw}
 	s := &session{version: int(r.number(1))}
 	if s.version != recordVersion {
 		return nil, fmt.Errorf("version %d", s.version)
@@ -120,7 +120,7 @@ func parseSession(raw string) (*session, error) {
 	if flags&flagMore != 0 {
 		s.more(r)
 	}
-	s.body = []byte(r.rest)
+	s.body = []byte(r.left)
 	return s, r.err
 }
 
@@ -151,17 +151,17 @@ var errTruncated = errors.New("it is cut off")
 
 // fields takes a record apart. After the first error everything is empty.
 type fields struct {
-	rest string
+	left string
 	err  error
 }
 
 func (r *fields) take(n int) string {
-	if r.err != nil || n > len(r.rest) {
+	if r.err != nil || n > len(r.left) {
 		r.err = errTruncated
 		return ""
 	}
-	part := r.rest[:n]
-	r.rest = r.rest[n:]
+	part := r.left[:n]
+	r.left = r.left[n:]
 	return part
 }
 

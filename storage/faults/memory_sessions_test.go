@@ -90,7 +90,7 @@ func (s *native) rotate(ctx context.Context, i, number int) error {
 
 // refreshName is the signature of a session's refresh token after a number of rotations.
 func refreshName(id string, rotations int) string {
-	return storage.RefreshSignature(id, fmt.Sprint("refresh ", rotations), uint32(rotations)+1) //nolint:gosec // few
+	return storage.RefreshSignature(id, fmt.Sprint("refresh ", rotations), uint32(rotations)+1)
 }
 
 // stock makes sessions by fosite's own handlers with HMAC tokens: the store knows neither their IDs nor their signatures.

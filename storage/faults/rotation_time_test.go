@@ -22,7 +22,7 @@ func TestRotationsStayFlat(t *testing.T) {
 	admin, ctx := srv.Client(t), t.Context()
 	none := storage.Duration(0)
 	const sessions, calls = 400, 400
-	s := nativeSessions(t, standalone(t, srv.Addr)(), sessions, &storage.Client{ID: "reporting", Public: true, Grants: []string{"password"}, Grace: &none})
+	s := nativeSessions(t, standalone(t, srv.Addr)(), sessions+1, &storage.Client{ID: "reporting", Public: true, Grants: []string{"password"}, Grace: &none})
 	// From one goroutine, so that the times are not those of others.
 	rotate := func(sessions, from, to int) {
 		for i := range sessions {

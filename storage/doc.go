@@ -42,16 +42,16 @@
 // Those of one request, once scripts are loaded and while the client is in memory (Options.ClientCache). The first column is for
 // request IDs of NewSessionID and token signatures of Signature, the second for those of fosite's own strategies.
 //
-//	password, two of them for the login itself           4   5
-//	refresh_token                                        2   4
+//	password, two of them for the login itself           4   4
+//	refresh_token                                        2   3
 //	client_credentials                                   1   1
 //	introspection of an access token                     1   2
-//	introspection of a refresh token, without a hint     2   4
-//	revocation of a refresh token                        3   6
-//	revocation of an access token, with a hint           3   6
-//	authorization                                        1   2
+//	introspection of a refresh token, without a hint     2   3
+//	revocation of a refresh token                        3   4
+//	revocation of an access token, with a hint           3   4
+//	authorization                                        1   1
 //	  and one more each for PKCE and OpenID
-//	code for tokens                                      4   7
+//	code for tokens                                      4   5
 //	  and two more each for PKCE and OpenID
 //	pushed authorization request                         1   1
 //	  and two more for the authorization that uses it
@@ -80,15 +80,27 @@
 // RefreshSession does a whole refresh, with a grace period in which the same answer is given again. When a reply of Redis was
 // lost, it is given again for 15 minutes.
 //
-// A fosite strategy that uses NewSessionID and Signature saves a round trip per token. Other request IDs and signatures, such
-// as those of fosite's HMAC and JWT strategies, work too.
+// Sessions are stored in some 100 bytes and a share of an index, whatever is rotated (record.lua has the layout). A session type
+// that implements encoding.BinaryMarshaler and BinaryUnmarshaler is stored as it encodes itself, others as JSON; the subject is
+// stored beside it, and given back by SetSubject. Use one session type at all endpoints.
+//
+// # With fosite's own strategies
+//
+// Request IDs and signatures of fosite's HMAC and JWT strategies do not tell where their session is: pointers do, for the round trip
+// more. Nor can they tell that an old refresh token was used: of those that were rotated the newest eight are known, and older ones
+// are refused as unknown, which ends nothing. A strategy that uses NewSessionID, Signature and NewRefreshToken saves the round
+// trip, and its used refresh tokens are known for ever.
+//
+// fosite's refresh handler makes new tokens each time, so that it cannot give an earlier answer again. Set Client.Refresh to
+// "strict" for its clients, or Options.Grace to 0 for clients without a policy. A refresh that was committed, and whose reply was
+// lost for longer than go-redis sends it again, counts as used when the client retries; RefreshSession, as package authserver
+// calls it, gives that client its tokens.
 //
 // # Authorization codes
 //
 // A code is used once, by the script that stores its tokens. It is known as a used one until 15 minutes after it would have expired,
 // so that fosite ends the tokens when it is presented again (RFC 6749 section 4.1.2). It keeps the generations that its user and its
-// client had when it was issued: a new password, RevokeSubject or RevokeClient ends open codes as it ends sessions. Codes of a
-// subject without an account end by themselves alone.
+// client had when it was issued: a new password, RevokeSubject or RevokeClient ends open codes as it ends sessions.
 //
 // The requests of PKCE and OpenID Connect, pushed requests and nonces are keys of their own. Forms are stored without credentials,
 // and of codes, request URIs and access tokens there are hashes. Set ClientSecretsHasher in fosite's Config for clients that are

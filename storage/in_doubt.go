@@ -42,7 +42,7 @@ func (t *Tokens) confirm(ctx context.Context, s *transition) {
 	}
 	call := redisdb.Call{
 		Script: confirmScript,
-		Keys:   []string{t.db.Keys.Answer(s.key.tag(), s.key.name(), s.presented.short())},
+		Keys:   []string{t.db.Keys.Answer(s.key.tag(), s.key.name(), s.token.short())},
 		Args:   []any{s.step.Grace},
 	}
 	if s.step.Grace == 0 {

@@ -40,25 +40,28 @@ if refresh ~= '' then
 end
 if access ~= '' then add_access(access) end
 
--- evict ends the refresh tokens of the subject's sessions at the client that expire first, beyond the limit.
+-- evict ends the refresh tokens of the subject's sessions at the client that expire first, beyond the limit. A member without a
+-- session is what an interrupted script has left, and does not count.
 local function evict()
   local mine = {}
-  local function collect(index, evicted, is_mine, name_of)
+  local function collect(index, evicted, is_mine, name_of, key_of)
     local list = redis.call('ZRANGE', index, 0, -1, 'WITHSCORES')
     for i = 1, #list, 2 do
       local id = name_of(list[i])
-      if is_mine(list[i]) and not redis.call('ZSCORE', evicted, id) then
+      if is_mine(list[i]) and not redis.call('ZSCORE', evicted, id) and redis.call('EXISTS', key_of(id)) == 1 then
         mine[#mine + 1] = {evicted = evicted, expires = tonumber(list[i + 1]), id = id}
       end
     end
   end
   collect(KEYS[5], KEYS[6],
     function(m) return sub(m, -#step.suffix) == step.suffix and sub(m, 1, #old_name) ~= old_name end,
-    function(m) return sub(m, 1, #old_name) end)
+    function(m) return sub(m, 1, #old_name) end,
+    function(id) return sub(KEYS[2], 1, -#old_name - 1) .. id end)
   for _, old in ipairs(mine) do old.expires = old.expires / 1000 end
   collect(KEYS[3], KEYS[4],
     function(m) return sub(m, 1, #mark) == mark and sub(m, -#name) ~= name end,
-    function(m) return sub(m, -#name) end)
+    function(m) return sub(m, -#name) end,
+    function(id) return sub(KEYS[1], 1, -#name - 1) .. id end)
   table.sort(mine, function(a, b) return a.expires < b.expires end)
   for i = 1, #mine - step.limit + 1 do
     local m = mine[i]

@@ -1,4 +1,5 @@
--- Records of the version before: JSON under another key. They are read here and moved by save.
+-- Records of the version before: JSON under another key, or under the present one where save was interrupted. They are read here and
+-- moved by save.
 
 -- unbase64 returns the first bytes of base64url text.
 local function unbase64(text, size)
@@ -25,8 +26,10 @@ end
 -- generation_bytes is rawGeneration of session_record.go.
 local function generation_bytes(text)
   if not text or text == '' then return nil end
-  if #text == 8 and not string.find(text, '[^%w_-]') then return unbase64(text, 6) end
-  return sub(text .. '\0\0\0\0\0\0', 1, 6)
+  if #text == 8 and not string.find(text, '[^%w_-]') then return unbase64(text, 5) end
+  local hex, out = redis.sha1hex(text), ''
+  for i = 1, 9, 2 do out = out .. char(tonumber(sub(hex, i, i + 1), 16)) end
+  return out
 end
 
 local function expiries_of(list)
@@ -60,11 +63,9 @@ local function in_old_index()
   return false
 end
 
--- remove_old removes a session of the version before, last of all what says that it is there.
-local function remove_old()
+local function remove_from_old_index()
   for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
     if sub(member, 1, #old_name) == old_name then redis.call('ZREM', KEYS[5], member) end
   end
   redis.call('ZREM', KEYS[6], old_name)
-  redis.call('DEL', KEYS[2])
 end

@@ -10,8 +10,8 @@
 --
 --   1 version: 2     1 flags
 --   5 created
---   flag   1    6 generation of the user
---          2    6 generation of the client
+--   flag   1    5 generation of the user
+--          2    5 generation of the client
 --          4   12 hash of the current refresh token   5 expiry   4 its number, 0: none
 --          8      access tokens are self-contained
 --         16      from now on access tokens are listed all the same
@@ -81,8 +81,8 @@ local function decode(raw)
   if number(1) ~= 2 then return nil end
   local has = reader(number(1))
   local r = {created = time(), number = 0, used = ''}
-  if has(1) then r.generation = take(6) end
-  if has(2) then r.client_generation = take(6) end
+  if has(1) then r.generation = take(5) end
+  if has(2) then r.client_generation = take(5) end
   if has(4) then r.current, r.current_expires, r.number = take(hash_length), time(), number(4) end
   r.self_contained, r.listed = has(8), has(16)
   if has(32) then

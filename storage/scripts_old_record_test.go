@@ -55,9 +55,13 @@ func (t sessionTables) oldRecordCases() []luacover.Case {
 			After: luacover.State{"oldindex": luacover.Scores{other: float64(t.in(24))}},
 		},
 		{
-			Name: "an old record that was moved, and not removed", Keys: sessionKeys, Args: args(access2), Reply: reply("ok", access2),
-			Again: reply("none"), After: luacover.State{"oldindex": luacover.Scores{other: float64(t.in(24))}},
-			Before: [][]any{setKey("s", moved.encode()), setKey("old", few), oldIndex, {"ZADD", "oldevicted", t.in(24), oldName}},
+			Name: "an old record that was moved, and not written", Keys: sessionKeys, Args: args(access1), Reply: reply("ok", access1),
+			Again: reply("ok", ""), Before: [][]any{setKey("s", few)}, TTL: ttls("s", 2),
+			After: luacover.State{"s": showRecord(moved.encode())},
+		},
+		{
+			Name: "an old record that was moved", Keys: sessionKeys, Args: args(access2), Reply: reply("ok", access2), Again: reply("none"),
+			Before: [][]any{setKey("s", moved.encode())}, After: luacover.State{},
 		},
 		{
 			Name: "used refresh tokens of an old record without a current one have expired", Keys: sessionKeys, Args: args(access1),

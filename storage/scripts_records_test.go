@@ -82,7 +82,7 @@ func showRecord(raw string) any {
 	listed, until := raw[1]&flagListed != 0, int64(0)
 	if s.oldUsed != "" {
 		end := len(raw) - len(s.body)
-		until = (&fields{rest: raw[end-5:]}).time()
+		until = (&fields{left: raw[end-5:]}).time()
 	}
 	body := string(s.body)
 	s.body, s.size = nil, 0

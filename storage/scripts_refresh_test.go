@@ -1,6 +1,10 @@
 package storage
 
-import "github.com/opgrant/opgrant/storage/internal/luacover"
+import (
+	"fmt"
+
+	"github.com/opgrant/opgrant/storage/internal/luacover"
+)
 
 func (t sessionTables) refreshCases() []luacover.Case {
 	const short0, short1 = "short-name-0", "short-name-1"
@@ -66,8 +70,9 @@ func (t sessionTables) refreshCases() []luacover.Case {
 		refused("no session", reply("none"), rotate),
 		refused("an expired token", reply("none"), rotate, t.before(first.with(func(r *fullRecord) { r.currentExpires = t.now }))...),
 		refused("the session is evicted", reply("none"), rotate, t.before(first, []any{"ZADD", "evicted", t.score(24), rawName})...),
-		refused("a session of the version before that was evicted, and moved, and not removed", reply("none"), rotate,
-			t.before(first, setKey("old", "{}"), []any{"ZADD", "oldevicted", t.in(24), oldName})...),
+		refused("a session of the version before that was evicted", reply("none"), rotate,
+			setKey("user", userRecord1), []any{"ZADD", "oldevicted", t.in(24), oldName},
+			setKey("old", fmt.Sprintf(`{"v":1,"at":%d,"g":"gen-01","c":%q,"ce":%d}`, t.in(-1), text64(refresh1), t.in(24)))),
 		refused("not a token of the session", reply("none"), args(`"presented":3,`, refresh0, refresh2, ""), t.before(first)...),
 		refused("not a token of the session, with the number of the current one", reply("none"), args(`"presented":1,`, refresh0, refresh2, ""),
 			t.before(first)...),

@@ -94,7 +94,6 @@ func (r fullRecord) with(change func(r *fullRecord)) fullRecord {
 
 const (
 	userRecord1 = `{"v":1,"rev":"one","gen":"gen-01"}`
-	alice       = "gen-01"
 )
 
 func (t sessionTables) scripts() []luacover.Script {
@@ -122,3 +121,6 @@ func (t sessionTables) issue(members, mark, refresh, access string) []any {
 }
 
 func reply(parts ...any) []any { return parts }
+
+// alice is the generation of userRecord1 as session records have it.
+var alice = rawGeneration("gen-01")

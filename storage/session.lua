@@ -6,20 +6,19 @@
 --   'user'   the user is not as it was when the credentials or the session were read
 --   'none'   the session has ended
 local function load()
-  local raw = redis.call('GET', KEYS[1])
-  if raw then
-    s = decode(raw)
-    -- A run that ended before it had removed the old record leaves that to the next. It would come back when this one is gone.
-    if s then s.moved = redis.call('EXISTS', KEYS[2]) == 1 end
-  else
+  local raw, moved = redis.call('GET', KEYS[1]), false
+  if not raw then
     raw = redis.call('GET', KEYS[2])
-    if raw then
-      s = convert(raw)
-      if s then s.moved = true end
-    end
+    moved = raw
+  end
+  if raw then
+    if moved or sub(raw, 1, 1) == '{' then s = convert(raw) else s = decode(raw) end
   end
   if raw and not s then return 'bad' end
-  if s and s.moved then s.evicted = redis.call('ZSCORE', KEYS[6], old_name) end
+  if moved then
+    s.moved = true
+    s.evicted = redis.call('ZSCORE', KEYS[6], old_name)
+  end
 
   -- Nothing is issued if the password was changed or the user was disabled or dropped since they were read.
   local record = redis.call('GET', KEYS[7])
@@ -131,8 +130,8 @@ local function end_session()
   forget(s.access)
   dropped[#dropped + 1] = s.used .. (s.current or '')
   remove_from_index()
-  if s.moved then remove_old() end
-  redis.call('DEL', KEYS[1])
+  if s.moved then remove_from_old_index() end
+  redis.call('DEL', KEYS[1], KEYS[2])
 end
 
 -- keep_until makes a key expire with the last member of an index, whose scores are in the unit, in ms.
@@ -162,8 +161,11 @@ local function save(until_then)
       if mark ~= '' then redis.call('ZREM', KEYS[3], name) end -- from before there was a limit
     end
     if s.evicted then add_to_index(KEYS[4], ends, name) end
+    if s.moved then
+      remove_from_old_index()
+      redis.call('RENAME', KEYS[2], KEYS[1]) -- so that it is never at both: it would come back when the new one has ended
+    end
     redis.call('SET', KEYS[1], encode(s), 'PX', ends - now)
-    if s.moved then remove_old() end
   end
   return {'ok', table.concat(dropped)}
 end

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"crypto/sha1" //nolint:gosec // see rawGeneration
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -71,7 +72,7 @@ const (
 
 const (
 	timeUnit         = 10 // milliseconds
-	generationLength = 6
+	generationLength = 5
 )
 
 // decodeSession reads a record of either version. Its errors are marked as unavailable.
@@ -91,7 +92,7 @@ func parseSession(raw string) (*session, error) {
 	if raw[0] == '{' {
 		return parseOldSession(raw)
 	}
-	r := &fields{rest: raw}
+	r := &fields{left: raw}
 	s := &session{version: int(r.number(1))}
 	if s.version != recordVersion {
 		return nil, fmt.Errorf("version %d", s.version)
@@ -119,7 +120,7 @@ func parseSession(raw string) (*session, error) {
 	if flags&flagMore != 0 {
 		s.more(r)
 	}
-	s.body = []byte(r.rest)
+	s.body = []byte(r.left)
 	return s, r.err
 }
 
@@ -150,17 +151,17 @@ var errTruncated = errors.New("it is cut off")
 
 // fields takes a record apart. After the first error everything is empty.
 type fields struct {
-	rest string
+	left string
 	err  error
 }
 
 func (r *fields) take(n int) string {
-	if r.err != nil || n > len(r.rest) {
+	if r.err != nil || n > len(r.left) {
 		r.err = errTruncated
 		return ""
 	}
-	part := r.rest[:n]
-	r.rest = r.rest[n:]
+	part := r.left[:n]
+	r.left = r.left[n:]
 	return part
 }
 
@@ -183,15 +184,17 @@ func (r *fields) expiries() map[string]int64 {
 	return list
 }
 
-// rawGeneration is a generation as a record has it. A third-party client may have one of another length.
+// rawGeneration is a generation as a record has it: 40 bits tell those of one user apart. Of one that this package has not made,
+// such as a third-party client may have, they are a hash, which Lua in Redis computes too.
 func rawGeneration(generation string) string {
 	if generation == "" {
 		return ""
 	}
-	if raw, err := base64.RawURLEncoding.DecodeString(generation); err == nil && len(raw) == generationLength {
-		return string(raw)
+	if raw, err := base64.RawURLEncoding.DecodeString(generation); err == nil && len(generation) == 8 {
+		return string(raw[:generationLength])
 	}
-	return (generation + string(make([]byte, generationLength)))[:generationLength]
+	sum := sha1.Sum([]byte(generation)) //nolint:gosec // see above: it proves nothing
+	return string(sum[:generationLength])
 }
 
 // oldSession is a record of the version before.

@@ -184,7 +184,7 @@ func parseOldDocument(raw []byte) (*document, error) {
 }
 
 func parseDocument(raw []byte) (*document, error) {
-	r := &fields{rest: string(raw)}
+	r := &fields{left: string(raw)}
 	form, flags := r.number(1), r.number(1)
 	if form != formJSON && form != formBinary || flags >= flagUserAgent<<1 {
 		return nil, fmt.Errorf("a request of form %d", form)
@@ -214,12 +214,12 @@ func parseDocument(raw []byte) (*document, error) {
 	if flags&flagUserAgent != 0 {
 		d.agentHash = r.take(agentLength)
 	}
-	d.Session = []byte(r.rest)
+	d.Session = []byte(r.left)
 	return d, r.err
 }
 
 func (r *fields) varint() int64 {
-	n, size := binary.Varint([]byte(r.rest[:min(len(r.rest), binary.MaxVarintLen64)]))
+	n, size := binary.Varint([]byte(r.left[:min(len(r.left), binary.MaxVarintLen64)]))
 	if size <= 0 {
 		r.err = errTruncated
 		return 0
@@ -229,8 +229,8 @@ func (r *fields) varint() int64 {
 }
 
 func (r *fields) length() int {
-	n, size := binary.Uvarint([]byte(r.rest[:min(len(r.rest), binary.MaxVarintLen64)]))
-	if size <= 0 || n > uint64(len(r.rest)) {
+	n, size := binary.Uvarint([]byte(r.left[:min(len(r.left), binary.MaxVarintLen64)]))
+	if size <= 0 || n > uint64(len(r.left)) {
 		r.err = errTruncated
 		return 0
 	}

@@ -80,7 +80,8 @@ func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error)
 	return ended, err
 }
 
-// endScript ends sessions of one slot.
+// endScript ends sessions of one slot. The indexes come last: they are how an interrupted script is completed, and a member without
+// a session does no harm.
 //
 //	KEYS  1 index   2 evicted ones   3, 4 old index and evicted ones of the subject   then each session at both its places
 //	ARGV  for each session its name, and its name in the old index
@@ -95,11 +96,11 @@ local function remove(list, key, name, first, last)
 end
 for i = 1, #ARGV, 2 do
   local name, old_name = ARGV[i], ARGV[i + 1]
+  redis.call('DEL', KEYS[4 + i], KEYS[5 + i])
   remove(index, KEYS[1], name, -#name, -1)
   remove(old_index, KEYS[3], old_name, 1, #old_name)
   redis.call('ZREM', KEYS[2], name)
   redis.call('ZREM', KEYS[4], old_name)
-  redis.call('DEL', KEYS[4 + i], KEYS[5 + i])
 end
 return {'ok'}`)
 

@@ -163,7 +163,7 @@ func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo,
 				return nil, err
 			}
 		}
-		ok, err := t.lives(ctx, r, info)
+		ok, err := t.isAlive(ctx, r, info)
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +174,7 @@ func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo,
 	return alive, nil
 }
 
-func (t *Tokens) lives(ctx context.Context, r *sessionRead, info SessionInfo) (bool, error) {
+func (t *Tokens) isAlive(ctx context.Context, r *sessionRead, info SessionInfo) (bool, error) {
 	state, err := r.user.state()
 	if err != nil {
 		return false, err

@@ -80,7 +80,7 @@ func (t *Tokens) RotateRefreshToken(ctx context.Context, requestID, signature st
 		if err := s.of(requestID); err != nil {
 			return err
 		}
-		s.present(signature, token)
+		s.showsToken(token, signature)
 		s.step.Retire, s.step.EndListed = true, true
 		s.step.Grace = t.grace.Milliseconds()
 		return nil
@@ -115,7 +115,7 @@ func (t *Tokens) RefreshSession(ctx context.Context, presented, access, refresh 
 	}
 	s := &transition{key: key}
 	s.step.Own, s.step.EndOnReuse, s.step.Retire = key.own(), true, refresh != ""
-	s.present(presented, token)
+	s.showsToken(token, presented)
 	if err := t.fill(ctx, s, req); err != nil {
 		return nil, err
 	}

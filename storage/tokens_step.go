@@ -59,10 +59,10 @@ func (s *transition) of(requestID string) error {
 	return nil
 }
 
-// present notes the refresh token that was presented.
-func (s *transition) present(signature string, token tokenName) {
+// showsToken notes the refresh token that was presented.
+func (s *transition) showsToken(token tokenName, signature string) {
 	s.noteForeign(signature)
-	s.presented, s.step.Presented = &token, token.number
+	s.token, s.step.Presented = &token, token.number
 }
 
 func (s *transition) noteForeign(signature string) {

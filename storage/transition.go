@@ -52,10 +52,10 @@ type transition struct {
 	clientGeneration string // of a new session
 	parent           string // of a new session: hash of the access token it was made from
 
-	presented *tokenName // the refresh token that was presented: it must be the current one
-	refresh   string     // hash of a new refresh token
-	access    string     // hash of a new access token
-	sealed    []byte     // the answer to keep
+	token   *tokenName // the refresh token that was presented: it must be the current one
+	refresh string     // hash of a new refresh token
+	access  string     // hash of a new access token
+	sealed  []byte     // the answer to keep
 
 	dropAccess  string // hash of a token to revoke
 	dropRefresh *tokenName
@@ -121,7 +121,7 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 	}
 	revokes, issues := s.revokes(), s.refresh != "" || s.access != "" || s.code != ""
 	switch {
-	case revokes && (issues || s.presented != nil), s.presented != nil && s.code != "":
+	case revokes && (issues || s.token != nil), s.token != nil && s.code != "":
 		return redisdb.Call{}, errMixed
 	case revokes:
 		c.Script = revokeScript
@@ -130,10 +130,10 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 			hash, old = s.dropRefresh.raw(), s.dropRefresh.short()
 		}
 		c.Args = append(c.Args, s.dropAccess, hash, old)
-	case s.presented != nil:
+	case s.token != nil:
 		c.Script = refreshScript
-		c.Keys = append(c.Keys, k.Answer(tag, name, s.presented.short()))
-		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.presented.raw(), s.presented.short(), s.sealed, s.id)
+		c.Keys = append(c.Keys, k.Answer(tag, name, s.token.short()))
+		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.token.raw(), s.token.short(), s.sealed, s.id)
 	default:
 		c.Script = issueScript
 		if s.code != "" {
@@ -152,7 +152,7 @@ func (s *transition) revokes() bool {
 func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	const op = "transition"
 	if s.code != "" && !s.step.Create { // no tokens are stored for it
-		if s.revokes() || s.presented != nil {
+		if s.revokes() || s.token != nil {
 			return nil, errMixed
 		}
 		return nil, t.redeem(ctx, op, []string{s.code, t.db.Keys.User(s.key.tag()), t.db.Keys.EndedBefore(s.key.tag())}, s.codeMark)

@@ -34,6 +34,14 @@ func originOf(i int) cameFrom {
 	return cameFrom{fmt.Sprintf("198.51.%d.%d", i/250%250, i%250), agents[i%len(agents)]}
 }
 
+// fromSomewhere is a session with an address, which package authserver takes from the request.
+type fromSomewhere struct {
+	*authserver.Session
+	from cameFrom
+}
+
+func (s fromSomewhere) Origin() (address, userAgent string) { return s.from.Origin() }
+
 // native makes sessions as package authserver does, which names each by its ID and each token by Signature.
 type native struct {
 	store  *storage.Store
@@ -60,11 +68,11 @@ func (s *native) request(i int) *fosite.Request {
 		session.Key = [6]byte{1, 2, 3, 4, 5, 6} // of a key's ID
 	}
 	r := fosite.NewRequest()
-	r.ID, r.Client, r.GrantedScope = s.ids[i], s.client, fosite.Arguments{"read", "write"}
-	r.Session = struct {
-		*authserver.Session
-		cameFrom
-	}{session, originOf(i)}
+	r.ID, r.Client = s.ids[i], s.client
+	if !s.client.Policy().Legacy() { // whose tokens name no scopes
+		r.GrantedScope, r.RequestedScope = fosite.Arguments{"read", "write"}, fosite.Arguments{"read", "write"}
+	}
+	r.Session = fromSomewhere{session, originOf(i)}
 	return r
 }
 
@@ -82,7 +90,7 @@ func (s *native) rotate(ctx context.Context, i, number int) error {
 
 // refreshName is the signature of a session's refresh token after a number of rotations.
 func refreshName(id string, rotations int) string {
-	return storage.RefreshSignature(id, fmt.Sprint("refresh ", rotations), uint32(rotations)+1) //nolint:gosec // few
+	return storage.RefreshSignature(id, fmt.Sprint("refresh ", rotations), uint32(rotations)+1)
 }
 
 // stock makes sessions by fosite's own handlers with HMAC tokens: the store knows neither their IDs nor their signatures.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
-	"github.com/ory/x/errorsx"
 
 	"github.com/opgrant/opgrant/storage/fositehttp"
 )
@@ -39,7 +38,7 @@ func wrapped(err error, among []error) error {
 	for range rand.IntN(5) {
 		switch rand.IntN(4) {
 		case 0:
-			err = errorsx.WithStack(err)
+			err = &url.Error{Op: "wrapped", Err: err}
 		case 1:
 			err = fmt.Errorf("storage: %w", err)
 		case 2:

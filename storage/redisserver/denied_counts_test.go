@@ -25,7 +25,8 @@ var countOperations = []operation{
 		run:  func(w *fixture) error { return w.fail("192.0.2.1") },
 	},
 	{
-		name: "login from one network too many",
+		// How many of them are forgotten is not compared: a later one forgets the others.
+		name: "login from one network too many", blind: []string{"members of f", `alice "10.0.`},
 		setup: func(w *fixture) {
 			key := keys.Failures(redisdb.SubjectTag("alice"))
 			fields := []any{"name", "user:alice", "all", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())}

@@ -2,52 +2,65 @@ package redisserver_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net"
-	"slices"
+	"regexp"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
 )
 
-const (
-	deniedUser     = "store"
-	deniedPassword = "one-of-a-test"
-)
-
-// denier is a hook of the client of a store. It takes a command away from the Redis user of the store while a script runs, and
-// gives it back.
+// denier is a hook of the client of a store. It sends a script with an error in place of one of the commands that it calls.
 type denier struct {
-	t     *testing.T
-	admin *redis.Client
+	mutex  sync.Mutex
+	target target
+	on     bool
+	runs   int                      // of the script
+	used   map[*redisdb.Script]bool // all that have run
+	failed []failure                // what has, of each run
+}
 
-	mutex   sync.Mutex
-	target  site
-	on      bool
-	number  int  // of the run of the script that fails, from 0
-	resent  bool // it has run before, and its reply was lost
-	runs    map[*redisdb.Script]int
-	used    map[*redisdb.Script]bool // all that have run
-	kind    string                   // of the key
-	reached bool                     // the command was called, and refused
+// target is a command that is to fail: in all runs of the script from one on, the command that the script calls as the nth one.
+type target struct {
+	script        *redisdb.Script
+	command, kind string // of redisdb.Command, whose script is the same for all
+	run           int    // from 0
+	call          int    // from 1
+	distinct      bool   // of calls of one command with one key only the first one counts
+	resent        bool   // the script has run before, and its reply was lost
+}
+
+// failure is a command that has failed.
+type failure struct {
+	site    int    // in the source of the script, from 1
+	command string // in upper case
+	kind    string // of its key, or where it has none, of the first key
 }
 
 // run is a script that is about to run.
 type run struct {
 	script     *redisdb.Script
+	guarded    bool // the epoch is the last key and the last argument
 	keys, args []string
 	cmd        redis.Cmder
 }
 
-// arm makes the command fail in all runs of its script from one on.
-func (d *denier) arm(target site, number int, resent bool) {
+func (d *denier) arm(t target) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	d.target, d.number, d.resent, d.on, d.reached, d.runs = target, number, resent, true, false, map[*redisdb.Script]int{}
+	d.target, d.on, d.runs, d.failed = t, true, 0, nil
+}
+
+// disarm tells what has failed.
+func (d *denier) disarm() []failure {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.on = false
+	return d.failed
 }
 
 // scripts are those that have run.
@@ -57,130 +70,123 @@ func (d *denier) scripts() map[*redisdb.Script]bool {
 	return maps.Clone(d.used)
 }
 
-// disarm tells whether the command has failed, and of what kind the key was.
-func (d *denier) disarm() (kind string, reached bool) {
+// choose returns those of the commands that run the script of the target and are to fail, and how many ran it before them.
+func (d *denier) choose(cmds []redis.Cmder) (chosen []run, before int, resent bool) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	d.on = false
-	return d.kind, d.reached
+	before = d.runs
+	for _, cmd := range cmds {
+		r := scriptOf(cmd)
+		if r.script == nil {
+			continue
+		}
+		d.used[r.script] = true
+		if !d.on || !d.target.matches(r) {
+			continue
+		}
+		if d.runs >= d.target.run {
+			chosen = append(chosen, r)
+		}
+		d.runs++
+	}
+	return chosen, before, d.target.resent
 }
 
-// around calls send while the target is denied, if one of the commands runs its script.
+func (t target) matches(r run) bool {
+	return r.script == t.script && (t.kind == "" || kindOf(r.keys[0]) == t.kind && r.args[0] == t.command)
+}
+
+// around calls send, with the target failing if one of the commands runs its script.
 func (d *denier) around(cmds []redis.Cmder, send func() error) error {
-	var scripts, mine, others []run
-	for _, cmd := range cmds {
-		if r := scriptOf(cmd); r.script != nil {
-			scripts = append(scripts, r)
-		}
+	chosen, before, resent := d.choose(cmds)
+	if len(chosen) > 0 && resent {
+		_ = send()
 	}
-	if len(scripts) == 0 {
-		return send()
-	}
-	d.mutex.Lock()
-	defer d.mutex.Unlock() // scripts of the background would meet what is denied to this one
-	for _, r := range scripts {
-		d.used[r.script] = true
-		if d.on && d.matches(r) {
-			mine = append(mine, r)
-		} else {
-			others = append(others, r)
-		}
-	}
-	if len(mine) == 0 {
-		return send()
-	}
-	denied := d.runs[d.target.script] >= d.number
-	if denied {
-		if d.resent {
-			_ = send()
-		}
-		d.setUser(d.rules(mine, others)...)
+	for _, r := range chosen {
+		args := r.cmd.Args()
+		name, source := args[0], args[1]
+		args[0], args[1] = "eval", d.target.source(r)
+		defer func() { args[0], args[1] = name, source }()
 	}
 	err := send()
-	if denied {
-		d.setUser("clearselectors", "+@all")
-	}
-	for _, r := range mine {
-		failure := r.cmd.Err()
-		if len(cmds) == 1 && failure == nil {
-			failure = err // go-redis gives it to the command later
-		}
-		if redis.HasErrorPrefix(failure, "NOSCRIPT") {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	for _, cmd := range cmds {
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") || redis.HasErrorPrefix(err, "NOSCRIPT") {
+			d.runs = before // they are sent again
 			return err
 		}
-		if isDenial(failure) {
-			d.kind, d.reached = kindOf(r.keys[max(d.target.key, 1)-1]), true
+	}
+	for _, r := range chosen {
+		reason := r.cmd.Err()
+		if len(cmds) == 1 && reason == nil {
+			reason = err // go-redis gives it to the command later
+		}
+		if f, ok := parseFailure(r, reason); ok && d.on {
+			d.failed = append(d.failed, f)
 		}
 	}
-	d.runs[d.target.script]++
 	return err
 }
 
-func (d *denier) matches(r run) bool {
-	return r.script == d.target.script &&
-		(d.target.kind == "" || kindOf(r.keys[0]) == d.target.kind && r.args[0] == d.target.command)
+var callSites = regexp.MustCompile(`redis\.p?call\(`)
+
+// source is a script in which the command fails.
+func (t target) source(r run) string {
+	number := 0
+	source := callSites.ReplaceAllStringFunc(withoutComments(r.script), func(call string) string {
+		number++
+		return fmt.Sprintf("call_site(%d, %v, ", number, call == "redis.pcall(")
+	})
+	prologue := fmt.Sprintf(`local calls, called, distinct = 0, {}, %v
+local function call_site(site, protected, command, key, ...)
+  local id = command .. ' ' .. tostring(key)
+  local counts = not (distinct and called[id])
+  called[id] = true
+  if counts then calls = calls + 1 end
+  if counts and calls == %d then
+    local at = 1
+    for i, k in ipairs(KEYS) do if k == key then at = i end end
+    local text = string.format('DENIED %%d %%s %%d', site, command, at)
+    if protected then return {err = text} end
+    error(text)
+  end
+  local does = protected and redis.pcall or redis.call
+  if key == nil then return does(command) end
+  return does(command, key, ...)
+end
+`, t.distinct, t.call)
+	if r.guarded {
+		prologue += "table.remove(KEYS) table.remove(ARGV)\n"
+	}
+	return prologue + source
 }
 
-// rules take the command away: from the keys of that number alone, if the target says so.
-func (d *denier) rules(mine, others []run) []string {
-	name := strings.ToLower(d.target.command)
-	var denied []string
-	allowed := []string{keys.Epoch()}
-	for _, r := range mine {
-		if d.target.key > 0 {
-			denied = append(denied, r.keys[d.target.key-1])
-			allowed = append(allowed, r.keys...)
-		}
+// parseFailure reads the error of a script in which a command failed.
+func parseFailure(r run, err error) (f failure, ok bool) {
+	if err == nil {
+		return f, false
 	}
-	for _, r := range others {
-		allowed = append(allowed, r.keys...)
+	_, text, found := strings.Cut(err.Error(), "DENIED ")
+	if !found {
+		return f, false
 	}
-	if d.target.key == 0 && name != "get" { // the epoch is read by GET
-		return []string{"-" + name}
-	}
-	selector := "(+" + name
-	for _, key := range allowed {
-		if !slices.Contains(denied, key) {
-			selector += " ~" + pattern(key)
-		}
-	}
-	return []string{"-" + name, selector + ")"}
+	var key int
+	_, _ = fmt.Sscanf(text, "%d %s %d", &f.site, &f.command, &key)
+	f.kind = kindOf(r.keys[max(key, 1)-1])
+	return f, true
 }
 
-// pattern matches a key, and has no byte that means something else in an ACL rule.
-func pattern(key string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune("{}:_-.", r) || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
-			return r
-		}
-		return '?'
-	}, string(latin1(key)))
+type known struct {
+	script  *redisdb.Script
+	guarded bool
 }
 
-// latin1 makes one rune of each byte.
-func latin1(s string) []rune {
-	runes := make([]rune, len(s))
-	for i := range len(s) {
-		runes[i] = rune(s[i])
-	}
-	return runes
-}
-
-func (d *denier) setUser(rules ...string) {
-	args := []any{"ACL", "SETUSER", deniedUser}
-	for _, rule := range rules {
-		args = append(args, rule)
-	}
-	if err := d.admin.Do(context.Background(), args...).Err(); err != nil {
-		d.t.Errorf("ACL SETUSER %q: %v", rules, err)
-	}
-}
-
-var scriptsByName = func() map[string]*redisdb.Script {
-	m := make(map[string]*redisdb.Script)
+var scriptsByName = func() map[string]known {
+	m := make(map[string]known)
 	for _, script := range redisdb.Scripts() {
-		for _, hash := range script.Hashes() {
-			m[hash] = script
+		for i, hash := range script.Hashes() {
+			m[hash] = known{script, i == 0}
 		}
 	}
 	return m
@@ -198,13 +204,14 @@ func scriptOf(cmd redis.Cmder) run {
 		}
 		return ""
 	}
-	r := run{cmd: cmd}
+	var found known
 	switch cmd.Name() {
 	case "evalsha":
-		r.script = scriptsByName[text(1)]
+		found = scriptsByName[text(1)]
 	case "eval":
-		r.script = scriptsByName[redis.NewScript(text(1)).Hash()]
+		found = scriptsByName[redis.NewScript(text(1)).Hash()]
 	}
+	r := run{script: found.script, guarded: found.guarded, cmd: cmd}
 	if r.script == nil {
 		return r
 	}
@@ -233,9 +240,4 @@ func (d *denier) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		return d.around(cmds, func() error { return next(ctx, cmds) })
 	}
-}
-
-// isDenial tells whether a script failed for want of a permission: by the text of Redis 7.0 or of later ones.
-func isDenial(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "executing the script can't") || strings.Contains(err.Error(), "ACL failure"))
 }

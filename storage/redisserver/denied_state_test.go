@@ -28,13 +28,16 @@ type fixture struct {
 	admin   *redis.Client
 	client  *redis.Client
 	denier  *denier
-	store   *storage.Store // of the user that is denied commands
+	store   *storage.Store // whose scripts fail
 	counter *usage.Counter
 	attempt throttle.Attempt
-	tokens  map[string]string // of sessions: name → signature
-	ids     []string          // of sessions
-	names   []string          // who may log in
-	secrets []string          // their passwords
+	tokens  map[string]string    // of sessions: name → signature
+	ids     map[string]string    // of sessions: name → ID
+	minted  int                  // how many tokens were made
+	answers map[string][2]string // to refreshes: answer → the tokens in it
+	codes   []string             // signatures
+	names   []string             // who may log in
+	secrets []string             // their passwords
 }
 
 // newFixture empties Redis.
@@ -43,11 +46,10 @@ func newFixture(t *testing.T, addr string, admin *redis.Client) *fixture {
 	if err := admin.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	w := &fixture{t: t, ctx: t.Context(), admin: admin, tokens: map[string]string{}}
-	w.denier = &denier{t: t, admin: admin, used: map[*redisdb.Script]bool{}}
-	w.denier.setUser("reset", "on", ">"+deniedPassword, "~*", "&*", "+@all")
+	w := &fixture{t: t, ctx: t.Context(), admin: admin, tokens: map[string]string{}, ids: map[string]string{}, answers: map[string][2]string{}}
+	w.denier = &denier{used: map[*redisdb.Script]bool{}}
 	client := redis.NewClient(&redis.Options{
-		Addr: addr, Username: deniedUser, Password: deniedPassword, MaxRetries: -1, ContextTimeoutEnabled: true,
+		Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true,
 		DialTimeout: hang, ReadTimeout: hang, PoolTimeout: hang, DisableIdentity: true, PoolSize: 4,
 	})
 	client.AddHook(w.denier)
@@ -140,6 +142,12 @@ func (w *fixture) state(s *storage.Store) string {
 	for name, signature := range w.tokens {
 		add("token %s: %s", name, w.token(s, name, signature))
 	}
+	for _, signature := range w.codes {
+		add("code %s", w.codeState(s, signature))
+	}
+	issuerKeys, err := s.Issuers.ListIssuerKeys(w.ctx)
+	w.must(err)
+	add("%d keys of issuers", len(issuerKeys))
 	document, _, err := s.Keys.LoadKeys(w.ctx)
 	w.must(err)
 	add("keys %s", document)
@@ -197,10 +205,11 @@ func (w *fixture) after(s *storage.Store) string {
 }
 
 // withoutTTL are the kinds of keys that do not expire.
-var withoutTTL = []string{"c", "u", "clients", "users", "kinds", "{roles}", "{roles}:supers", "keys", "epoch"}
+var withoutTTL = []string{"c", "u", "clients", "users", "kinds", "{roles}", "{roles}:supers", "issuers", "keys", "epoch"}
 
-// indexes of sessions may name some that have ended. What they are for, the lists show.
-var indexes = []string{"i", "e", "n"}
+// uncounted are indexes of sessions, which may name some that have ended, and pointers of an attempt that failed. What they are for,
+// the lists and the tokens show.
+var uncounted = []string{"i", "e", "i:", "e:", "p", "r"}
 
 // contents counts the keys of each kind and their members.
 func (w *fixture) contents() map[string]int64 {
@@ -213,7 +222,7 @@ func (w *fixture) contents() map[string]int64 {
 		if ttl := w.admin.PTTL(w.ctx, key).Val(); ttl < 0 && !slices.Contains(withoutTTL, kind) {
 			found["keys without a TTL: "+kind]++
 		}
-		if slices.Contains(indexes, kind) {
+		if slices.Contains(uncounted, kind) {
 			continue
 		}
 		found["keys "+kind]++

@@ -84,7 +84,7 @@ func (k Keys) Code(tag, hash string) string {
 // EndedBefore is the key of the time before which all sessions of a subject without a user have ended.
 func (k Keys) EndedBefore(tag string) string { return k.Prefix + "g:{" + tag + "}" }
 
-// OldSession, OldIndex and OldEvicted are the keys that the version before used for a session and the indexes of its subject.
+// OldSession is the key that the version before used for a session, and OldIndex and OldEvicted those for indexes of its subject.
 func (k Keys) OldSession(tag, name string) string { return k.Prefix + "s:{" + tag + "}:" + name }
 
 // OldIndex is described at OldSession.

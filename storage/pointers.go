@@ -38,7 +38,9 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)
 return {'ok'}`)
 
 // pointerCalls write the pointers of a transition. A pointer without a session expires and does no harm, but a session without
-// its pointers could not be found: then the transition has failed.
+// its pointers could not be found: then the store was unavailable, although the script has run where the node of a pointer alone is
+// away (Redis Cluster). The pointers are then written in the background, for some seconds, because the answer to a refresh is given
+// again to whoever retries. A code has been used by then: a retry is refused, and the user must log in again.
 func (t *Tokens) pointerCalls(s *transition) []redisdb.Call {
 	calls := make([]redisdb.Call, 0, len(s.pointers))
 	for pointer, ttl := range s.pointers {

@@ -196,10 +196,17 @@ func (t *Tokens) send(ctx context.Context, op string, s *transition) (any, error
 		return nil, err
 	}
 	t.rememberAgent(s.agent)
-	if pointers := t.pointerCalls(s); len(pointers) > 0 {
-		return t.db.EvalAfter(ctx, op, pointers, c)
+	pointers := t.pointerCalls(s)
+	if len(pointers) == 0 {
+		return t.db.Eval(ctx, op, c)
 	}
-	return t.db.Eval(ctx, op, c)
+	reply, err := t.db.EvalAfter(ctx, op, pointers, c)
+	if err != nil && reply != nil {
+		for _, pointer := range pointers {
+			t.later.add(t.db, pointer)
+		}
+	}
+	return reply, err
 }
 
 func parseResult(reply any) (result, detail string, err error) {

@@ -115,8 +115,8 @@ func (d *DB) Eval(ctx context.Context, op string, c Call) (any, error) {
 }
 
 // EvalAfter is Eval for a script that needs others to have run, which may be in other slots: all go out in one round trip, in order
-// where one node has them all. If one of them fails, EvalAfter fails, and the script may have run. With Config.Replicas each has
-// a round trip of its own.
+// where one node has them all. If one of them fails, EvalAfter fails, and the script may have run: then its reply comes with the
+// error, unless that was lost. With Config.Replicas each has a round trip of its own.
 func (d *DB) EvalAfter(ctx context.Context, op string, before []Call, c Call) (any, error) {
 	if d.replicas > 0 || len(before) == 0 {
 		for _, other := range before {
@@ -127,10 +127,10 @@ func (d *DB) EvalAfter(ctx context.Context, op string, before []Call, c Call) (a
 		return d.Eval(ctx, op, c)
 	}
 	replies, err := d.EvalAll(ctx, op, append(before[:len(before):len(before)], c), nil)
-	if err != nil {
+	if len(replies) == 0 {
 		return nil, err
 	}
-	return replies[len(before)], nil
+	return replies[len(before)], err
 }
 
 func (d *DB) send(ctx context.Context, epoch string, source bool, c Call) (any, error) {

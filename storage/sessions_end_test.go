@@ -82,6 +82,7 @@ func TestSessionsEndWithoutTheIndex(t *testing.T) {
 			"dropped and added": func(s *Store) error {
 				return errors.Join(s.Users.DropUser(t.Context(), "alice"), s.Users.AddUser(t.Context(), User{Name: "alice", Active: true}, "one"))
 			},
+			"disabled":         func(s *Store) error { return s.Users.ChangeUser(t.Context(), "alice", UserChange{Active: new(bool)}) },
 			"the client's end": func(s *Store) error { _, err := s.RevokeClient(t.Context(), "app"); return err },
 			"the client's again": func(s *Store) error {
 				return errors.Join(s.RemoveClient(t.Context(), "app"), s.PutClient(t.Context(), &Client{ID: "app", Public: true, Grants: []string{"password"}}))

@@ -258,3 +258,28 @@ func TestSessionIDsOfDerivedSessions(t *testing.T) {
 		}
 	}
 }
+
+// A subject whose user is kept elsewhere has no record here with a generation. A mark of its own ends its sessions, also those in
+// no index, and no later one.
+func TestSessionsOfOtherDirectoriesEndWithoutTheIndex(t *testing.T) {
+	storagetest.Redis(t, func(t *testing.T, r *storagetest.Instance) {
+		l := logIn(t, r)
+		if err := l.store.Users.DropUser(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := l.open(NewSessionID("alice"))
+		l.want("before", l.store, string(before), nil)
+		if err := l.store.db.Client.Del(t.Context(), l.store.db.Keys.Sessions(before.tag())).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.store.RevokeSubject(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		l.want("ended", l.store, string(before), fosite.ErrNotFound)
+		if list, err := l.store.SessionsAt(t.Context(), "app"); err != nil || len(list) > 0 {
+			t.Errorf("listed: %+v, %v", list, err)
+		}
+		later, _ := l.open(NewSessionID("alice"))
+		l.want("a later one", l.store, string(later), nil)
+	})
+}

@@ -61,7 +61,7 @@ type Client struct {
 	// refresh policy has a grace.
 	Grace *Duration `json:"grace,omitempty" yaml:"grace,omitempty"`
 	// SessionsPerUser bounds the sessions of one user at this client. A login past it ends the refresh token of the session
-	// that expires first. Zero: no limit.
+	// that expires first. Zero: no limit. Sessions from before there was a limit count after their next refresh.
 	SessionsPerUser int `json:"sessions_per_user,omitempty" yaml:"sessions_per_user,omitempty"`
 
 	// Introspect lets the client ask about tokens that are not its own (RFC 7662).

@@ -58,7 +58,7 @@ func (s *sessionSteps) refresh(of *modelSession) {
 		outcomes, earlier := s.model.rotate(of, c)
 		answer, err := s.present(of, offered, c)
 		got := outcomeOf(err)
-		if !slices.Contains(outcomes, got) || !bytes.Equal(answer, earlier) {
+		if !slices.Contains(outcomes, got) || len(outcomes) == 1 && !bytes.Equal(answer, earlier) {
 			s.t.Errorf("refresh: %s, answer %q; want %q, answer %q", got, answer, outcomes, earlier)
 		}
 		if got == wasUsed && !c.three {

@@ -22,8 +22,8 @@ type modelSession struct {
 	checked             bool // since then
 	evicted             bool
 	ends                time.Time // zero: never
-	until               time.Time // when it ended by itself after the last step that issued tokens
-	indexed             time.Time // when it ends, by the index; zero: it is not in the index
+	until               time.Time // when it ends by itself
+	indexed             time.Time // when it ends, by the index, which a revocation leaves as it is; zero: it is not there
 	access, refresh     map[string]*modelToken
 	current             string   // refresh token; empty: none
 	used                []string // the last one first
@@ -50,14 +50,14 @@ const (
 
 func (m *sessionModel) lookUpAccess(s *modelSession, name string) []string {
 	switch token := s.access[name]; {
-	case s.over || token == nil || token.revoked:
+	case s.over || token == nil:
 		return []string{missing}
-	case token.expires.After(m.now):
-		return []string{found}
-	case s.contained: // who asks has checked its own expiry
+	case s.contained && !token.expires.After(m.now): // who asks has checked that
 		return []string{found, missing}
+	case token.revoked || !token.expires.After(m.now):
+		return []string{missing}
 	}
-	return []string{missing}
+	return []string{found}
 }
 
 func (m *sessionModel) lookUpRefresh(s *modelSession, name string) []string {
@@ -92,7 +92,7 @@ func (m *sessionModel) open(s *modelSession, limit int, call modelCall) {
 	m.issue(s, call)
 	var others []*modelSession
 	for _, o := range m.sessions {
-		if o.subject == s.subject && o.client == s.client && !o.over && !o.evicted && o.indexed.After(m.now) {
+		if o.subject == s.subject && o.client == s.client && !o.over && !o.evicted && o.until.After(m.now) && !o.indexed.IsZero() {
 			others = append(others, o)
 		}
 	}
@@ -134,14 +134,12 @@ func (m *sessionModel) issue(s *modelSession, c modelCall) {
 		s.number++
 		s.current, s.refresh[c.refresh] = c.refresh, &modelToken{expires: s.capped(m.now.Add(c.refreshTTL)), number: c.number}
 	}
-	until := time.Time{}
-	if s.contained { // that they were revoked one by one does not end the session before
-		until = s.until
+	until := s.lastExpiry()
+	if token := s.refresh[c.offered]; token != nil && token.expires.After(until) { // it is known as used until then
+		until = token.expires
 	}
-	for _, token := range slices.Concat(slices.Collect(maps.Values(s.access)), []*modelToken{s.refresh[s.current], s.refresh[c.offered]}) {
-		if token != nil && !token.revoked && token.expires.After(until) {
-			until = token.expires
-		}
+	if s.contained && s.until.After(until) { // that they were revoked one by one does not end the session before
+		until = s.until
 	}
 	s.until, s.indexed = until, until
 }
@@ -151,7 +149,9 @@ func (m *sessionModel) rotate(s *modelSession, c modelCall) (outcomes []string, 
 	outcomes = m.lookUpRefresh(s, c.offered)
 	token := s.refresh[c.offered]
 	switch {
-	case slices.Contains(outcomes, missing):
+	case len(outcomes) > 1:
+		return append(outcomes, conflict), nil // as a used one within its grace
+	case outcomes[0] == missing:
 		return outcomes, nil
 	case c.offered != s.current && c.refresh != "" && c.refresh == s.current:
 		return []string{found}, nil // it ran before
@@ -195,7 +195,21 @@ func (m *sessionModel) revoke(s *modelSession, access, refresh bool) {
 }
 
 func (m *sessionModel) endUnlessValid(s *modelSession) {
-	s.over = s.over || !s.contained && !m.valid(s)
+	if s.contained {
+		return
+	}
+	s.until = s.lastExpiry()
+	s.over = s.over || !s.until.After(m.now)
+}
+
+// lastExpiry is when the last token expires, of those that were not revoked.
+func (s *modelSession) lastExpiry() (last time.Time) {
+	for _, token := range append(slices.Collect(maps.Values(s.access)), s.refresh[s.current]) {
+		if token != nil && !token.revoked && token.expires.After(last) {
+			last = token.expires
+		}
+	}
+	return last
 }
 
 func (m *sessionModel) dropRefresh(s *modelSession, name string) {

@@ -28,7 +28,8 @@ type Options struct {
 	Grace time.Duration
 
 	// SessionsPerUser bounds the sessions of one subject at one client, for clients without a policy of their own. A login past
-	// it ends the refresh token of the session that expires first. Default 0: no limit.
+	// it ends the refresh token of the session that expires first. Default 0: no limit. Sessions from before there was a limit
+	// count after their next refresh.
 	SessionsPerUser int
 
 	// Replicas is how many Redis replicas must confirm a write of a session (WAIT) within ReplicaTimeout; otherwise the store

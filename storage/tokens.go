@@ -42,7 +42,9 @@ func newTokens(db *redisdb.DB, clients clientGetter, o Options) *Tokens {
 
 var _ oauth2.TokenRevocationStorage = (*Tokens)(nil)
 
-// CreateAccessTokenSession implements fosite's AccessTokenStorage.
+// CreateAccessTokenSession implements fosite's AccessTokenStorage. The token does not outlive its session, if the client's policy
+// gives that an end. A session keeps 1,000 access tokens at a time, those aside that are self-contained: one more ends the one that
+// expires first.
 func (t *Tokens) CreateAccessTokenSession(ctx context.Context, signature string, req fosite.Requester) error {
 	return t.changeOfToken(ctx, req.GetID(), signature, func(s *transition) error {
 		if err := t.fillNew(ctx, s, req); err != nil {
@@ -131,7 +133,8 @@ func (t *Tokens) RefreshSession(ctx context.Context, presented, access, refresh 
 	return earlier, err
 }
 
-// DeleteAccessTokenSession implements fosite's AccessTokenStorage. A token that is not there is not an error.
+// DeleteAccessTokenSession implements fosite's AccessTokenStorage. A token that is not there is not an error. The 1,001st
+// self-contained token of a session that is revoked by itself ends all its access tokens.
 func (t *Tokens) DeleteAccessTokenSession(ctx context.Context, signature string) error {
 	return t.drop(ctx, signature, func(s *transition, token tokenName) { s.dropAccess = token.raw() })
 }

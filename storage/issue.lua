@@ -41,7 +41,8 @@ end
 if access ~= '' then add_access(access) end
 
 -- evict ends the refresh tokens of the subject's sessions at the client that expire first, beyond the limit. A member without a
--- session is what an interrupted script has left, and does not count.
+-- session is what an interrupted script has left, and does not count. Their keys are those of this session, in its slot, with
+-- another name at the end.
 local function evict()
   local mine = {}
   local function collect(index, evicted, is_mine, name_of, key_of)

@@ -200,13 +200,13 @@ var codeOperations = []operation{
 	},
 	{
 		name: "store issuer key",
-		run:  func(w *fixture) error { return w.store.Issuers.PutIssuerKey(w.ctx, issuerKey) },
+		run:  func(w *fixture) error { return w.store.PutIssuerKey(w.ctx, issuerKey) },
 	},
 	{
 		name: "remove issuer key", again: fosite.ErrNotFound,
-		setup: func(w *fixture) { w.must(w.store.Issuers.PutIssuerKey(w.ctx, issuerKey)) },
+		setup: func(w *fixture) { w.must(w.store.PutIssuerKey(w.ctx, issuerKey)) },
 		run: func(w *fixture) error {
-			return w.store.Issuers.RemoveIssuerKey(w.ctx, issuerKey.Issuer, issuerKey.Subject, issuerKey.Key.KeyID)
+			return w.store.RemoveIssuerKey(w.ctx, issuerKey.Issuer, issuerKey.Subject, issuerKey.Key.KeyID)
 		},
 	},
 }

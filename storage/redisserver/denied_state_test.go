@@ -145,7 +145,7 @@ func (w *fixture) state(s *storage.Store) string {
 	for _, signature := range w.codes {
 		add("code %s", w.codeState(s, signature))
 	}
-	issuerKeys, err := s.Issuers.ListIssuerKeys(w.ctx)
+	issuerKeys, err := s.ListIssuerKeys(w.ctx)
 	w.must(err)
 	add("%d keys of issuers", len(issuerKeys))
 	document, _, err := s.Keys.LoadKeys(w.ctx)

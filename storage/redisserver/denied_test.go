@@ -103,7 +103,7 @@ func (op operation) failEach(t *testing.T, targets []target) (failed []site) {
 	w.close()
 	for _, target := range targets {
 		target.resent, target.distinct = op.resent, op.distinct
-		for more := used[target.script] && !(op.paired && isPointer(target.script)); more; target.run++ {
+		for more := used[target.script] && (!op.paired || !isPointer(target.script)); more; target.run++ {
 			for target.call = 1; ; target.call++ {
 				w := begin()
 				failures := op.fail(w, target, slowStore(t, r.Client(t)), want)

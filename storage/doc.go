@@ -11,7 +11,7 @@
 //
 // There are three ways to use it, with a client from Connect:
 //
-//	storage.New(rdb, storage.Options{})                      // everything, as package authserver needs it
+//	storage.New(rdb, storage.Options{})                      // everything: compose.ComposeAllEnabled(config, store, privateKey)
 //	struct{ *storage.Clients; *storage.Tokens; yourUsers }   // its parts, in a fosite server with your own users; for the
 //	                                                         // grant of RFC 7523 also *storage.Issuers
 //	storage.NewTokens(rdb, yourClients, storage.Options{})   // tokens alone, with your own clients and users
@@ -92,7 +92,8 @@
 // trip, and its used refresh tokens are known for ever.
 //
 // fosite's refresh handler makes new tokens each time, so that it cannot give an earlier answer again. Set Client.Refresh to
-// "strict" for its clients, or Options.Grace to 0 for clients without a policy. A refresh that was committed, and whose reply was
+// "strict" for its clients, and leave Options.Grace at 0, which is for clients without a policy: within a grace, by default 10 s for
+// clients that are stored here, a refresh token that is presented again is refused, but does not end the session. A refresh that was committed, and whose reply was
 // lost for longer than go-redis sends it again, counts as used when the client retries; RefreshSession, as package authserver
 // calls it, gives that client its tokens.
 //

@@ -92,10 +92,10 @@
 // trip, and its used refresh tokens are known for ever.
 //
 // fosite's refresh handler makes new tokens each time, so that it cannot give an earlier answer again. Set Client.Refresh to
-// "strict" for its clients, and leave Options.Grace at 0, which is for clients without a policy: within a grace, by default 10 s for
-// clients that are stored here, a refresh token that is presented again is refused, but does not end the session. A refresh that was committed, and whose reply was
-// lost for longer than go-redis sends it again, counts as used when the client retries; RefreshSession, as package authserver
-// calls it, gives that client its tokens.
+// "strict" for its clients, and leave Options.Grace at 0, which is for clients without a policy: within a grace, by default 10 s
+// for clients that are stored here, a refresh token that is presented again is refused, but does not end the session. A refresh
+// that was committed, and whose reply was lost for longer than go-redis sends it again, counts as used when the client retries;
+// RefreshSession, as package authserver calls it, gives that client its tokens.
 //
 // # Authorization codes
 //

@@ -159,7 +159,7 @@ func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo,
 	for _, info := range list {
 		r := &sessionRead{user: &account{}}
 		if user, ok := users[info.Subject]; ok {
-			if err := r.decodeUser(user.Val()); err != nil {
+			if err := r.decodeSubject(user.Val()); err != nil {
 				return nil, err
 			}
 		}

@@ -25,7 +25,7 @@
 //	AccessTokenStorage             every grant, introspection
 //	RefreshTokenStorage            password, refresh_token, code       a rotation
 //	TokenRevocationStorage         revocation, refresh_token, code     each revocation
-//	Transactional                  refresh_token, code                 all writes between BeginTX and Commit
+//	Transactional                  refresh_token, code                 the tokens and the code between BeginTX and Commit
 //	AuthorizeCodeStorage           authorization code, hybrid          a code is used once, together with its tokens
 //	PKCERequestStorage             code, if PKCE is used
 //	OpenIDConnectRequestStorage    code, hybrid, if OpenID is used
@@ -68,17 +68,17 @@
 //	fosite.ErrJTIKnown                  the assertion was used before
 //	fosite.ErrSerializationFailure      another call was first
 //
-// A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. When Redis is
-// emptied or replaced, the store is unavailable (ErrLost) until its data is back or the process is restarted: otherwise every
-// user would be logged out at once, and tokens would be issued that no other process accepts. Set Options.MustExist where a
-// restart must not accept the loss either; Store.Init then creates the store once.
+// A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. When Redis is emptied or replaced, the
+// store is unavailable (ErrLost) until its data is back or the process is restarted: otherwise every user would be logged out at
+// once, and tokens would be issued that no other process accepts. Set Options.MustExist where a restart must not accept the loss
+// either; Store.Init then creates the store once.
 //
 // # Sessions
 //
-// A login, a refresh or a revocation is one Lua script: it checks everything before it writes anything, and has no second
-// effect when it is sent twice. In fosite's handlers the writes between BeginTX and Commit become one such step.
-// RefreshSession does a whole refresh, with a grace period in which the same answer is given again. When a reply of Redis was
-// lost, it is given again for 15 minutes.
+// A login, a refresh or a revocation is one Lua script: it checks everything before it writes anything, and has no second effect
+// when it is sent twice. In fosite's handlers the tokens that are written between BeginTX and Commit, and the use of the code,
+// become one such step. RefreshSession does a whole refresh, with a grace period in which the same answer is given again. When a
+// reply of Redis was lost, it is given again for 15 minutes.
 //
 // Sessions are stored in some 100 bytes and a share of an index, whatever is rotated (record.lua has the layout). A session type
 // that implements encoding.BinaryMarshaler and BinaryUnmarshaler is stored as it encodes itself, others as JSON; the subject is

@@ -11,7 +11,8 @@ import (
 )
 
 // EachSession calls f for every session of the store, in no order, until f returns an error, and returns that. A session that is
-// opened or ends meanwhile may be left out, and one may come twice, as SCAN allows. It visits every key of Redis (SCAN), which takes Redis about a second for a million.
+// opened or ends meanwhile may be left out, and one may come twice, as SCAN allows. It visits every key of Redis, which takes Redis
+// about a second for a million.
 func (t *Tokens) EachSession(ctx context.Context, f func(SessionInfo) error) error {
 	return t.eachRecord(ctx, func(list []SessionInfo) error {
 		list, err := t.living(ctx, list)

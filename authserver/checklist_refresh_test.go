@@ -145,16 +145,16 @@ func refreshTokensAreRandom(t *testing.T) {
 		r := ts.refresh("ed", token)
 		token = r.text("refresh_token")
 		session, secret, _ := strings.Cut(token, ".")
-		if len(session) != 44 || len(secret) != 56 || seen[secret] {
+		if len(session) != 44 || len(secret) != 43 || seen[secret] {
 			t.Fatalf("token %q", token)
 		}
 		seen[secret] = true
-		for i := range 34 { // those with random bits alone: 26 bytes, and the number begins in the next
+		for i := range 26 { // those with random bits alone: 20 bytes, and the number begins in the next
 			bits[secret[i]]++
 		}
 	}
-	for _, n := range bits { // 13 600 characters: 212 of each, with a deviation of 15
-		if len(bits) != 64 || n < 212-6*15 || n > 212+6*15 {
+	for _, n := range bits { // 10 400 characters: 162 of each, with a deviation of 13
+		if len(bits) != 64 || n < 162-6*13 || n > 162+6*13 {
 			t.Fatalf("characters are not even: %v", bits)
 		}
 	}

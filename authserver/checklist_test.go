@@ -68,7 +68,7 @@ var checklist = [61]item{
 	37: {what: "no token is taken for another kind", source: "RFC 9700", test: kindsAreKeptApart},
 	38: {what: "a changed password, a disabled and a dropped user end tokens", source: "CVE-2026-22706, ASVS 7.4.3", test: accountsEndTokens, proof: "authserver.TestAPasswordChangeEndsEverySession"},
 	39: {what: "a role is read anew at each refresh", source: "HarperDB", proof: "authserver.TestARoleIsReadAnewAtEachRefresh"},
-	40: {what: "refresh tokens have 256 random bits", source: "RFC 6749 10.10, RFC 6819 5.1.4.2.2", test: refreshTokensAreRandom},
+	40: {what: "refresh tokens have 160 random bits", source: "RFC 6749 10.10, RFC 6819 5.1.4.2.2", test: refreshTokensAreRandom},
 	41: {what: "Redis holds no token and no secret", source: "RFC 6819 5.1.4.1.3", proof: "authserver.TestRedisAndTheLogHoldNoSecret"},
 	42: {what: "legacy: a login replaces the user's refresh token, which does not rotate", source: "HarperDB", proof: "authserver.TestOneSessionPerUserEndsTheOlderRefreshTokenAlone authserver.TestLegacyRefreshTokenNeverRotates"},
 	43: {what: "legacy: of parallel logins one refresh token is valid", source: "HarperDB", proof: "authserver.TestParallelLoginsLeaveExactlyOneGoodRefreshToken"},

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// A numbered refresh token is the ID of its session, a dot, and 42 bytes as base64url:
+// A numbered refresh token is the ID of its session, a dot, and 32 bytes as base64url:
 //
-//	26 random bytes   4 bytes number, big endian   12 bytes MAC
+//	20 random bytes   4 bytes number, big endian   8 bytes MAC
 //
 // The number counts the refresh tokens of a session from 1. A genuine token whose number is below that of the current one was
 // used before, so the record of the session needs no list of used tokens, and none is ever forgotten.
@@ -23,14 +23,16 @@ import (
 // can besides. It makes no token good: that takes the hash in the record. Without it anyone who knows the ID of a session, which is
 // in each access token, could make up a token that looks used, and reuse ends the session. So that is all that a leaked
 // epoch is good for: to end sessions whose IDs are known.
+//
+// A token is as long as one of the version before, which has 32 random bytes: a server of that version would refuse another length
+// without a look at Redis, where it finds that the store is not its own any more.
 const (
-	refreshRandomLength = 26
+	refreshRandomLength = 20 // RFC 6749 section 10.10: 160 bits
 	refreshSignedLength = refreshRandomLength + 4
-	refreshMACLength    = 12
+	refreshMACLength    = 8
 	refreshBytes        = refreshSignedLength + refreshMACLength
 
-	numberedLength   = refreshBytes / 3 * 4 // as base64url, without a spare bit: each token has one spelling
-	unnumberedLength = 43                   // 32 random bytes: the refresh tokens of older versions
+	secretLength = 43 // of refreshBytes as base64url
 )
 
 const opRefreshToken = "name refresh token"
@@ -71,27 +73,20 @@ func (t *Tokens) NewRefreshToken(ctx context.Context, sessionID string, number u
 	return token, RefreshSignature(sessionID, token, number), nil
 }
 
-// ParseRefreshToken names an opaque refresh token: one of NewRefreshToken, or an older one of 43 characters behind the session
-// ID, whose number is 0. What cannot be such a token has neither session nor signature, which is not an error; whether there is
+// ParseRefreshToken names an opaque refresh token: one of NewRefreshToken, or one of the version before, whose
+// number is 0. What cannot be such a token has neither session nor signature, which is not an error; whether there is
 // such a token is decided by looking it up. A token whose MAC is wrong has the number 0 as well, so that it counts as used for nobody.
 // It is still good if its hash is in the record: then the store has another epoch than when the token was made (AcceptLoss).
 //
 // Errors: those of an unavailable store (fosite.ErrTemporarilyUnavailable). Redis is asked by the first call of a process alone.
 func (t *Tokens) ParseRefreshToken(ctx context.Context, token string) (sessionID, signature string, number uint32, err error) {
 	id, secret, _ := strings.Cut(token, ".")
-	if _, ok := parseSessionID(id); !ok || !base64urlOnly(secret) {
-		return "", "", 0, nil
-	}
-	switch len(secret) {
-	case unnumberedLength:
-		return id, Signature(id, token), 0, nil
-	case numberedLength:
-	default:
+	if _, ok := parseSessionID(id); !ok || len(secret) != secretLength || !base64urlOnly(secret) {
 		return "", "", 0, nil
 	}
 	var b [refreshBytes]byte
-	if n, _ := base64.RawURLEncoding.Strict().Decode(b[:], []byte(secret)); n != len(b) {
-		return "", "", 0, nil
+	if _, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(secret)); err != nil {
+		return id, Signature(id, token), 0, nil // nobody has made it
 	}
 	epoch, err := t.db.Epoch(ctx, opRefreshToken)
 	if err != nil {

@@ -50,7 +50,7 @@ func TestRefreshTokensHaveANumber(t *testing.T) {
 		for _, id := range []string{NewSessionID("alice"), NewSessionID(""), derived} {
 			for _, number := range []uint32{1, 2, 256, 1 << 31, math.MaxUint32} {
 				token, signature := newRefreshToken(t, one, id, number)
-				if len(token) != len(id)+1+56 || signature != RefreshSignature(id, token, number) || !strings.HasPrefix(signature, Signature(id, token)+".") {
+				if len(token) != len(id)+1+43 || signature != RefreshSignature(id, token, number) || !strings.HasPrefix(signature, Signature(id, token)+".") {
 					t.Fatalf("%q is named %q", token, signature)
 				}
 				wantParsed(t, "here", one, token, id, signature, number)
@@ -113,9 +113,9 @@ func TestRefreshTokensHaveOneSpelling(t *testing.T) {
 	for name, other := range map[string]string{
 		"padded": token + "=", "longer": token + "A", "four longer": token + "AAAA", "shorter": token[:len(token)-1],
 		"line end": token + "\n", "line end inside": id + "." + secret[:8] + "\r\n" + secret[8:], "space": " " + token,
-		"line end in place of two": id + "." + secret[:54] + "\r\n", "dot behind": token + ".", "two dots": id + ".." + secret,
-		"no dot": id + secret, "no session": "." + secret, "no secret": id + ".", "nothing": "", "standard base64": id + "." + strings.Repeat("+", 56),
-		"older, a line end": id + "." + secret[:42] + "\n", "older, a dot": id + "." + secret[:21] + "." + secret[:21],
+		"line end in place of two": id + "." + secret[:41] + "\r\n", "dot behind": token + ".", "two dots": id + ".." + secret,
+		"no dot": id + secret, "no session": "." + secret, "no secret": id + ".", "nothing": "", "standard base64": id + "." + strings.Repeat("+", 43),
+		"a line end at the end": id + "." + secret[:42] + "\n", "a dot in it": id + "." + secret[:21] + "." + secret[:21],
 		"session cut": id[1:] + "." + secret, "signature": Signature(id, token), "numbered signature": RefreshSignature(id, token, 7),
 	} {
 		if name == "signature" {
@@ -150,7 +150,7 @@ func TestRefreshTokensNeedTheStoreOnce(t *testing.T) {
 		}
 		newRefreshToken(t, s, id, 8)
 		wantParsed(t, "junk", s, "junk", "", "", 0)
-		wantParsed(t, "altered", s, id+"."+strings.Repeat("A", 56), id, Signature(id, id+"."+strings.Repeat("A", 56)), 0)
+		wantParsed(t, "altered", s, id+"."+strings.Repeat("A", 43), id, Signature(id, id+"."+strings.Repeat("A", 43)), 0)
 		if n, commands := trips.Take(); n != 0 {
 			t.Errorf("%d round trips: %q", n, commands)
 		}

@@ -12,13 +12,11 @@ import (
 
 	"github.com/anishathalye/porcupine"
 	"github.com/ory/fosite"
-
-	"github.com/opgrant/opgrant/storage"
 )
 
 // do makes the call on any of the stores and records it.
 func (e *engine) do(f *session, c call) result {
-	c.strict, c.stock = e.strict, f.stock
+	c.strict, c.stock, c.listed = e.strict, f.stock, !f.req.Session.(*compact).selfContained
 	which := rand.IntN(len(e.stores))
 	called := time.Since(e.begun).Nanoseconds()
 	r, err := e.send(e.stores[which], f, c)
@@ -29,7 +27,7 @@ func (e *engine) do(f *session, c call) result {
 			break
 		}
 	}
-	if c.kind != opReadAccess && c.kind != opReadRefresh {
+	if !c.kind.reads() {
 		e.mu.Lock()
 		e.writes = append(e.writes, write{which, f.req.Session.GetSubject(), time.Duration(returned), r.outcome != unknown})
 		e.mu.Unlock()
@@ -43,17 +41,17 @@ func (e *engine) do(f *session, c call) result {
 		}
 		e.unknowns.Add(1)
 		defer time.Sleep(rand.N(40 * time.Millisecond))
-		if c.kind == opReadRefresh || c.kind == opReadAccess {
+		if c.kind.reads() {
 			return r // a failed read changes nothing
 		}
 		op.Return = math.MaxInt64
 	} else {
-		if healed := e.healed.Load(); healed > 0 && called >= healed && c.kind != opReadAccess && c.kind != opReadRefresh {
+		if healed := e.healed.Load(); healed > 0 && called >= healed && !c.kind.reads() {
 			e.recovered[which].CompareAndSwap(0, returned)
 		}
 	}
 	f.record(op)
-	if (c.kind == opRotate || c.kind == opStatic) && r.outcome != accepted && r.outcome != unknown && e.wasSentAgain(f, c, time.Duration(returned-called)) {
+	if r.outcome != accepted && r.outcome != unknown && e.wasSentAgain(f, c, time.Duration(returned-called)) {
 		// An attempt whose reply was lost may have been executed before the one that was answered.
 		op.Output, op.Return = result{}, math.MaxInt64
 		f.record(op)
@@ -64,34 +62,44 @@ func (e *engine) do(f *session, c call) result {
 // wasSentAgain reports whether the client may have sent a step again. Where this is not counted, it may have if the call took at
 // least the pause that storage.Connect makes before a retry.
 func (e *engine) wasSentAgain(f *session, c call, took time.Duration) bool {
-	if e.sentAgain == nil {
-		return took >= 5*time.Millisecond
+	switch {
+	case c.kind != opRotate && c.kind != opStatic && c.kind != opRedeem:
+		return false
+	case e.sentAgain == nil:
+		return c.kind != opRedeem && took >= 5*time.Millisecond
 	}
-	hash := strings.TrimPrefix(storage.Signature(f.id, strconv.Itoa(c.access)), f.id+".")
-	return e.sentAgain(hash[:22])
+	return e.sentAgain(strings.TrimPrefix(f.signature(c.access), f.id+"."))
 }
 
 func (e *engine) send(s tokenStore, f *session, c call) (result, error) {
-	ctx, sig := context.Background(), func(n int) string { return storage.Signature(f.id, strconv.Itoa(n)) }
+	ctx, access := context.Background(), f.signature(c.access)
 	var err error
 	var answer []byte
 	switch c.kind {
 	case opLogin:
-		err = login(ctx, s, sig(c.access), sig(c.next), f.req)
+		err = login(ctx, s, access, f.refresh(c.next), f.req)
 	case opRotate:
 		if f.stock {
-			err = rotateAsFosite(ctx, s, sig(c.token), sig(c.access), sig(c.next), f.req)
+			err = rotateAsFosite(ctx, s, f.refresh(c.token), access, f.refresh(c.next), f.req)
 			break
 		}
-		answer, err = s.RefreshSession(ctx, sig(c.token), sig(c.access), sig(c.next), []byte(strconv.Itoa(c.next)), f.req)
+		answer, err = s.RefreshSession(ctx, f.refresh(c.token), access, f.refresh(c.next), []byte(strconv.Itoa(c.next)), f.req)
 	case opStatic: // fosite cannot do this
-		answer, err = s.RefreshSession(ctx, sig(c.token), sig(c.access), "", nil, f.req)
+		answer, err = s.RefreshSession(ctx, f.refresh(c.token), access, "", nil, f.req)
 	case opReadRefresh:
-		_, err = s.GetRefreshTokenSession(ctx, sig(c.token), &compact{})
+		_, err = s.GetRefreshTokenSession(ctx, f.refresh(c.token), &compact{})
 	case opReadAccess:
-		_, err = s.GetAccessTokenSession(ctx, sig(c.access), &compact{})
+		_, err = s.GetAccessTokenSession(ctx, access, &compact{})
 	case opRevoke:
 		err = s.RevokeSession(ctx, f.id)
+	case opStoreCode:
+		err = s.CreateAuthorizeCodeSession(ctx, f.code, f.req)
+	case opReadCode:
+		_, err = s.GetAuthorizeCodeSession(ctx, f.code, &compact{})
+	case opRedeem:
+		err = redeemAsFosite(ctx, s, f.code, access, f.refresh(c.next), f.req)
+	case opRevokeAll:
+		err = s.RevokeSubject(ctx, f.req.Session.GetSubject())
 	}
 	switch {
 	case err == nil && answer != nil:
@@ -101,6 +109,8 @@ func (e *engine) send(s tokenStore, f *session, c call) (result, error) {
 		return result{outcome: accepted}, nil
 	case errors.Is(err, fosite.ErrTemporarilyUnavailable):
 		return result{outcome: unknown}, err
+	case errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
+		return result{outcome: wasUsed}, err
 	case errors.Is(err, fosite.ErrInactiveToken):
 		return result{outcome: inactive}, err
 	case errors.Is(err, fosite.ErrNotFound):

@@ -25,6 +25,10 @@ type tokenStore interface {
 	RefreshSession(ctx context.Context, presented, access, refresh string, answer []byte, req fosite.Requester) ([]byte, error)
 	RotateRefreshToken(ctx context.Context, requestID, signature string) error
 	RevokeSession(ctx context.Context, requestID string) error
+	RevokeSubject(ctx context.Context, subject string) error
+	CreateAuthorizeCodeSession(ctx context.Context, signature string, req fosite.Requester) error
+	GetAuthorizeCodeSession(ctx context.Context, signature string, into fosite.Session) (fosite.Requester, error)
+	InvalidateAuthorizeCodeSession(ctx context.Context, signature string) error
 }
 
 // engine uses sessions from many goroutines and records every call with its result. Each session has a separate history, because
@@ -39,6 +43,7 @@ type engine struct {
 	parallel   int // sessions at once
 	think      time.Duration
 	sentAgain  func(hash string) bool // whether the client has sent the script of this new access token twice
+	users      *storage.Users         // for the subjects of codes; nil: no session begins with a code
 
 	begun    time.Time
 	mu       sync.Mutex
@@ -93,13 +98,24 @@ const subjects = 50 // user0, user1, …
 // live runs one session from login to its last operation.
 func (e *engine) live(enough func() bool) {
 	subject := "user" + strconv.Itoa(rand.IntN(subjects))
+	withCode := e.users != nil && rand.IntN(2) == 0
+	if withCode {
+		var err error
+		if subject, err = e.subjectOfCode(); err != nil {
+			return
+		}
+	}
 	f := &session{id: storage.NewSessionID(subject), stock: rand.IntN(4) == 0}
 	f.req = sessionRequest(f.id, subject, e.client, time.Hour, 24*time.Hour)
 	f.req.Session.(*compact).selfContained = rand.IntN(2) == 0
-	next, access := f.fresh(), f.fresh()
+	first := call{kind: opLogin, next: f.fresh(), access: f.fresh()}
+	if withCode {
+		f.code = codeSignature(f.id)
+		first = call{kind: opStoreCode}
+	}
 	var r result
 	for range 10 {
-		if r = e.do(f, call{kind: opLogin, next: next, access: access}); r.outcome == accepted {
+		if r = e.do(f, first); r.outcome == accepted {
 			break
 		}
 		if enough() {
@@ -112,7 +128,7 @@ func (e *engine) live(enough func() bool) {
 	if r.outcome != accepted {
 		return
 	}
-	f.learn(next, access)
+	f.learn(first.next, first.access)
 	var all sync.WaitGroup
 	for range e.crowd {
 		all.Go(func() {
@@ -133,6 +149,9 @@ func (e *engine) live(enough func() bool) {
 
 // any does one operation. Three in ten present a refresh token that is not the newest.
 func (e *engine) any(f *session) {
+	if f.code != "" && e.anyOfCode(f) {
+		return
+	}
 	newest, old, access := f.pick()
 	switch dice := rand.IntN(100); {
 	case dice < 30:

@@ -19,7 +19,13 @@ const (
 	opReadRefresh
 	opReadAccess
 	opRevoke
+	opStoreCode // of the session
+	opReadCode
+	opRedeem    // the code → next and access
+	opRevokeAll // sessions and codes of the subject
 )
+
+func (k opKind) reads() bool { return k == opReadAccess || k == opReadRefresh || k == opReadCode }
 
 type outcome int
 
@@ -30,6 +36,7 @@ const (
 	inactive                // ErrInactiveToken
 	notFound                // ErrNotFound
 	raceLost                // ErrSerializationFailure
+	wasUsed                 // ErrInvalidatedAuthorizeCode
 )
 
 type call struct {
@@ -38,6 +45,7 @@ type call struct {
 	next, access int
 	strict       bool // no grace; otherwise a grace longer than the history
 	stock        bool // the session is rotated by fosite's three calls, where fosite's handler reacts to reuse
+	listed       bool // the access tokens of the session are not self-contained
 }
 
 type result struct {
@@ -52,18 +60,29 @@ type state struct {
 	live       int
 	turns      []turn // every rotation that happened
 	access     []int
+	code       codeState
+	allRevoked bool // the sessions and codes of the subject, once
 }
 
-func (s state) successor(token int) (int, bool) {
-	for _, r := range s.turns {
-		if r.token == token {
+// remembered is how many used refresh tokens without a number a session knows.
+const remembered = 8
+
+func (s state) successor(c call) (int, bool) {
+	turns := s.turns
+	if c.stock {
+		turns = turns[max(0, len(turns)-remembered):]
+	}
+	for _, r := range turns {
+		if r.token == c.token {
 			return r.next, true
 		}
 	}
 	return 0, false
 }
 
-func (s state) ended() state { return state{born: true, dead: true} }
+func (s state) ended() state {
+	return state{born: true, dead: true, code: s.code, allRevoked: s.allRevoked}
+}
 
 func (s state) with(access int) state {
 	s.access = append(slices.Clip(s.access), access)
@@ -72,6 +91,9 @@ func (s state) with(access int) state {
 }
 
 func (s state) rotated(c call) state {
+	if c.stock && c.listed {
+		s.access = nil // as in fosite's own store
+	}
 	s.turns = append(slices.Clip(s.turns), turn{c.token, c.next})
 	s.live = c.next
 	return s
@@ -84,7 +106,7 @@ var sessionModel = porcupine.Model{
 	},
 	Equal: func(a, b any) bool {
 		x, y := a.(state), b.(state)
-		return x.born == y.born && x.dead == y.dead && x.live == y.live &&
+		return x.born == y.born && x.dead == y.dead && x.live == y.live && x.code == y.code && x.allRevoked == y.allRevoked &&
 			slices.Equal(x.turns, y.turns) && slices.Equal(x.access, y.access)
 	},
 	DescribeOperation: func(in, out any) string { return describe(in.(call), out.(result)) },
@@ -111,14 +133,16 @@ func step(s state, c call, r result) (bool, state) {
 		return r.outcome == accepted && good || r.outcome == notFound && !good, s
 	case opReadRefresh:
 		return readRefresh(s, c, r, alive), s
+	case opStoreCode, opReadCode, opRedeem, opRevokeAll:
+		return stepOfCode(s, c, r)
 	}
 	return refresh(s, c, r, alive)
 }
 
 func readRefresh(s state, c call, r result, alive bool) bool {
-	_, wasUsed := s.successor(c.token)
+	_, rotated := s.successor(c)
 	switch {
-	case !alive || s.live != c.token && !wasUsed:
+	case !alive || s.live != c.token && !rotated:
 		return r.outcome == notFound
 	case s.live == c.token || !c.strict:
 		return r.outcome == accepted
@@ -127,9 +151,9 @@ func readRefresh(s state, c call, r result, alive bool) bool {
 }
 
 func refresh(s state, c call, r result, alive bool) (bool, state) {
-	successor, wasUsed := s.successor(c.token)
+	successor, rotated := s.successor(c)
 	switch {
-	case !alive || s.live != c.token && !wasUsed:
+	case !alive || s.live != c.token && !rotated:
 		return r.outcome == notFound || r.outcome == unknown, s
 	case s.live == c.token && c.kind == opStatic:
 		return r.outcome == accepted || r.outcome == unknown, s.with(c.access)
@@ -153,7 +177,9 @@ func refresh(s state, c call, r result, alive bool) (bool, state) {
 }
 
 func describe(c call, r result) string {
-	kind := [...]string{"login", "rotate", "static", "read refresh", "read access", "revoke"}[c.kind]
-	end := [...]string{"?", "ok", "earlier answer", "used", "not found", "race lost"}[r.outcome]
+	kind := [...]string{
+		"login", "rotate", "static", "read refresh", "read access", "revoke", "store code", "read code", "redeem", "revoke all",
+	}[c.kind]
+	end := [...]string{"?", "ok", "earlier answer", "used", "not found", "race lost", "used code"}[r.outcome]
 	return fmt.Sprintf("%s token=%d next=%d access=%d → %s %d", kind, c.token, c.next, c.access, end, r.next)
 }

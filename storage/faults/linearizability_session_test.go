@@ -3,19 +3,23 @@ package faults_test
 import (
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
 	"github.com/ory/fosite"
+
+	"github.com/opgrant/opgrant/storage"
 )
 
 // session is one login with everything that follows, and what its callers know.
 type session struct {
 	id    string
 	req   *fosite.Request
-	stock bool // rotated with the calls of fosite's handler
+	stock bool   // rotated with the calls of fosite's handler
+	code  string // signature of the code that opens it; empty: a login does
 
 	mu       sync.Mutex
 	tokens   []int // refresh tokens that a caller has
@@ -23,6 +27,20 @@ type session struct {
 	number   int
 	unknowns int
 	history  []porcupine.Operation
+}
+
+// signature is of a token, whose hash no other session has.
+func (f *session) signature(token int) string {
+	return storage.Signature(f.id, f.id+strconv.Itoa(token))
+}
+
+// refresh is the signature of a refresh token: a numbered one, as those of the authorization server, of which all used ones are
+// known. A stock server has the others.
+func (f *session) refresh(token int) string {
+	if f.stock {
+		return f.signature(token)
+	}
+	return storage.RefreshSignature(f.id, f.id+strconv.Itoa(token), uint32(token))
 }
 
 func (f *session) fresh() int {
@@ -41,6 +59,13 @@ func (f *session) learn(token, access int) {
 	if access > 0 {
 		f.access = append(f.access, access)
 	}
+}
+
+// opened reports whether a caller has tokens of the session.
+func (f *session) opened() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.tokens) > 0 && len(f.access) > 0
 }
 
 func (f *session) pick() (newest, old, access int) {
@@ -65,8 +90,25 @@ func (f *session) inDoubt() int {
 	return f.unknowns
 }
 
-// settleReads is how many reads settle adds to a history.
+// settleReads is how many reads settle adds to the history of a session that a login has opened.
 const settleReads = 4
+
+func (f *session) lastReads() []call {
+	var reads []call
+	if f.code != "" {
+		reads = append(reads, call{kind: opReadCode})
+	}
+	if len(f.tokens) == 0 {
+		return reads
+	}
+	newest, old, access := f.pick()
+	return append(reads,
+		call{kind: opReadAccess, access: access},
+		call{kind: opReadAccess, access: f.access[len(f.access)-1]},
+		call{kind: opReadRefresh, token: old},
+		call{kind: opReadRefresh, token: newest},
+	)
+}
 
 // settle reads every session again after the recovery: acknowledged writes must be there.
 func (e *engine) settle(t *testing.T) {
@@ -76,16 +118,7 @@ func (e *engine) settle(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for f := range work {
-				if len(f.tokens) == 0 {
-					continue
-				}
-				newest, old, access := f.pick()
-				for _, c := range []call{
-					{kind: opReadAccess, access: access},
-					{kind: opReadAccess, access: f.access[len(f.access)-1]},
-					{kind: opReadRefresh, token: old},
-					{kind: opReadRefresh, token: newest},
-				} {
+				for _, c := range f.lastReads() {
 					for end := time.Now().Add(30 * time.Second); e.do(f, c).outcome == unknown; {
 						if time.Now().After(end) {
 							t.Errorf("still unavailable 30s after the fault has ended")

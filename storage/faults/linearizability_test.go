@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/opgrant/opgrant/storage"
+	"github.com/opgrant/opgrant/storage/internal/redisdb"
 	"github.com/opgrant/opgrant/storage/storagetest"
 )
 
@@ -55,8 +56,9 @@ func (e *engine) verify(t *testing.T) {
 	for _, o := range e.odd {
 		t.Errorf("an unexpected error: %s", o)
 	}
-	t.Logf("%d operations in %d sessions, %d of unknown outcome, %d deliberate replays, slowest call %v: %d illegal, %d not checked in time",
-		e.ops.Load(), len(e.sessions), e.unknowns.Load(), e.replays.Load(), time.Duration(e.slowest.Load()).Round(time.Millisecond), illegal, unchecked)
+	withCode, redeemed := e.codes()
+	t.Logf("%d operations in %d sessions, %d with a code (%d redeemed), %d of unknown outcome, %d deliberate replays, slowest call %v: %d illegal, %d not checked in time",
+		e.ops.Load(), len(e.sessions), withCode, redeemed, e.unknowns.Load(), e.replays.Load(), time.Duration(e.slowest.Load()).Round(time.Millisecond), illegal, unchecked)
 	if illegal > 0 || unchecked > 0 {
 		t.Errorf("%d illegal and %d unchecked histories, want none", illegal, unchecked)
 	}
@@ -79,16 +81,17 @@ func show(logf func(string, ...any), f *session, info porcupine.LinearizationInf
 
 // sent counts how often a script with a new access token reached a proxy. More than once means that the client has sent it
 // again.
-type sent struct{ times sync.Map } // :: short hash of the new access token → *atomic.Int64
+type sent struct{ times sync.Map } // :: hash of the new access token, as scripts have it → *atomic.Int64
+
+const rawHash = 12 // bytes
 
 func (s *sent) match(words []string) bool {
 	if kind := strings.ToUpper(words[0]); kind != "EVAL" && kind != "EVALSHA" {
 		return false
 	}
 	for _, w := range words[1:] {
-		if _, rest, ok := strings.Cut(w, `"access":"`); ok && strings.HasPrefix(w, "{") {
-			hash, _, _ := strings.Cut(rest, `"`)
-			n, _ := s.times.LoadOrStore(hash, new(atomic.Int64))
+		if len(w) == rawHash {
+			n, _ := s.times.LoadOrStore(w, new(atomic.Int64))
 			n.(*atomic.Int64).Add(1)
 		}
 	}
@@ -96,7 +99,7 @@ func (s *sent) match(words []string) bool {
 }
 
 func (s *sent) again(hash string) bool {
-	n, ok := s.times.Load(hash)
+	n, ok := s.times.Load(redisdb.RawName(hash)[:rawHash])
 	return ok && n.(*atomic.Int64).Load() > 1
 }
 
@@ -118,9 +121,11 @@ func (e *engine) register(t *testing.T, addr string) {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { _ = c.Close() })
-	if err := newStore(t, c, storage.Options{}).PutClient(context.Background(), e.client); err != nil {
+	s := newStore(t, c, cheapPasswords())
+	if err := s.PutClient(context.Background(), e.client); err != nil {
 		t.Fatal(err)
 	}
+	e.users = s.Users
 }
 
 // The results of three servers on one Redis must be linearizable for each session, while one script in twenty loses its reply and

@@ -40,7 +40,7 @@ func TestFaultKillNine(t *testing.T) {
 				srv, first, _ := prepared(t, strict, storagetest.Options{AOF: aof})
 				for range scale(2, 20) {
 					e := newEngine(strict, first.stores...)
-					e.sentAgain = first.sentAgain
+					e.sentAgain, e.users = first.sentAgain, first.users
 					e.under(t, fault{
 						inject: srv.Kill, heal: func() { srv.Restart(t) },
 						lasts: 300 * time.Millisecond, recoverWithin: 5 * time.Second,

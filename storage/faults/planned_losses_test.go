@@ -24,7 +24,7 @@ func (l *losses) add(t *testing.T, e *engine, injected time.Duration, concerned 
 	l.failovers++
 	for _, f := range e.sessions {
 		for _, op := range f.history {
-			if kind := op.Input.(call).kind; kind != opReadAccess && kind != opReadRefresh && op.Output.(result).outcome == accepted {
+			if kind := op.Input.(call).kind; !kind.reads() && op.Output.(result).outcome == accepted {
 				l.acknowledged++
 			}
 		}
@@ -62,8 +62,7 @@ func (l *losses) judge(t *testing.T, f *session, from, until time.Duration) {
 		return
 	}
 	f.history = slices.DeleteFunc(f.history, func(op porcupine.Operation) bool {
-		kind := op.Input.(call).kind
-		return (kind == opReadAccess || kind == opReadRefresh) && time.Duration(op.Return) > from && time.Duration(op.Call) < until
+		return op.Input.(call).kind.reads() && time.Duration(op.Return) > from && time.Duration(op.Call) < until
 	})
 	if legal(t, f) {
 		l.stale++

@@ -106,9 +106,8 @@ func (e *engine) forgetDirtyReads(until time.Duration) {
 			}
 		}
 		f.history = slices.DeleteFunc(f.history, func(op porcupine.Operation) bool {
-			kind := op.Input.(call).kind
 			dirty := time.Duration(op.Return) > first && time.Duration(op.Call) < until
-			return dirty && (kind == opReadRefresh || kind == opReadAccess)
+			return dirty && op.Input.(call).kind.reads()
 		})
 	}
 }

@@ -16,6 +16,9 @@
 //	                                                         // grant of RFC 7523 also *storage.Issuers
 //	storage.NewTokens(rdb, yourClients, storage.Options{})   // tokens alone, with your own clients and users
 //
+// For clients that are stored here, a server of fosite's own handlers sets ClientSecretsHasher in its fosite.Config, and "strict" as
+// Client.Refresh (see below).
+//
 // # What fosite asks for
 //
 //	interface                      used by the handlers of             one step that succeeds or changes nothing
@@ -104,8 +107,7 @@
 // client had when it was issued: a new password, RevokeSubject or RevokeClient ends open codes as it ends sessions.
 //
 // The requests of PKCE and OpenID Connect, pushed requests and nonces are keys of their own. Forms are stored without credentials,
-// and of codes, request URIs and access tokens there are hashes. Set ClientSecretsHasher in fosite's Config for clients that are
-// stored here.
+// and of codes, request URIs and access tokens there are hashes.
 //
 // # Users of another server
 //

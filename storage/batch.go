@@ -55,9 +55,9 @@ func (t *Tokens) BeginTX(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, batchKey{}, &batch{depth: 1}), nil
 }
 
-// Commit sends the writes of the transaction as one atomic step, and ends it. Codes and their requests that are stored or deleted in
-// it follow, each by itself. On an error nothing has been written, unless the
-// store was unavailable: then it is not known, and a transaction with the same writes may be committed again either way.
+// Commit sends the writes of the transaction as one atomic step, and ends it. New codes, and requests of PKCE and OpenID Connect that
+// are stored or deleted in it, follow, each by itself. On an error nothing has been written, unless the store was unavailable: then
+// it is not known, and a transaction with the same writes may be committed again either way.
 func (t *Tokens) Commit(ctx context.Context) error {
 	b := batchFrom(ctx)
 	if b == nil || b.depth == 0 {

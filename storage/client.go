@@ -29,7 +29,8 @@ type Client struct {
 	// Grants are the grant types that the client may use. It may use no others. One with RedirectURIs may also have
 	// authorization_code and implicit, which package authserver does not offer.
 	Grants []string `json:"grants" yaml:"grants"`
-	// Scopes are the scopes that the client may request. A request without a scope gets Default, or Scopes when that is nil.
+	// Scopes are the scopes that the client may request. In package authserver a request without a scope gets Default, or Scopes
+	// when that is nil.
 	Scopes  []string `json:"scopes,omitempty" yaml:"scopes,omitempty"`
 	Default []string `json:"default_scopes,omitempty" yaml:"default_scopes,omitempty"`
 	// Audience is the resource servers that the client may request tokens for.
@@ -55,7 +56,8 @@ type Client struct {
 
 	// Refresh is the policy of its refresh tokens: "grace" (each can be used once, and again within Grace; the default),
 	// "strict" (each can be used once), "fapi2" or "static" (one stays valid until it expires, and no other is issued). See
-	// policy.RefreshStrict and the constants beside it.
+	// policy.RefreshStrict and the constants beside it. For a server of fosite's own handlers set "strict": they do
+	// not implement the others.
 	Refresh string `json:"refresh,omitempty" yaml:"refresh,omitempty"`
 	// Grace is how long after a rotation the used refresh token gets the same answer again, 0 to 60 s. Nil: 10 s, if the
 	// refresh policy has a grace.

@@ -69,7 +69,7 @@ func (t *Tokens) GetAuthorizeCodeSession(ctx context.Context, signature string, 
 	if err != nil {
 		return nil, err
 	}
-	req, err := decodeInto(d, c.requestID, client, into)
+	req, err := decodeKeepingExpiry(d, c.requestID, client, into)
 	if err != nil {
 		return nil, unavailable.Error(opReadCode, err)
 	}

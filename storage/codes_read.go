@@ -50,7 +50,7 @@ func (t *Tokens) readCode(ctx context.Context, signature string) (*codeRead, err
 		return nil, err
 	}
 	r := sessionRead{user: &account{tag: key.tag()}}
-	if err := r.decodeUser(values.Val()); err != nil {
+	if err := r.decodeSubject(values.Val()); err != nil {
 		return nil, err
 	}
 	c := &codeRead{codeRecord: record, key: key, user: r.user, endedBefore: r.endedBefore}

@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -45,52 +46,22 @@ func (c *codeRecord) tail() []byte {
 }
 
 func decodeCode(op, raw string) (*codeRecord, error) {
-	bad := unavailable.Error(op, unavailable.ErrRecord)
 	if len(raw) < codeHeader || raw[0] != codeVersion || raw[1] != 'o' && raw[1] != 'u' {
-		return nil, bad
+		return nil, unavailable.Error(op, unavailable.ErrRecord)
 	}
-	c := &codeRecord{used: raw[1] == 'u'}
-	rest, ok := cutShort(raw[codeHeader:], &c.generation)
-	if ok = ok && len(rest) > codeTime; ok {
-		var err error
-		c.created, err = strconv.ParseInt(rest[:codeTime], 10, 64)
-		rest, ok = rest[codeTime:], err == nil
-	}
-	if ok {
-		rest, ok = cutLong(rest, &c.clientGeneration)
-	}
-	if ok {
-		c.document, ok = cutLong(rest, &c.requestID)
-	}
-	if !ok {
-		return nil, bad
+	r := &fields{left: raw[codeHeader:]}
+	c := &codeRecord{used: raw[1] == 'u', generation: r.short()}
+	created, err := strconv.ParseInt(r.take(codeTime), 10, 64)
+	c.created, c.clientGeneration, c.requestID = created, r.long(), r.long()
+	c.document = r.left
+	if err = errors.Join(r.err, err); err != nil {
+		return nil, unavailable.Error(op, fmt.Errorf("%w: %w", unavailable.ErrRecord, err))
 	}
 	return c, nil
 }
 
 func appendLong(to []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkLengths bounds it
-}
-
-func cutShort(from string, into *string) (left string, ok bool) {
-	if from == "" || len(from) < 1+int(from[0]) {
-		return "", false
-	}
-	end := 1 + int(from[0])
-	*into = from[1:end]
-	return from[end:], true
-}
-
-func cutLong(from string, into *string) (left string, ok bool) {
-	if len(from) < 2 {
-		return "", false
-	}
-	end := 2 + int(binary.BigEndian.Uint16([]byte(from)))
-	if len(from) < end {
-		return "", false
-	}
-	*into = from[2:end]
-	return from[end:], true
 }
 
 // errTooLong is returned for names that no fosite server makes.
@@ -126,9 +97,9 @@ func (r withoutSecrets) GetRequestForm() url.Values {
 	return form
 }
 
-// decodeInto makes a request of a document. fosite reads the requests of a code into one session one after the other, and sets the
+// decodeKeepingExpiry makes a request of a document. fosite reads the requests of a code into one session one after the other, and sets the
 // expiry of the tokens in between: what is stored has none, and must not remove it.
-func decodeInto(d *document, id string, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
+func decodeKeepingExpiry(d *document, id string, client fosite.Client, into fosite.Session) (*fosite.Request, error) {
 	var kept map[fosite.TokenType]time.Time
 	if into != nil {
 		kept = make(map[fosite.TokenType]time.Time)

@@ -11,10 +11,13 @@
 //
 // There are three ways to use it, with a client from Connect:
 //
-//	storage.New(rdb, storage.Options{})                      // everything, as package authserver needs it
+//	storage.New(rdb, storage.Options{})                      // everything: compose.ComposeAllEnabled(config, store, privateKey)
 //	struct{ *storage.Clients; *storage.Tokens; yourUsers }   // its parts, in a fosite server with your own users; for the
 //	                                                         // grant of RFC 7523 also *storage.Issuers
 //	storage.NewTokens(rdb, yourClients, storage.Options{})   // tokens alone, with your own clients and users
+//
+// For clients that are stored here, a server of fosite's own handlers sets ClientSecretsHasher in its fosite.Config, and "strict" as
+// Client.Refresh (see below).
 //
 // # What fosite asks for
 //
@@ -25,7 +28,7 @@
 //	AccessTokenStorage             every grant, introspection
 //	RefreshTokenStorage            password, refresh_token, code       a rotation
 //	TokenRevocationStorage         revocation, refresh_token, code     each revocation
-//	Transactional                  refresh_token, code                 all writes between BeginTX and Commit
+//	Transactional                  refresh_token, code                 the tokens and the code between BeginTX and Commit
 //	AuthorizeCodeStorage           authorization code, hybrid          a code is used once, together with its tokens
 //	PKCERequestStorage             code, if PKCE is used
 //	OpenIDConnectRequestStorage    code, hybrid, if OpenID is used
@@ -68,17 +71,17 @@
 //	fosite.ErrJTIKnown                  the assertion was used before
 //	fosite.ErrSerializationFailure      another call was first
 //
-// A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. When Redis is
-// emptied or replaced, the store is unavailable (ErrLost) until its data is back or the process is restarted: otherwise every
-// user would be logged out at once, and tokens would be issued that no other process accepts. Set Options.MustExist where a
-// restart must not accept the loss either; Store.Init then creates the store once.
+// A write that returned ErrTemporarilyUnavailable may have happened. Repeating it is safe. When Redis is emptied or replaced, the
+// store is unavailable (ErrLost) until its data is back or the process is restarted: otherwise every user would be logged out at
+// once, and tokens would be issued that no other process accepts. Set Options.MustExist where a restart must not accept the loss
+// either; Store.Init then creates the store once.
 //
 // # Sessions
 //
-// A login, a refresh or a revocation is one Lua script: it checks everything before it writes anything, and has no second
-// effect when it is sent twice. In fosite's handlers the writes between BeginTX and Commit become one such step.
-// RefreshSession does a whole refresh, with a grace period in which the same answer is given again. When a reply of Redis was
-// lost, it is given again for 15 minutes.
+// A login, a refresh or a revocation is one Lua script: it checks everything before it writes anything, and has no second effect
+// when it is sent twice. In fosite's handlers the tokens that are written between BeginTX and Commit, and the use of the code,
+// become one such step. RefreshSession does a whole refresh, with a grace period in which the same answer is given again. When a
+// reply of Redis was lost, it is given again for 15 minutes.
 //
 // Sessions are stored in some 100 bytes and a share of an index, whatever is rotated (record.lua has the layout). A session type
 // that implements encoding.BinaryMarshaler and BinaryUnmarshaler is stored as it encodes itself, others as JSON; the subject is
@@ -92,9 +95,10 @@
 // trip, and its used refresh tokens are known for ever.
 //
 // fosite's refresh handler makes new tokens each time, so that it cannot give an earlier answer again. Set Client.Refresh to
-// "strict" for its clients, or Options.Grace to 0 for clients without a policy. A refresh that was committed, and whose reply was
-// lost for longer than go-redis sends it again, counts as used when the client retries; RefreshSession, as package authserver
-// calls it, gives that client its tokens.
+// "strict" for its clients, and leave Options.Grace at 0, which is for clients without a policy: within a grace, by default 10 s
+// for clients that are stored here, a refresh token that is presented again is refused, but does not end the session. A refresh
+// that was committed, and whose reply was lost for longer than go-redis sends it again, counts as used when the client retries;
+// RefreshSession, as package authserver calls it, gives that client its tokens.
 //
 // # Authorization codes
 //
@@ -103,8 +107,7 @@
 // client had when it was issued: a new password, RevokeSubject or RevokeClient ends open codes as it ends sessions.
 //
 // The requests of PKCE and OpenID Connect, pushed requests and nonces are keys of their own. Forms are stored without credentials,
-// and of codes, request URIs and access tokens there are hashes. Set ClientSecretsHasher in fosite's Config for clients that are
-// stored here.
+// and of codes, request URIs and access tokens there are hashes.
 //
 // # Users of another server
 //

@@ -25,7 +25,7 @@ func Example_fosite() {
 	store := must(storage.New(rdb, storage.Options{}))
 	check(store.PutClient(ctx, &storage.Client{
 		ID: "app", Secrets: []string{string(must(storage.ClientSecretsHasher{}.Hash(ctx, []byte(secret))))}, Scopes: []string{"openid", "offline"},
-		Grants: []string{"authorization_code", "refresh_token"}, RedirectURIs: []string{"http://localhost/done"},
+		Grants: []string{"authorization_code", "refresh_token"}, RedirectURIs: []string{"http://localhost/done"}, Refresh: "strict",
 	}))
 	p := compose.ComposeAllEnabled(&fosite.Config{
 		GlobalSecret: []byte("thirty-two bytes of secret, here"), ClientSecretsHasher: storage.ClientSecretsHasher{}, EnforcePKCE: true,

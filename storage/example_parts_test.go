@@ -31,7 +31,7 @@ func ExampleNewTokens() {
 	defer stop()
 	clients := fositestorage.NewMemoryStore()
 	clients.Clients["app"] = &fosite.DefaultClient{ID: "app", Public: true}
-	tokens, err := storage.NewTokens(rdb, clients, storage.Options{Grace: 10 * time.Second})
+	tokens, err := storage.NewTokens(rdb, clients, storage.Options{})
 	if err != nil {
 		panic(err)
 	}

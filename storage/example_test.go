@@ -46,7 +46,7 @@ func Example() {
 		compose.OAuth2ResourceOwnerPasswordCredentialsFactory, compose.OAuth2RefreshTokenGrantFactory,
 	)
 	ctx := context.Background()
-	client := &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token"}}
+	client := &storage.Client{ID: "app", Public: true, Grants: []string{"password", "refresh_token"}, Refresh: "strict"}
 	if err := store.PutClient(ctx, client); err != nil {
 		panic(err)
 	}

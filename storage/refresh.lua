@@ -4,7 +4,8 @@
 -- ARGV  1 to 3: record.lua   4 the request, or empty   5 hash of a new refresh token, or empty   6 of an access token, or empty
 --       7 hash of the presented token   8 its name in records of the version before   9 sealed answer, or empty
 --       10 request ID, or empty
--- step  list: the session is in the index   presented: number of the presented token   user, number, refresh_ttl, access_ttl, self_contained: issue.lua
+-- step  list: the session is in the index   presented: number of the presented token
+--       user, number, refresh_ttl, access_ttl, self_contained: issue.lua
 --       retire: the presented token becomes a used one   end_listed: and listed access tokens end
 --       end_on_reuse: the session ends if it is one already
 --       grace: TTL of the answer   doubt: that in its place until it is confirmed   withheld: an answer with a longer TTL is

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ory/fosite"
@@ -30,18 +31,19 @@ func (r *requestRecord) encode() []byte {
 }
 
 func decodeRequestRecord(op, raw string) (*requestRecord, error) {
-	r := &requestRecord{}
-	if len(raw) >= 2 && raw[0] == requestVersion && (raw[1] == 'k' || raw[1] == 'd') {
-		var ok bool
-		r.deleted = raw[1] == 'd'
-		if r.document, ok = cutLong(raw[2:], &r.requestID); ok {
-			return r, nil
-		}
+	if len(raw) < 2 || raw[0] != requestVersion || raw[1] != 'k' && raw[1] != 'd' {
+		return nil, unavailable.Error(op, unavailable.ErrRecord)
 	}
-	return nil, unavailable.Error(op, unavailable.ErrRecord)
+	r := &fields{left: raw[2:]}
+	record := &requestRecord{deleted: raw[1] == 'd', requestID: r.long()}
+	if record.document = r.left; r.err != nil {
+		return nil, unavailable.Error(op, fmt.Errorf("%w: %w", unavailable.ErrRecord, r.err))
+	}
+	return record, nil
 }
 
-// putRequest stores a request under one key, in one round trip, within a transaction at its Commit. It expires after ttl, and is not stored if that is zero.
+// putRequest stores a request under one key, in one round trip, within a transaction at its Commit. It expires after ttl, and is not
+// stored if that is zero.
 func (t *Tokens) putRequest(ctx context.Context, op, key string, ttl time.Duration, requestID, document string) error {
 	if err := checkLengths(requestID); err != nil || ttl < time.Millisecond {
 		return err
@@ -81,7 +83,7 @@ func (t *Tokens) request(ctx context.Context, op string, r *requestRecord, into 
 	if err != nil {
 		return nil, err
 	}
-	req, err := decodeInto(d, r.requestID, client, into)
+	req, err := decodeKeepingExpiry(d, r.requestID, client, into)
 	if err != nil {
 		return nil, unavailable.Error(op, err)
 	}

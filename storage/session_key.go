@@ -88,8 +88,8 @@ func (t *Tokens) ImportedSessionID(subject, token string) string {
 	return redisdb.SubjectTag(subject) + redisdb.Hash(importedSession + token)[:nameLength]
 }
 
-// parseSessionID accepts exactly what NewSessionID and DerivedSessionID make: the ID comes out of a token that a caller sent, and becomes part
-// of a Redis key.
+// parseSessionID accepts exactly what NewSessionID and DerivedSessionID make: the ID comes out of a token that a caller sent, and
+// becomes part of a Redis key.
 func parseSessionID(id string) (sessionKey, bool) {
 	const shortest = redisdb.TagLength + nameLength
 	if len(id) < shortest || len(id) > shortest+maxParents*nameLength || (len(id)-shortest)%nameLength != 0 || !base64urlOnly(id) {

@@ -3,9 +3,6 @@ package storage
 import (
 	"crypto/sha1" //nolint:gosec // see rawGeneration
 	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/opgrant/opgrant/storage/internal/unavailable"
@@ -130,7 +127,7 @@ func (s *session) more(r *fields) {
 		s.parent = r.take(hashLength)
 	}
 	if flags&flagID != 0 {
-		s.id = r.take(int(r.number(2)))
+		s.id = r.long()
 	}
 	if flags&flagUsed != 0 {
 		s.used = r.take(int(r.number(1)) * hashLength)
@@ -142,46 +139,9 @@ func (s *session) more(r *fields) {
 		s.revoked = r.expiries()
 	}
 	if flags&flagOldUsed != 0 {
-		s.oldUsed = r.take(int(r.number(2)))
+		s.oldUsed = r.long()
 		_ = r.time() // only scripts forget them
 	}
-}
-
-var errTruncated = errors.New("it is cut off")
-
-// fields takes a record apart. After the first error everything is empty.
-type fields struct {
-	left string
-	err  error
-}
-
-func (r *fields) take(n int) string {
-	if r.err != nil || n > len(r.left) {
-		r.err = errTruncated
-		return ""
-	}
-	part := r.left[:n]
-	r.left = r.left[n:]
-	return part
-}
-
-func (r *fields) number(size int) int64 {
-	var b [8]byte
-	part := r.take(size)
-	copy(b[8-len(part):], part)
-	return int64(binary.BigEndian.Uint64(b[:])) //nolint:gosec // at most five bytes
-}
-
-func (r *fields) time() int64 { return r.number(5) * timeUnit }
-
-func (r *fields) expiries() map[string]int64 {
-	n := int(r.number(2))
-	list := make(map[string]int64)
-	for i := 0; i < n && r.err == nil; i++ {
-		hash := r.take(hashLength)
-		list[hash] = r.time()
-	}
-	return list
 }
 
 // rawGeneration is a generation as a record has it: 40 bits tell those of one user apart. Of one that this package has not made,
@@ -195,55 +155,6 @@ func rawGeneration(generation string) string {
 	}
 	sum := sha1.Sum([]byte(generation)) //nolint:gosec // see above: it proves nothing
 	return string(sum[:generationLength])
-}
-
-// oldSession is a record of the version before.
-type oldSession struct {
-	Version          int              `json:"v"`
-	ID               string           `json:"id"`
-	Doc              string           `json:"d"`
-	Created          int64            `json:"at"`
-	LastUsed         int64            `json:"l"`
-	Address          string           `json:"ip"`
-	UserAgent        string           `json:"ua"`
-	Ends             int64            `json:"x"`
-	Generation       string           `json:"g"`
-	ClientGeneration string           `json:"cg"`
-	Parent           string           `json:"f"`
-	Current          string           `json:"c"`
-	CurrentExpires   int64            `json:"ce"`
-	Previous         string           `json:"p"`
-	Used             string           `json:"u"`
-	Access           map[string]int64 `json:"a"`
-	SelfContained    bool             `json:"j"`
-	AccessExpires    int64            `json:"ae"`
-	Revoked          map[string]int64 `json:"r"`
-}
-
-func parseOldSession(raw string) (*session, error) {
-	var o oldSession
-	if err := json.Unmarshal([]byte(raw), &o); err != nil {
-		return nil, err
-	}
-	if o.Version != oldRecordVersion {
-		return nil, fmt.Errorf("version %d", o.Version)
-	}
-	s := &session{
-		version: o.Version, created: o.Created, ends: o.Ends, id: o.ID,
-		generation: rawGeneration(o.Generation), clientGeneration: rawGeneration(o.ClientGeneration), parent: rawHash(o.Parent),
-		current: rawHash(o.Current), currentExpires: o.CurrentExpires, used: rawHash(o.Previous), oldUsed: o.Used,
-		access: rawNames(o.Access), selfContained: o.SelfContained, accessExpires: o.AccessExpires, revoked: rawNames(o.Revoked),
-		body: []byte(raw),
-	}
-	return s, nil
-}
-
-func rawNames(list map[string]int64) map[string]int64 {
-	raw := make(map[string]int64, len(list))
-	for name, expires := range list {
-		raw[rawHash(name)] = expires
-	}
-	return raw
 }
 
 // requestID returns fosite's request ID of the session.

@@ -181,7 +181,7 @@ func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo,
 	for _, info := range list {
 		r := &sessionRead{user: &account{}}
 		if user, ok := users[info.Subject]; ok {
-			if err := r.decodeUser(user.Val()); err != nil {
+			if err := r.decodeSubject(user.Val()); err != nil {
 				unreadable = cmp.Or(unreadable, err)
 				continue
 			}

@@ -12,7 +12,6 @@ import (
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/opgrant/opgrant/storage"
 	"github.com/opgrant/opgrant/storage/fositehttp"
@@ -29,12 +28,13 @@ func Example() {
 		panic(err)
 	}
 	ctx := context.Background()
-	hash, err := bcrypt.GenerateFromPassword([]byte("the secret of app"), bcrypt.MinCost)
+	hash, err := storage.ClientSecretsHasher{}.Hash(ctx, []byte("the secret of app"))
 	if err != nil {
 		panic(err)
 	}
 	grants := []string{"password", "refresh_token"}
-	if err := store.PutClient(ctx, &storage.Client{ID: "app", Secrets: []string{string(hash)}, Grants: grants}); err != nil {
+	client := &storage.Client{ID: "app", Secrets: []string{string(hash)}, Grants: grants, Refresh: "strict"}
+	if err := store.PutClient(ctx, client); err != nil {
 		panic(err)
 	}
 	if err := store.Users.AddUser(ctx, storage.User{Name: "alice", Active: true}, "down the rabbit hole"); err != nil {
@@ -43,11 +43,11 @@ func Example() {
 
 	config := &fosite.Config{
 		GlobalSecret: []byte("thirty-two bytes of secret, here"), RefreshTokenScopes: []string{},
+		ClientSecretsHasher: storage.ClientSecretsHasher{},
 		// fosite fills these in at their first use, which is a data race.
 		ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: fosite.DefaultAudienceMatchingStrategy,
 		JWKSFetcherStrategy: fosite.NewDefaultJWKSFetcherStrategy(),
 	}
-	config.ClientSecretsHasher = &fosite.BCrypt{Config: config}
 	provider := compose.Compose(config, store, compose.NewOAuth2HMACStrategy(config),
 		compose.OAuth2ResourceOwnerPasswordCredentialsFactory, compose.OAuth2RefreshTokenGrantFactory,
 		compose.OAuth2TokenIntrospectionFactory, compose.OAuth2TokenRevocationFactory)

@@ -69,14 +69,6 @@ func (p *Proxy) Set(f Faults) {
 	p.faults = f
 }
 
-// Upstream sends new connections to another server and cuts the present ones.
-func (p *Proxy) Upstream(addr string) {
-	p.mu.Lock()
-	p.upstream = addr
-	p.mu.Unlock()
-	p.CutAll()
-}
-
 // CutAll closes every connection.
 func (p *Proxy) CutAll() {
 	p.mu.Lock()

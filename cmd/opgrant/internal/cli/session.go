@@ -20,7 +20,9 @@ func (p *program) sessionListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list (--user NAME | --client ID)",
 		Short: "List the sessions of a user or a client",
-		Args:  cobra.NoArgs,
+		Long: `List the sessions of a user or a client. With --client alone every session of the store is visited, which takes some
+seconds for a million.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withServer(cmd.Context(), func(ctx context.Context, s *opgrant.Server) error {
 				list := []storage.SessionInfo{}

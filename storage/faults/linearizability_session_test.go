@@ -40,7 +40,7 @@ func (f *session) refresh(token int) string {
 	if f.stock {
 		return f.signature(token)
 	}
-	return storage.RefreshSignature(f.id, f.id+strconv.Itoa(token), uint32(token)) //nolint:gosec // a small one
+	return storage.RefreshSignature(f.id, f.id+strconv.Itoa(token), uint32(token))
 }
 
 func (f *session) fresh() int {

@@ -18,7 +18,7 @@ import (
 
 // do makes the call on any of the stores and records it.
 func (e *engine) do(f *session, c call) result {
-	c.strict, c.stock = e.strict, f.stock
+	c.strict, c.stock, c.listed = e.strict, f.stock, !f.req.Session.(*compact).selfContained
 	which := rand.IntN(len(e.stores))
 	called := time.Since(e.begun).Nanoseconds()
 	r, err := e.send(e.stores[which], f, c)

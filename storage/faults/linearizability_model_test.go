@@ -38,6 +38,7 @@ type call struct {
 	next, access int
 	strict       bool // no grace; otherwise a grace longer than the history
 	stock        bool // the session is rotated by fosite's three calls, where fosite's handler reacts to reuse
+	listed       bool // its access tokens are not self-contained
 }
 
 type result struct {
@@ -74,6 +75,9 @@ func (s state) with(access int) state {
 func (s state) rotated(c call) state {
 	s.turns = append(slices.Clip(s.turns), turn{c.token, c.next})
 	s.live = c.next
+	if c.stock && c.listed {
+		s.access = nil // fosite's RotateRefreshToken ends them
+	}
 	return s
 }
 

@@ -70,6 +70,7 @@ const (
 const (
 	timeUnit         = 10 // milliseconds
 	generationLength = 5
+	accessSlack      = 60_000 // milliseconds, see record.lua
 )
 
 // decodeSession reads a record of either version. Its errors are marked as unavailable.
@@ -106,7 +107,7 @@ func parseSession(raw string) (*session, error) {
 		s.current, s.currentExpires, s.number = r.take(hashLength), r.time(), uint32(r.number(4)) //nolint:gosec // four bytes
 	}
 	if s.selfContained = flags&flagSelfContained != 0; s.selfContained {
-		s.accessExpires = s.currentExpires
+		s.accessExpires = s.currentExpires + accessSlack
 	}
 	if flags&flagAccessExpires != 0 {
 		s.accessExpires = r.time()

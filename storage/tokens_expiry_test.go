@@ -56,3 +56,36 @@ func TestTimesBeyondTheRecord(t *testing.T) {
 		}
 	})
 }
+
+// A self-contained access token that outlasts the refresh token by less than a minute is good until it expires, although the record
+// has no expiry of its own for it.
+func TestAccessTokensOutlastTheRefreshToken(t *testing.T) {
+	r := storagetest.StartMiniredis(t)
+	store, err := New(r.Client(t), Options{Timeout: hang})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &Client{ID: "app", Public: true, Grants: []string{"password"}}
+	if err := store.PutClient(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	ctx, id := t.Context(), NewSessionID("bob")
+	session := &selfContained{Session: storagetest.Session{Subject: "bob"}}
+	session.SetExpiresAt(fosite.AccessToken, time.Now().Add(time.Hour+50*time.Second))
+	session.SetExpiresAt(fosite.RefreshToken, time.Now().Add(time.Hour))
+	request := &fosite.Request{ID: id, Client: client, Session: session}
+	err = errors.Join(
+		store.CreateAccessTokenSession(ctx, Signature(id, "access"), request),
+		store.CreateRefreshTokenSession(ctx, Signature(id, "refresh"), "", request))
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func() error {
+		_, err := store.GetAccessTokenSession(ctx, Signature(id, "access"), &storagetest.Session{})
+		return err
+	}
+	r.Advance(time.Hour + 30*time.Second)
+	wantErr(t, "before it expires", get(), nil)
+	r.Advance(25 * time.Second)
+	wantErr(t, "when it has expired", get(), fosite.ErrNotFound)
+}

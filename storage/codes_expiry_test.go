@@ -35,6 +35,11 @@ func TestCodeExpires(t *testing.T) {
 			t.Errorf("%s: left: %q", name, after)
 		}
 	}
+	late := s.issue(true, "alice", time.Minute)
+	s.notCode("expired before the tokens were stored", s.exchange(late, nil, func() { r.Advance(time.Minute + time.Second) }))
+	if s.open(late) {
+		t.Error("tokens for a code that had expired")
+	}
 	long := s.issue(true, "alice", 200*365*24*time.Hour)
 	if _, err := s.get(long); err != nil {
 		t.Errorf("a code for two hundred years: %v", err)

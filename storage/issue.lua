@@ -7,6 +7,7 @@
 -- step  list: the session is in the index   create: it may be new   user: revision that the user must have   max: TTL of the session
 --       limit: sessions of the subject at the client   suffix: of their members in the old index
 --       refresh_ttl, access_ttl   number: of the refresh token   self_contained
+--       memory: how long a code is remembered when it is not valid any more, in ms
 -- reply {'ok', hashes of forgotten tokens}, also when it ran before; {'code'}: the code was redeemed by another;
 --       {'none'}, {'user'}, {'bad'}: session.lua, or there is no such code
 -- twice finds its refresh token or a later one, its access token, and its mark in the code
@@ -21,6 +22,7 @@ if KEYS[9] then
   if byte(code, 1) ~= 1 or state ~= 'u' and state ~= 'o' then return {'bad'} end
   if state == 'u' and sub(code, 3, 18) ~= ARGV[10] then return {'code'} end
   if state == 'u' and s.new then return {'ok', ''} end -- this ran before, and the session has ended since
+  if state == 'o' and redis.call('PTTL', KEYS[9]) <= (step.memory or 0) then return {'none'} end
   local from = 20 + byte(code, 19) -- behind the user's generation, which step.user stands for
   if tonumber(sub(code, from, from + 12)) <= tonumber(redis.call('GET', KEYS[8]) or 0) then return {'none'} end
 end

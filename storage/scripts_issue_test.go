@@ -257,6 +257,10 @@ func (t sessionTables) codeCases() []luacover.Case {
 			Args: create, Reply: reply("none"),
 		},
 		{Name: "a code that another has used", Before: [][]any{code("u", "redeemed-0000002")}, Keys: keys, Args: create, Reply: reply("code")},
+		{
+			Name: "a code that has expired, and is remembered", Before: [][]any{code("o", openMark)}, Keys: keys, Reply: reply("none"),
+			Args: args(fmt.Sprintf(`"create":true,"list":true,"memory":%d,`, 24*hourMS), "", access1),
+		},
 		{Name: "not a code", Keys: keys, Args: create, Reply: reply("none")},
 		{Name: "a code of a later version", Before: [][]any{setKey("code", "\x02o later")}, Keys: keys, Args: create, Reply: reply("bad")},
 		{Name: "a code in another state", Before: [][]any{code("x", openMark)}, Keys: keys, Args: create, Reply: reply("bad")},

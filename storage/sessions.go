@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -41,7 +42,8 @@ type SessionInfo struct {
 	// records of the version before it is always JSON. The store does not look into it.
 	Data []byte `json:"-"`
 
-	name      string // within the subject
+	name      string     // within the subject
+	key       sessionKey // empty if it is not known
 	agentHash string
 
 	createdMilli                 int64
@@ -54,8 +56,8 @@ func (t *Tokens) Session(ctx context.Context, requestID string) (SessionInfo, er
 	if err != nil {
 		return SessionInfo{}, err
 	}
-	list, err := t.readSessions(ctx, []storedSession{t.stored(key.tag(), key.name())})
-	if err == nil {
+	list, unreadable, err := t.readSessions(ctx, []storedSession{t.stored(key.tag(), key.name())})
+	if err = cmp.Or(err, unreadable); err == nil {
 		list, err = t.living(ctx, list)
 	}
 	if err != nil {
@@ -70,19 +72,21 @@ func (t *Tokens) Session(ctx context.Context, requestID string) (SessionInfo, er
 	return list[0], nil
 }
 
-// SessionsOf lists the sessions of a subject, the one that expires last first. An unknown subject has none.
+// SessionsOf lists the sessions of a subject, the one that expires last first. An unknown subject has none. Where a record cannot be
+// read, of this subject or of another one in its slot, the others are returned with the error.
 func (t *Tokens) SessionsOf(ctx context.Context, subject string) ([]SessionInfo, error) {
 	members, err := t.indexed(ctx, opListSessions, redisdb.SubjectTag(subject))
 	if err != nil {
 		return nil, err
 	}
-	list, err := t.readSessions(ctx, members)
+	list, unreadable, err := t.readSessions(ctx, members)
 	if err != nil {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(info SessionInfo) bool { return info.Subject != subject })
 	sortByExpiry(list)
-	return t.living(ctx, list)
+	list, err = t.living(ctx, list)
+	return list, cmp.Or(err, unreadable)
 }
 
 // indexed returns the sessions in the index of a subject, among them those of other subjects in its slot.
@@ -116,11 +120,14 @@ func (t *Tokens) indexed(ctx context.Context, op, tag string) ([]storedSession, 
 	return list, nil
 }
 
-// SessionsAt lists the sessions of a client, the one that expires last first. It visits all sessions of the store (EachSession).
+// SessionsAt lists the sessions of a client, the one that expires last first. It visits all sessions of the
+// store, and where EachSession returns an error, the sessions found are returned with it.
 func (t *Tokens) SessionsAt(ctx context.Context, clientID string) ([]SessionInfo, error) {
 	var list []SessionInfo
+	seen := make(map[string]bool)
 	err := t.EachSession(ctx, func(info SessionInfo) error {
-		if info.Client == clientID {
+		if info.Client == clientID && !seen[info.ID] {
+			seen[info.ID] = true
 			list = append(list, info)
 		}
 		return nil

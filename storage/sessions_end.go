@@ -1,11 +1,14 @@
 package storage
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/opgrant/opgrant/storage/internal/redisdb"
+	"github.com/opgrant/opgrant/storage/internal/unavailable"
 )
 
 // RevokeSubject ends all sessions of a subject, with all their tokens, and refuses all tokens that another server has issued
@@ -57,27 +60,44 @@ return 1`)
 
 // RevokeClient ends the sessions that a client has at this moment and returns how many it found. If the client is in this store,
 // the others end too: other servers see that within Options.ClientCache. To keep out later ones, remove the client first. It
-// visits all sessions of the store (EachSession).
+// visits all sessions of the store, and returns an error as EachSession does when it has ended those that can be.
 func (t *Tokens) RevokeClient(ctx context.Context, clientID string) (int, error) {
 	if registry, ok := t.clients.(*Clients); ok {
 		if err := ignoreMissing(registry.newGeneration(ctx, clientID)); err != nil {
 			return 0, err
 		}
 	}
-	ended := 0
+	ended, unreadable := 0, error(nil)
 	err := t.eachRecord(ctx, func(list []SessionInfo) error {
 		for _, info := range list {
 			if info.Client != clientID {
 				continue
 			}
-			if err := t.RevokeSession(ctx, info.ID); err != nil {
+			switch err := t.endFound(ctx, info); {
+			case errors.Is(err, unavailable.ErrRecord): // that of its user
+				unreadable = cmp.Or(unreadable, err)
+			case err != nil:
 				return err
+			default:
+				ended++
 			}
-			ended++
 		}
 		return nil
 	})
-	return ended, err
+	return ended, cmp.Or(err, unreadable)
+}
+
+// endFound ends a session that was found in Redis, where a foreign ID may have lost its pointer.
+func (t *Tokens) endFound(ctx context.Context, info SessionInfo) error {
+	if info.key == "" {
+		return t.RevokeSession(ctx, info.ID)
+	}
+	return ignoreMissing(t.change(ctx, info.key, func(s *transition) error {
+		_, native := parseSessionID(info.ID)
+		s.foreign = !native
+		s.step.EndRefresh, s.step.EndAccess = true, true
+		return nil
+	}))
 }
 
 // endScript ends sessions of one slot. The indexes come last: they are how an interrupted script is completed, and a member without

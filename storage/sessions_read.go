@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -33,15 +34,15 @@ func (t *Tokens) stored(tag, name string) storedSession {
 const readChunk = 200
 
 // readSessions reads sessions, a chunk per round trip. Those that have ended meanwhile are left out, and those that are there
-// twice.
-func (t *Tokens) readSessions(ctx context.Context, sessions []storedSession) ([]SessionInfo, error) {
-	var list []SessionInfo
+// twice. unreadable is the error of a record that cannot be read; the others are returned.
+func (t *Tokens) readSessions(ctx context.Context, sessions []storedSession) (list []SessionInfo, unreadable, err error) {
 	seen := make(map[string]bool, len(sessions))
 	for chunk := range slices.Chunk(sessions, readChunk) {
-		infos, unreadable, err := t.readChunk(ctx, chunk)
-		if err = cmp.Or(err, unreadable); err != nil {
-			return nil, err
+		infos, bad, err := t.readChunk(ctx, chunk)
+		if err != nil {
+			return nil, nil, err
 		}
+		unreadable = cmp.Or(unreadable, bad)
 		for _, info := range infos {
 			if !seen[info.ID] {
 				seen[info.ID] = true
@@ -50,10 +51,11 @@ func (t *Tokens) readSessions(ctx context.Context, sessions []storedSession) ([]
 		}
 	}
 	t.resolveAgents(ctx, list)
-	return list, nil
+	return list, unreadable, nil
 }
 
-// readChunk reads some sessions. unreadable is the error of a record that cannot be read; the others are returned.
+// readChunk reads some sessions. unreadable is the error of a record that cannot be read; the others are returned. Each is looked for
+// at its old place first, because it may be moved from there meanwhile.
 func (t *Tokens) readChunk(ctx context.Context, chunk []storedSession) (list []SessionInfo, unreadable, err error) {
 	type read struct {
 		raw     [2]*redis.StringCmd
@@ -67,7 +69,7 @@ func (t *Tokens) readChunk(ctx context.Context, chunk []storedSession) (list []S
 			for i, s := range chunk {
 				r := &reads[i]
 				for n, at := range []struct{ key, evicted, name string }{
-					{s.key, s.evicted, redisdb.RawName(s.name)}, {s.oldKey, s.oldEvicted, s.name},
+					{s.oldKey, s.oldEvicted, s.name}, {s.key, s.evicted, redisdb.RawName(s.name)},
 				} {
 					if at.key != "" {
 						r.raw[n], r.left[n], r.evicted[n] = p.Get(ctx, at.key), p.PTTL(ctx, at.key), p.ZScore(ctx, at.evicted, at.name)
@@ -83,7 +85,7 @@ func (t *Tokens) readChunk(ctx context.Context, chunk []storedSession) (list []S
 		return nil, nil, err
 	}
 	for i, r := range reads {
-		for n := range r.raw {
+		for n := range slices.Backward(r.raw[:]) {
 			if r.raw[n] == nil || errors.Is(r.raw[n].Err(), redis.Nil) {
 				continue
 			}
@@ -113,7 +115,7 @@ func sessionInfo(raw string, stored storedSession, left time.Duration, evicted b
 		key = sessionKey(stored.tag + stored.name)
 	}
 	return SessionInfo{
-		ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Audience: d.Audience, Address: d.address, UserAgent: d.userAgent, agentHash: d.agentHash,
+		key: keyAt(stored, s, d), ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Audience: d.Audience, Address: d.address, UserAgent: d.userAgent, agentHash: d.agentHash,
 		Created:       time.UnixMilli(s.created).UTC(),
 		LastUsed:      time.UnixMilli(d.lastUsed).UTC(),
 		Expires:       time.Now().Add(left).UTC().Truncate(time.Millisecond),
@@ -125,12 +127,31 @@ func sessionInfo(raw string, stored storedSession, left time.Duration, evicted b
 	}, nil
 }
 
+// keyAt returns the key of a session, empty if neither its record nor where it is stored tells it.
+func keyAt(stored storedSession, s *session, d *document) sessionKey {
+	if stored.tag != "" {
+		return sessionKey(stored.tag + stored.name)
+	}
+	raw := redisdb.RawName(stored.name)
+	key := plainKey(d.Subject, raw)
+	if id, native := parseSessionID(s.id); native {
+		key = sessionKey(id.own())
+	} else if s.id != "" && d.Subject == "" {
+		key = sessionKey(redisdb.Hash(s.id)[:redisdb.TagLength] + stored.name)
+	}
+	if !strings.HasSuffix(stored.key, "s{"+redisdb.SlotTag(key.tag())+"}"+key.raw()) {
+		return ""
+	}
+	return key
+}
+
 func sortByExpiry(list []SessionInfo) {
 	slices.SortStableFunc(list, func(a, b SessionInfo) int { return b.Expires.Compare(a.Expires) })
 }
 
 // living leaves out sessions that have ended though their records are there: because the sessions of their user or their client
-// were ended since they were opened. Where an index was lost, such a record stays until it expires.
+// were ended since they were opened. Where an index was lost, such a record stays until it expires. With the error of a record of a
+// user or a client that cannot be read, the other sessions are returned.
 func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -155,23 +176,27 @@ func (t *Tokens) living(ctx context.Context, list []SessionInfo) ([]SessionInfo,
 	if err != nil {
 		return nil, err
 	}
+	var unreadable error
 	alive := list[:0]
 	for _, info := range list {
 		r := &sessionRead{user: &account{}}
 		if user, ok := users[info.Subject]; ok {
 			if err := r.decodeSubject(user.Val()); err != nil {
-				return nil, err
+				unreadable = cmp.Or(unreadable, err)
+				continue
 			}
 		}
 		ok, err := t.isAlive(ctx, r, info)
-		if err != nil {
+		switch {
+		case errors.Is(err, unavailable.ErrRecord):
+			unreadable = cmp.Or(unreadable, err)
+		case err != nil:
 			return nil, err
-		}
-		if ok {
+		case ok:
 			alive = append(alive, info)
 		}
 	}
-	return alive, nil
+	return alive, unreadable
 }
 
 func (t *Tokens) isAlive(ctx context.Context, r *sessionRead, info SessionInfo) (bool, error) {

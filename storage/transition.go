@@ -87,6 +87,8 @@ type step struct {
 	AccessTTL     int64  `json:"access_ttl"`
 	SelfContained bool   `json:"self_contained,omitempty"` // the new access token needs no entry
 
+	Memory int64 `json:"memory,omitempty"` // how long a code is remembered when it is not valid any more
+
 	EndRefresh bool `json:"end_refresh,omitempty"` // revoke all tokens of this kind
 	EndAccess  bool `json:"end_access,omitempty"`
 }

@@ -24,6 +24,7 @@ func TestFaultClusterKilledPrimary(t *testing.T) {
 		stores := clusterStores(t, g, o)
 		for range scale(1, 10) {
 			e := newEngine(false, stores...)
+			e.users = stores[0].(*storage.Store).Users
 			if err := stores[0].(*storage.Store).PutClient(t.Context(), e.client); err != nil {
 				t.Fatal(err)
 			}
@@ -79,6 +80,7 @@ func TestFaultClusterSlotMigration(t *testing.T) {
 		g := storagetest.StartCluster(t, storagetest.Options{})
 		stores := clusterStores(t, g, storage.Options{})
 		e := newEngine(strict, stores...)
+		e.users = stores[0].(*storage.Store).Users
 		if err := stores[0].(*storage.Store).PutClient(t.Context(), e.client); err != nil {
 			t.Fatal(err)
 		}

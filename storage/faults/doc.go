@@ -2,7 +2,7 @@
 //
 //	outage_test.go          killed, frozen, full, read-only and emptied servers, connections that break
 //	slow_replies_test.go    replies that come too late, more callers than connections
-//	linearizability_*       concurrent clients whose replies are cut off; porcupine checks every session's history
+//	linearizability_*       logins, codes and what follows them, by clients whose replies are cut off; porcupine checks every session's history
 //	sentinel_test.go        failover by Redis Sentinel
 //	planned_*               failovers that an operator asks for, of primaries that serve
 //	replica_loss_test.go    replicas that hang and die

@@ -24,6 +24,7 @@ func newStore(t testing.TB, client redis.UniversalClient, o storage.Options) *st
 // directly returns n stores on one Redis, each with a client of its own.
 func directly(t *testing.T, n int, o storage.Options, client func() redis.UniversalClient) []tokenStore {
 	t.Helper()
+	o.Password = cheapPasswords
 	stores := make([]tokenStore, n)
 	for i := range stores {
 		stores[i] = newStore(t, client(), o)

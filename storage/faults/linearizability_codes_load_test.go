@@ -92,21 +92,27 @@ func redeemAsFosite(ctx context.Context, s tokenStore, code, access, refresh str
 	return s.Commit(ctx)
 }
 
-// codes counts the sessions that begin with a code, and the redemptions that were answered with tokens.
-func (e *engine) codes() (sessions, redeemed int) {
+// codes counts the sessions that begin with a code, the redemptions that were answered with tokens, and those in doubt.
+func (e *engine) codes() (sessions, redeemed, inDoubt int) {
 	for _, f := range e.sessions {
-		if f.code != "" {
-			sessions++
+		if f.code == "" {
+			continue
 		}
+		sessions++
 		for _, op := range f.history {
-			if op.Input.(call).kind == opRedeem && op.Output.(result).outcome == accepted {
+			if op.Input.(call).kind != opRedeem {
+				continue
+			}
+			switch op.Output.(result).outcome {
+			case accepted:
 				redeemed++
+			case unknown:
+				inDoubt++
 			}
 		}
 	}
-	return sessions, redeemed
+	return sessions, redeemed, inDoubt
 }
 
-func cheapPasswords() storage.Options {
-	return storage.Options{Password: policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}}
-}
+// cheapPasswords are for users who never log in.
+var cheapPasswords = policy.PasswordCosts{InsecureCheap: true, MemoryKiB: 64, Iterations: 1, Parallelism: 1}

@@ -68,7 +68,7 @@ func TestLinearizabilityTestCatchesMistakesWithCodes(t *testing.T) {
 			e := newEngine(true, wrong(stores[0].(*storage.Store)))
 			e.register(t, srv.Addr)
 			e.run(e.untilOps(6_000))
-			withCode, redeemed := e.codes()
+			withCode, redeemed, _ := e.codes()
 			illegal, unchecked := e.check(func(string, ...any) {})
 			t.Logf("%d of %d sessions illegal, %d not checked in time; %d codes, %d redeemed", illegal, len(e.sessions), unchecked, withCode, redeemed)
 			if (illegal > 0) != (name != "none") {

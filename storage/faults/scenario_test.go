@@ -95,7 +95,7 @@ func measureLag() func() time.Duration {
 	return func() time.Duration { stop(); return time.Duration(worst.Load()) }
 }
 
-// forgetDirtyReads drops look-ups from the histories that may have read an unacknowledged write which the replica that took
+// forgetDirtyReads drops look-ups, and redemptions that were refused after one, from the histories that may have read an unacknowledged write which the replica that took
 // over does not have. until is when the failover was over.
 func (e *engine) forgetDirtyReads(until time.Duration) {
 	for _, f := range e.sessions {
@@ -107,7 +107,9 @@ func (e *engine) forgetDirtyReads(until time.Duration) {
 		}
 		f.history = slices.DeleteFunc(f.history, func(op porcupine.Operation) bool {
 			dirty := time.Duration(op.Return) > first && time.Duration(op.Call) < until
-			return dirty && op.Input.(call).kind.reads()
+			kind, r := op.Input.(call).kind, op.Output.(result)
+			refused := kind == opRedeem && r.outcome != accepted && r.outcome != unknown
+			return dirty && (kind.reads() || refused)
 		})
 	}
 }

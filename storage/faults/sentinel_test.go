@@ -29,6 +29,7 @@ func TestFaultSentinelFailover(t *testing.T) {
 		stores := directly(t, 2, o, connect(t, redis.UniversalOptions{Addrs: g.Addrs(), MasterName: storagetest.MasterName}))
 		for range scale(1, 10) {
 			e := newEngine(false, stores...)
+			e.users = stores[0].(*storage.Store).Users
 			if err := stores[0].(*storage.Store).PutClient(t.Context(), e.client); err != nil {
 				t.Fatal(err)
 			}
@@ -51,6 +52,7 @@ func TestFaultSentinelDeposedPrimary(t *testing.T) {
 	g := storagetest.StartSentinel(t, storagetest.Options{Config: []string{"min-replicas-to-write 1", "min-replicas-max-lag 2"}})
 	stores := directly(t, 2, o, connect(t, redis.UniversalOptions{Addrs: g.Addrs(), MasterName: storagetest.MasterName}))
 	e := newEngine(false, stores...)
+	e.users = stores[0].(*storage.Store).Users
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		// min-replicas-to-write counts replicas that have reported, which takes them a second.
 		err := stores[0].(*storage.Store).PutClient(t.Context(), e.client)

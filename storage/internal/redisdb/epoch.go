@@ -99,8 +99,8 @@ func (d *DB) readEpoch(ctx context.Context, op string) (found string, err error)
 }
 
 // takeEpoch is readEpoch for the first contact of a process, which takes a store of the version before over. From then on the
-// servers of that version are unavailable, because their epoch is gone. They would take each session that was opened or moved since
-// for one that has ended.
+// servers of that version are unavailable. They would take each session that was opened or moved since for one that has ended. What
+// is left in place of their epoch is of another type, so that one that starts later does not write a new one.
 func (d *DB) takeEpoch(ctx context.Context, op string) (string, error) {
 	found, old, err := d.readEpochs(ctx, op)
 	if err != nil || old == "" {
@@ -109,7 +109,14 @@ func (d *DB) takeEpoch(ctx context.Context, op string) (string, error) {
 	if found, err = d.writeEpoch(ctx, op, old); err != nil {
 		return "", err
 	}
-	err = d.Do(ctx, op+": epoch", func(ctx context.Context) error { return d.Client.Del(ctx, d.Keys.OldEpoch()).Err() })
+	err = d.Do(ctx, op+": epoch", func(ctx context.Context) error {
+		_, err := d.Client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			p.Del(ctx, d.Keys.OldEpoch())
+			p.HSet(ctx, d.Keys.OldEpoch(), "version", 2)
+			return nil
+		})
+		return err
+	})
 	return found, err
 }
 
@@ -122,6 +129,9 @@ func (d *DB) readEpochs(ctx context.Context, op string) (found, old string, err 
 			return nil
 		})
 		found, old = one.Val(), two.Val()
+		if redis.HasErrorPrefix(two.Err(), "WRONGTYPE") { // taken over
+			return FirstError(one.Err())
+		}
 		return FirstError(err, one, two)
 	})
 	return found, old, err

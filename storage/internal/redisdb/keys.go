@@ -38,6 +38,7 @@ import (
 //	keys            the signing keys                                         none
 //	meter           who uses which API, and since when it counts (hash)      180 days after the last use
 //	epoch:2         random value by which an emptied Redis is recognised     none
+//	epoch           in a store of the version before: keeps its servers out  none
 //	probe           written by the readiness check                           a minute
 //
 // {tag} is a Redis Cluster hash tag made of the subject, and {xyz} is the short one of the same slot (SlotTag): all of one user

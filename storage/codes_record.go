@@ -61,7 +61,7 @@ func decodeCode(op, raw string) (*codeRecord, error) {
 }
 
 func appendLong(to []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) //nolint:gosec // checkLengths bounds it
+	return append(binary.BigEndian.AppendUint16(to, uint16(len(s))), s...) // #nosec G115 -- checkLengths bounds it
 }
 
 // errTooLong is returned for names that no fosite server makes.

@@ -27,7 +27,7 @@ func (r *fields) number(size int) int64 {
 	var b [8]byte
 	part := r.take(size)
 	copy(b[8-len(part):], part)
-	return int64(binary.BigEndian.Uint64(b[:])) //nolint:gosec // at most five bytes
+	return int64(binary.BigEndian.Uint64(b[:])) // #nosec G115 -- at most five bytes
 }
 
 func (r *fields) time() int64 { return r.number(5) * timeUnit }
@@ -64,7 +64,7 @@ func (r *fields) length() int {
 		return 0
 	}
 	r.take(size)
-	return int(n) //nolint:gosec // not longer than the record
+	return int(n) // #nosec G115 -- not longer than the record
 }
 
 // text and texts are as appendText writes them, and list in encodeRequest.

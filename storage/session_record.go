@@ -1,7 +1,7 @@
 package storage
 
 import (
-	"crypto/sha1" //nolint:gosec // see rawGeneration
+	"crypto/sha1" // #nosec G505 -- see rawGeneration
 	"encoding/base64"
 	"fmt"
 
@@ -104,7 +104,7 @@ func parseSession(raw string) (*session, error) {
 		s.clientGeneration = r.take(generationLength)
 	}
 	if flags&flagCurrent != 0 {
-		s.current, s.currentExpires, s.number = r.take(hashLength), r.time(), uint32(r.number(4)) //nolint:gosec // four bytes
+		s.current, s.currentExpires, s.number = r.take(hashLength), r.time(), uint32(r.number(4)) // #nosec G115 -- four bytes
 	}
 	if s.selfContained = flags&flagSelfContained != 0; s.selfContained {
 		s.accessExpires = s.currentExpires + accessSlack
@@ -154,7 +154,7 @@ func rawGeneration(generation string) string {
 	if raw, err := base64.RawURLEncoding.DecodeString(generation); err == nil && len(generation) == 8 {
 		return string(raw[:generationLength])
 	}
-	sum := sha1.Sum([]byte(generation)) //nolint:gosec // see above: it proves nothing
+	sum := sha1.Sum([]byte(generation)) // #nosec G401 -- see above: it proves nothing
 	return string(sum[:generationLength])
 }
 

@@ -35,7 +35,7 @@ func (c *check) newCodeServer() codeServer {
 	if !ok || !hasPKCE {
 		c.skip("the store has no authorization codes, or no PKCE requests")
 	}
-	config := &fosite.Config{
+	config := &fosite.Config{ // #nosec G101 -- no secret, but settings and a random one
 		GlobalSecret: random(32), AccessTokenLifespan: time.Hour, RefreshTokenLifespan: 24 * time.Hour, IDTokenLifespan: time.Hour,
 		AuthorizeCodeLifespan: 10 * time.Minute, IDTokenIssuer: "https://as.example", EnforcePKCE: true,
 		ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: fosite.DefaultAudienceMatchingStrategy,

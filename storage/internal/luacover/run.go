@@ -64,7 +64,7 @@ func (s Script) parts(t *testing.T) []part {
 	var list []part
 	var all string
 	for _, name := range s.Parts {
-		raw, err := os.ReadFile(name) //nolint:gosec // a file of the package under test
+		raw, err := os.ReadFile(name) // #nosec G304 -- a file of the package under test
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ func (c *check) assertionStorage() rfc7523.RFC7523KeyStorage {
 
 const (
 	issuer     = "https://issuer.example/a:b"
-	tokenURL   = "https://as.example/token" // #nosec G101 -- the path of an endpoint
+	tokenURL   = "https://as.example/token"                    // #nosec G101 -- the path of an endpoint
 	jwtBearer  = "urn:ietf:params:oauth:grant-type:jwt-bearer" // #nosec G101 -- the name of a grant
 	assertedBy = "service-1"
 )

@@ -37,7 +37,7 @@ func (b *breaking) pass() {
 }
 
 // inBackground finds work of the server's own in a stack.
-var inBackground = regexp.MustCompile(`keys\.\(\*Set\)\.|countHashKinds|usage\.\(\*Counter\)|\(\*confirmations\)`)
+var inBackground = regexp.MustCompile(`keys\.\(\*Set\)\.|countHashKinds|usage\.\(\*Counter\)|\(\*laterCalls\)`)
 
 func (b *breaking) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }

@@ -30,10 +30,10 @@ var (
 	bySentinel = []planned{
 		{name: "default", loses: true},
 		{name: "replicated, 1 of 2", store: confirmed(1)},
-		{name: "replicated, 2 of 2", store: confirmed(2)},
-		{name: "default, paused", pause: true},
 	}
 	bySentinelInFull = []planned{
+		{name: "replicated, 2 of 2", store: confirmed(2)},
+		{name: "default, paused", pause: true},
 		{name: "replicated, 1 of 2, min-replicas-to-write 2", store: confirmed(1), redis: []string{"min-replicas-to-write 2"}},
 		{name: "replicated, 2 of 2, paused", store: confirmed(2), pause: true},
 	}

@@ -76,6 +76,9 @@ func TestRotationsStayFlat(t *testing.T) {
 
 // The same of other layouts, for comparison: they send many commands, whose times are added.
 func TestRotationsOfOtherLayouts(t *testing.T) {
+	if !full() {
+		t.Skip("set OPGRANT_TEST_FAULTS=full")
+	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "\n| layout | rotations before | commands, µs | commands of a rotation |\n|---|---|---|---|\n")
 	for _, c := range memoryCases {

@@ -12,6 +12,8 @@ type clientCache struct {
 
 	mutex   sync.Mutex
 	clients map[string]*cachedClient // by ID
+	// forgotten is when a client was last forgotten. What Redis was asked before may be what it held before.
+	forgotten time.Time
 }
 
 type cachedClient struct {
@@ -79,6 +81,9 @@ func (c *clientCache) remember(client *Client, asked time.Time) {
 	if c.clients == nil || len(c.clients) >= maxCachedClients {
 		c.clients = make(map[string]*cachedClient)
 	}
+	if !asked.After(c.forgotten) {
+		return
+	}
 	if k := c.clients[client.ID]; k != nil && k.read.After(asked) {
 		return // a later answer came first
 	}
@@ -89,4 +94,5 @@ func (c *clientCache) forget(id string) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	delete(c.clients, id)
+	c.forgotten = time.Now()
 }

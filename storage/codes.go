@@ -125,7 +125,7 @@ func (t *Tokens) useWithTokens(ctx context.Context, signature string) error {
 		if err := s.of(c.requestID); err != nil {
 			return err
 		}
-		s.code, s.codeMark, s.step.Memory = t.codeKeys(c.key, signature)[0], newMark(), codeMemory.Milliseconds()
+		s.code, s.codeMark, s.step.Memory = t.codeKeys(c.key, signature), newMark(), codeMemory.Milliseconds()
 		if state != nil {
 			s.step.User = state.Revision
 		}

@@ -24,7 +24,7 @@ if KEYS[9] then
   if state == 'u' and s.new then return {'ok', ''} end -- this ran before, and the session has ended since
   if state == 'o' and redis.call('PTTL', KEYS[9]) <= (step.memory or 0) then return {'none'} end
   local from = 20 + byte(code, 19) -- behind the user's generation, which step.user stands for
-  if tonumber(sub(code, from, from + 12)) <= tonumber(redis.call('GET', KEYS[8]) or 0) then return {'none'} end
+  if tonumber(sub(code, from, from + 12)) <= ended then return {'none'} end
 end
 
 -- A repetition that the network held back until the session was refreshed changes nothing.

@@ -10,7 +10,7 @@ type knownPointers struct {
 	young, old map[string]sessionKey // the old ones are dropped when the young ones become old
 }
 
-// maxKnown is how many pointers of each kind are remembered, some 200 bytes each.
+// maxKnown is how many young pointers are remembered, and how many old ones, some 200 bytes each.
 const maxKnown = 4096
 
 func (p *knownPointers) find(pointer string) (sessionKey, bool) {

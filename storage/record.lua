@@ -105,7 +105,7 @@ local function decode(raw)
 end
 
 local function encode(r)
-  local out, flags, more = {}, 0, 0
+  local out, flags = {}, 0
   local function time(t) out[#out + 1] = bytes(math.ceil(t / unit), 5) end
   local function expiries(list)
     local n, at = 0, #out + 1
@@ -149,10 +149,9 @@ local function encode(r)
     put(bytes(#used, 2) .. used)
     time(r.old_used_until)
   end)
-  more = flags
-  if more > 0 then
+  if flags > 0 then
     first = first + 128
-    out[at] = char(more)
+    out[at] = char(flags)
   end
   out[1] = char(2) .. char(first)
   put(r.body)

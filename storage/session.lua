@@ -1,6 +1,8 @@
 -- Loading, ending and saving a session. Everything is checked before anything is written, because a script is not rolled back.
 -- The session itself is written last: a script that was interrupted can run again, and completes what is missing.
 
+local ended -- all sessions of the subject from before that time have ended
+
 -- load reads the session and the user. It returns a result that ends the script, or nil:
 --   'bad'    a record cannot be read
 --   'user'   the user is not as it was when the credentials or the session were read
@@ -28,7 +30,7 @@ local function load()
 
   -- A session has the generation that its user had when it was opened. It has ended once the user's is another one.
   local generation = user and generation_bytes(user.gen)
-  local ended = tonumber(redis.call('GET', KEYS[8]) or 0)
+  ended = tonumber(redis.call('GET', KEYS[8]) or 0)
   if s then
     if s.generation ~= generation or s.created <= ended then return 'none' end
   elseif step.create then
@@ -59,13 +61,13 @@ local function retire()
 end
 
 -- used tells whether a refresh token was rotated: by its number, hash, and name in records of the version before.
-local function used(number, hash, old_name)
+local function used(number, hash, short)
   if number > 0 and number < s.number then return true end
   for i = 1, #s.used, hash_length do
     if sub(s.used, i, i + hash_length - 1) == hash then return true end
   end
   for i = 1, #(s.old_used or ''), used_length do
-    if sub(s.old_used, i, i + used_length - 1) == old_name then return true end
+    if sub(s.old_used, i, i + used_length - 1) == short then return true end
   end
   return false
 end

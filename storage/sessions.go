@@ -66,9 +66,6 @@ func (t *Tokens) Session(ctx context.Context, requestID string) (SessionInfo, er
 	if len(list) == 0 {
 		return SessionInfo{}, t.db.Missing(ctx, opReadSession)
 	}
-	if len(key.parents()) > 0 {
-		list[0].ID = requestID
-	}
 	return list[0], nil
 }
 

@@ -31,6 +31,14 @@ func (t *Tokens) stored(tag, name string) storedSession {
 	}
 }
 
+// plainKey is the key of a session of the subject, unless its record has another ID.
+func (s storedSession) plainKey(subject string) sessionKey {
+	if s.tag != "" {
+		return sessionKey(s.tag + s.name)
+	}
+	return plainKey(subject, redisdb.RawName(s.name))
+}
+
 const readChunk = 200
 
 // readSessions reads sessions, a chunk per round trip. Those that have ended meanwhile are left out, and those that are there
@@ -110,30 +118,26 @@ func sessionInfo(raw string, stored storedSession, left time.Duration, evicted b
 	if err != nil {
 		return SessionInfo{}, err
 	}
-	key := plainKey(d.Subject, redisdb.RawName(stored.name))
-	if stored.tag != "" {
-		key = sessionKey(stored.tag + stored.name)
-	}
 	return SessionInfo{
-		key: keyAt(stored, s, d), ID: s.requestID(key), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Audience: d.Audience, Address: d.address, UserAgent: d.userAgent, agentHash: d.agentHash,
+		ID: s.requestID(stored.plainKey(d.Subject)), Subject: d.Subject, Client: d.Client, Scopes: d.Scopes, Audience: d.Audience,
+		Address: d.address, UserAgent: d.userAgent,
 		Created:       time.UnixMilli(s.created).UTC(),
 		LastUsed:      time.UnixMilli(d.lastUsed).UTC(),
 		Expires:       time.Now().Add(left).UTC().Truncate(time.Millisecond),
 		Refreshable:   s.current != "" && !evicted,
 		RefreshNumber: s.number, ListedTokens: len(s.access), RevokedTokens: len(s.revoked),
 		RecordVersion: s.version, RecordSize: s.size,
-		Data: d.Session, name: stored.name,
+		Data: d.Session, name: stored.name, key: keyAt(stored, s, d), agentHash: d.agentHash,
 		createdMilli: s.created, generation: s.generation, clientGeneration: s.clientGeneration,
 	}, nil
 }
 
 // keyAt returns the key of a session, empty if neither its record nor where it is stored tells it.
 func keyAt(stored storedSession, s *session, d *document) sessionKey {
+	key := stored.plainKey(d.Subject)
 	if stored.tag != "" {
-		return sessionKey(stored.tag + stored.name)
+		return key
 	}
-	raw := redisdb.RawName(stored.name)
-	key := plainKey(d.Subject, raw)
 	if id, native := parseSessionID(s.id); native {
 		key = sessionKey(id.own())
 	} else if s.id != "" && d.Subject == "" {

@@ -16,7 +16,7 @@ import (
 // EachSession calls f for every session of the store, in no order, until f returns an error, and returns that. A session that is
 // opened, ends or is moved to another node meanwhile may be left out, and one may be visited twice. Records that cannot be read are
 // passed over; when all others were visited, the error of one of them is returned (fosite.ErrTemporarilyUnavailable). It visits every
-// key of Redis , which takes Redis about a second for a million.
+// key of Redis, which takes Redis about a second for a million.
 func (t *Tokens) EachSession(ctx context.Context, f func(SessionInfo) error) error {
 	var unreadable error
 	err := t.eachRecord(ctx, func(list []SessionInfo) error {

@@ -60,8 +60,8 @@ type transition struct {
 	dropAccess  string // hash of a token to revoke
 	dropRefresh *tokenName
 
-	code     string // Redis key of the authorization code to redeem
-	codeMark []byte // of this redemption
+	code     []string // codeKeys of the authorization code to redeem
+	codeMark []byte   // of this redemption
 }
 
 // step is the JSON argument of the scripts. TTLs are in milliseconds, so that Redis's clock alone decides what has expired.
@@ -121,9 +121,9 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 		},
 		Args: []any{payload, s.key.raw(), s.mark},
 	}
-	revokes, issues := s.revokes(), s.refresh != "" || s.access != "" || s.code != ""
+	revokes, issues := s.revokes(), s.refresh != "" || s.access != "" || s.code != nil
 	switch {
-	case revokes && (issues || s.token != nil), s.token != nil && s.code != "":
+	case revokes && (issues || s.token != nil), s.token != nil && s.code != nil:
 		return redisdb.Call{}, errMixed
 	case revokes:
 		c.Script = revokeScript
@@ -138,8 +138,8 @@ func (t *Tokens) call(s *transition) (redisdb.Call, error) {
 		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.token.raw(), s.token.short(), s.sealed, s.id)
 	default:
 		c.Script = issueScript
-		if s.code != "" {
-			c.Keys = append(c.Keys, s.code)
+		if s.code != nil {
+			c.Keys = append(c.Keys, s.code[0])
 		}
 		c.Args = append(c.Args, s.doc, s.refresh, s.access, s.clientGeneration, s.parent, s.id, s.codeMark)
 	}
@@ -153,11 +153,11 @@ func (s *transition) revokes() bool {
 // commit runs the transition. It returns the earlier answer if the presented token was used within its grace period.
 func (t *Tokens) commit(ctx context.Context, s *transition) ([]byte, error) {
 	const op = "transition"
-	if s.code != "" && !s.step.Create { // no tokens are stored for it
+	if s.code != nil && !s.step.Create { // no tokens are stored for it
 		if s.revokes() || s.token != nil {
 			return nil, errMixed
 		}
-		return nil, t.redeem(ctx, op, []string{s.code, t.db.Keys.User(s.key.tag()), t.db.Keys.EndedBefore(s.key.tag())}, s.codeMark)
+		return nil, t.redeem(ctx, op, s.code, s.codeMark)
 	}
 	reply, err := t.send(ctx, op, s)
 	if err != nil {
